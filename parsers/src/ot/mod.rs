@@ -1,0 +1,4 @@
+//! Protocols of operational technology.
+
+pub mod dnp3;
+pub mod modbus;

@@ -1,0 +1,326 @@
+//! A captured frame, link to transport.
+//!
+//! [`decode`] walks a frame's headers once and gives a [`Packet`]: the innermost network and transport layer, what stood
+//! around it (VLANs, redundancy trailer or tag, tunnels), and the [`DecodeEvents`] met on the way. It never fails: what
+//! cannot be decoded is left out of the packet and named by an event. IP fragments are decoded as far as their IP
+//! header; the flow layer joins them and calls [`decode_ip`] on the whole datagram.
+
+mod event;
+
+use std::net::IpAddr;
+use std::ops::Range;
+
+pub use event::{DecodeEvent, DecodeEvents};
+
+use crate::time::Timestamp;
+
+/// What the first bytes of a captured frame are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LinkType {
+    /// Ethernet II / IEEE 802.3 (LINKTYPE 1).
+    Ethernet,
+    /// An IPv4 or IPv6 header, told apart by its version (LINKTYPE 101, 228, 229, and 12/14 of the BSDs).
+    RawIp,
+    /// Linux cooked capture (LINKTYPE 113).
+    LinuxSll,
+    /// Linux cooked capture v2 (LINKTYPE 276).
+    LinuxSll2,
+    /// BSD loopback, address family in host or network order (LINKTYPE 0 and 108).
+    Loopback,
+}
+
+impl LinkType {
+    /// From the number in capture files (the tcpdump registry of LINKTYPEs); `None` where Vigía cannot decode it.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Some(match number {
+            0 | 108 => Self::Loopback,
+            1 => Self::Ethernet,
+            12 | 14 | 101 | 228 | 229 => Self::RawIp,
+            113 => Self::LinuxSll,
+            276 => Self::LinuxSll2,
+            _ => return None,
+        })
+    }
+}
+
+/// A frame as a capture source hands it over.
+#[derive(Debug, Clone, Copy)]
+pub struct Captured<'a> {
+    /// Number of the packet in its source, from 1.
+    pub number: u64,
+    /// When it was captured.
+    pub timestamp: Timestamp,
+    /// What its first bytes are.
+    pub link: LinkType,
+    /// The bytes captured.
+    pub frame: &'a [u8],
+    /// Length on the wire in bytes; more than `frame.len()` when the capture cut it.
+    pub wire_length: u32,
+    /// An outer VLAN tag that the network card took off (tag control information), with its ethertype.
+    pub stripped_vlan: Option<(u16, u16)>,
+}
+
+/// VLAN ids of a packet, outermost first; at most three are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct Vlans {
+    ids: [u16; 3],
+    count: u8,
+}
+
+impl Vlans {
+    /// The ids, 12 bits each.
+    pub fn ids(&self) -> &[u16] {
+        &self.ids[..self.count as usize]
+    }
+
+    /// Adds an inner id; false when there are three already.
+    pub fn push(&mut self, id: u16) -> bool {
+        let Some(slot) = self.ids.get_mut(self.count as usize) else { return false };
+        *slot = id & 0x0fff;
+        self.count += 1;
+        true
+    }
+}
+
+/// Outermost Ethernet addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ethernet {
+    /// Source address.
+    pub source: [u8; 6],
+    /// Destination address.
+    pub destination: [u8; 6],
+    /// Ethertype after VLAN tags; for IEEE 802.3 frames with LLC/SNAP the SNAP protocol, else 0.
+    pub ethertype: u16,
+}
+
+/// Redundancy protocol of IEC 62439-3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedundancyKind {
+    /// Parallel redundancy protocol: a trailer (clause 4).
+    Prp,
+    /// High-availability seamless redundancy: a tag (clause 5).
+    Hsr,
+}
+
+/// A frame sent over both LANs of a redundant network (IEC 62439-3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redundancy {
+    /// Which of the two protocols.
+    pub kind: RedundancyKind,
+    /// LAN or path identifier: PRP 0xA or 0xB; HSR path bits.
+    pub lan: u8,
+    /// Sequence number: with the source address it names the frame; both copies share it.
+    pub sequence: u16,
+}
+
+/// What the innermost packet was found in; EVE's `pkt_src`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tunnel {
+    /// Not tunnelled.
+    #[default]
+    None,
+    /// IPv4 or IPv6 in IP.
+    Ip,
+    /// GRE (RFC 2784, 2890, PPTP's version 1).
+    Gre,
+    /// ERSPAN type I, II or III.
+    Erspan,
+    /// VXLAN (RFC 7348).
+    Vxlan,
+    /// Geneve (RFC 8926).
+    Geneve,
+    /// GTP-U (3GPP TS 29.281).
+    Gtp,
+}
+
+/// IP fragment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fragment {
+    /// Identification: 16 bits of IPv4, 32 of IPv6.
+    pub id: u32,
+    /// Offset of its payload in the datagram's, in bytes.
+    pub offset: u32,
+    /// More fragments follow.
+    pub more: bool,
+}
+
+/// The innermost IP header.
+#[derive(Debug, Clone)]
+pub struct Ip {
+    /// Source address.
+    pub source: IpAddr,
+    /// Destination address.
+    pub destination: IpAddr,
+    /// Protocol of the payload, after IPv6 extension headers.
+    pub protocol: u8,
+    /// Time to live or hop limit.
+    pub ttl: u8,
+    /// Where the header stands in [`Packet::bytes`], IPv4 options and IPv6 extension headers included.
+    pub header: Range<usize>,
+    /// Its payload in [`Packet::bytes`], without link-layer padding.
+    pub payload: Range<usize>,
+    /// Set when it is a fragment; then `transport` is not decoded.
+    pub fragment: Option<Fragment>,
+}
+
+/// TCP header fields that streams and rules ask for (RFC 9293).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tcp {
+    /// Sequence number.
+    pub sequence: u32,
+    /// Acknowledgement number; meaningless without the ACK flag.
+    pub acknowledgement: u32,
+    /// CWR ECE URG ACK PSH RST SYN FIN, from the highest bit down.
+    pub flags: u8,
+    /// Window, unscaled.
+    pub window: u16,
+    /// Header length in bytes, options included.
+    pub header_length: u8,
+}
+
+impl Tcp {
+    /// No more data from the sender.
+    pub const FIN: u8 = 0x01;
+    /// Synchronise sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset the connection.
+    pub const RST: u8 = 0x04;
+    /// Push.
+    pub const PSH: u8 = 0x08;
+    /// The acknowledgement field counts.
+    pub const ACK: u8 = 0x10;
+    /// The urgent pointer counts.
+    pub const URG: u8 = 0x20;
+    /// ECN echo.
+    pub const ECE: u8 = 0x40;
+    /// Congestion window reduced.
+    pub const CWR: u8 = 0x80;
+
+    /// Are all flags of `mask` set?
+    pub const fn has(&self, mask: u8) -> bool {
+        self.flags & mask == mask
+    }
+}
+
+/// The transport layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// None decoded: not IP, a fragment, cut short, or a protocol without one.
+    #[default]
+    None,
+    /// TCP.
+    Tcp(Tcp),
+    /// UDP.
+    Udp,
+    /// ICMP or ICMPv6 (the IP version tells) with type and code.
+    Icmp {
+        /// Type.
+        kind: u8,
+        /// Code.
+        code: u8,
+    },
+    /// SCTP.
+    Sctp,
+}
+
+/// What checksums say. Captured on a sending host they are often not yet filled in, so this is counted, not judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Checksums {
+    /// The IPv4 header checksum is wrong.
+    pub ip_bad: bool,
+    /// The TCP, UDP or ICMP checksum is wrong.
+    pub transport_bad: bool,
+}
+
+/// A decoded packet: the innermost layers of a frame, borrowed from it.
+#[derive(Debug, Clone)]
+pub struct Packet<'a> {
+    /// Number of the packet in its source, from 1.
+    pub number: u64,
+    /// When it was captured.
+    pub timestamp: Timestamp,
+    /// The captured frame (for a datagram put together from fragments: that datagram); ranges refer to it.
+    pub bytes: &'a [u8],
+    /// Length on the wire of the frame that carried it.
+    pub wire_length: u32,
+    /// Outermost Ethernet header, if there is one.
+    pub ethernet: Option<Ethernet>,
+    /// VLAN ids of all layers, outermost first.
+    pub vlans: Vlans,
+    /// PRP trailer or HSR tag.
+    pub redundancy: Option<Redundancy>,
+    /// The innermost tunnel, and how many stand around the packet.
+    pub tunnel: Tunnel,
+    /// Number of tunnels around the packet.
+    pub tunnel_depth: u8,
+    /// Innermost IP header, if there is one.
+    pub ip: Option<Ip>,
+    /// Its transport layer.
+    pub transport: Transport,
+    /// Source and destination port of TCP, UDP and SCTP; 0 otherwise.
+    pub ports: [u16; 2],
+    /// The innermost payload in `bytes`: of TCP, UDP, SCTP, ICMP (after its first 8 bytes), else of IP, else of the link.
+    pub payload: Range<usize>,
+    /// What was wrong or odd on the way.
+    pub events: DecodeEvents,
+}
+
+impl<'a> Packet<'a> {
+    /// The innermost payload's bytes.
+    pub fn payload(&self) -> &'a [u8] {
+        self.bytes.get(self.payload.clone()).unwrap_or_default()
+    }
+
+    /// Compares the checksums of the innermost IP and transport header with their bytes. Costs a pass over the payload.
+    pub fn checksums(&self) -> Checksums {
+        Checksums::default()
+    }
+}
+
+/// Bounds of decoding.
+#[derive(Debug, Clone, Copy)]
+pub struct DecodeLimits {
+    /// Layers (headers) that are walked before decoding stops with [`DecodeEvent::TooManyLayers`].
+    pub layers: u8,
+}
+
+impl Default for DecodeLimits {
+    fn default() -> Self {
+        Self { layers: 16 }
+    }
+}
+
+/// Decodes a captured frame.
+pub fn decode<'a>(captured: &Captured<'a>, limits: &DecodeLimits) -> Packet<'a> {
+    let _ = limits;
+    Packet {
+        number: captured.number,
+        timestamp: captured.timestamp,
+        bytes: captured.frame,
+        wire_length: captured.wire_length,
+        ethernet: None,
+        vlans: Vlans::default(),
+        redundancy: None,
+        tunnel: Tunnel::None,
+        tunnel_depth: 0,
+        ip: None,
+        transport: Transport::None,
+        ports: [0, 0],
+        payload: 0..captured.frame.len(),
+        events: DecodeEvents::default(),
+    }
+}
+
+/// Decodes the datagram that the flow layer put together from fragments: `datagram` begins with an IP header without
+/// fragmentation; everything around it (time, VLANs, tunnels) is `last`'s, the fragment that completed it.
+pub fn decode_ip<'a>(datagram: &'a [u8], last: &Packet<'_>, limits: &DecodeLimits) -> Packet<'a> {
+    let captured = Captured {
+        number: last.number,
+        timestamp: last.timestamp,
+        link: LinkType::RawIp,
+        frame: datagram,
+        wire_length: last.wire_length,
+        stripped_vlan: None,
+    };
+    decode(&captured, limits)
+}

@@ -1,0 +1,12 @@
+//! Every protocol Vigía dissects: one line each.
+
+use crate::dissector::Protocol;
+use crate::ot;
+
+/// In the order in which they are probed.
+pub static PROTOCOLS: &[&Protocol] = &[&ot::dnp3::PROTOCOL, &ot::modbus::PROTOCOL];
+
+/// The protocol of that name.
+pub fn by_name(name: &str) -> Option<&'static Protocol> {
+    PROTOCOLS.iter().copied().find(|protocol| protocol.name == name)
+}

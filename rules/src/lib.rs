@@ -1,0 +1,12 @@
+//! Suricata-syntax rules: text to a compiled [`Engine`], engine over views of traffic to matches.
+//!
+//! **Architecture invariants.** No I/O, no clock, no thread, no async and no unsafe code: rule text and traffic are given
+//! to this crate, and what it finds it writes into a [`Scratch`] that the caller owns. An [`Engine`] is immutable; a
+//! reload builds a new one aside. A rule that does not compile is a [`Diagnostic`] and never stops the others.
+#![forbid(unsafe_code)]
+
+pub mod engine;
+pub mod language;
+
+pub use engine::{Compiled, Engine, FlowMemory, Gate, Moment, Rule, RuleId, Scratch, Subject, Verdict};
+pub use language::{Diagnostic, Severity, Source, Variables};

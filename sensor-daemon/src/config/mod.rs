@@ -1,0 +1,1 @@
+//! Settings: TOML to validated values, with diagnostics that name file, line and column.

@@ -1,0 +1,1 @@
+//! What is reported, and its wire form: EVE JSON.

@@ -1,0 +1,1 @@
+//! Flows: table, timers, IP defragmentation, TCP reassembly, duplicate discard.

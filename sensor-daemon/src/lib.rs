@@ -1,0 +1,10 @@
+//! Vigía: a passive network sensor for plants and substations.
+//!
+//! The library holds everything; the binary only calls [`command`]. See ARCHITECTURE.md for the way of a packet.
+
+pub mod capture;
+pub mod command;
+pub mod config;
+pub mod event;
+pub mod flow;
+pub mod journal;

@@ -1,0 +1,2 @@
+//! Vigía: a passive network sensor for plants and substations.
+fn main() {}

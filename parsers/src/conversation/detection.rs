@@ -1,0 +1,186 @@
+//! Which protocol is it? By probing what the endpoints say; ports are hints, not conditions.
+//!
+//! A *certain* probe decides at once, and a possible one does where the port is the protocol's own. Elsewhere bytes are
+//! held back until the messages found in them, two or more in a row, are evidence enough; then they are dissected
+//! from the first. What no protocol knows is let go: at once of the bytes, of the flow after a number of tries,
+//! unless its port is a protocol's own: such a flow is probed as long as it lives.
+
+use super::Opening;
+use crate::dissector::{Direction, Envelope, Frame, Probe, Protocol};
+
+/// Bytes held back at the most while a flow's protocol is being detected, both directions together.
+pub(super) const HELD_BYTES: usize = 4096;
+
+/// Chunks that fit no protocol before a flow on a port of no protocol is given up.
+const TRIES: u8 = 16;
+
+/// Possible messages in a row that decide on a port which is not the protocol's own.
+const EVIDENCE: usize = 2;
+
+/// The answer to one chunk.
+pub(super) enum Outcome {
+    /// Not yet: the chunk is held back, or let go.
+    Undecided,
+    /// None of the registry.
+    Unknown,
+    /// It is this one; the chunk in hand is not among those held.
+    Found {
+        protocol: &'static Protocol,
+        /// Client and server are the other way round.
+        reversed: bool,
+    },
+}
+
+pub(super) struct Detection {
+    protocols: &'static [&'static Protocol],
+    opening: Opening,
+    tries: u8,
+    held: Vec<u8>,
+    /// What lies in `held`: direction, time and length of each chunk.
+    chunks: Vec<(Envelope, usize)>,
+}
+
+impl Detection {
+    pub(super) fn new(opening: Opening, protocols: &'static [&'static Protocol]) -> Self {
+        Self { protocols, opening, tries: 0, held: Vec::new(), chunks: Vec::new() }
+    }
+
+    pub(super) fn buffered(&self) -> usize {
+        self.held.len()
+    }
+
+    /// The chunks held back, in the order in which they came.
+    pub(super) fn held(&self) -> impl Iterator<Item = (Envelope, &[u8])> {
+        let mut rest = self.held.as_slice();
+        self.chunks.iter().map(move |(envelope, length)| {
+            let (chunk, left) = rest.split_at(*length);
+            rest = left;
+            (*envelope, chunk)
+        })
+    }
+
+    /// Bytes of this direction were lost: what was held of it no longer joins what comes.
+    pub(super) fn gap(&mut self, direction: Direction) {
+        self.release(direction);
+    }
+
+    pub(super) fn data(&mut self, envelope: &Envelope, chunk: &[u8]) -> Outcome {
+        let held = self.joined(envelope.direction, chunk);
+        let bytes = held.as_deref().unwrap_or(chunk);
+        let mut possible = false;
+        for protocol in self.protocols {
+            match self.judge(protocol, envelope.direction, bytes) {
+                Judgement::Decided { reversed } => return Outcome::Found { protocol, reversed },
+                Judgement::Possible => possible = true,
+                Judgement::No => {}
+            }
+        }
+        if possible && self.held.len() + chunk.len() <= HELD_BYTES {
+            self.held.extend_from_slice(chunk);
+            self.chunks.push((*envelope, chunk.len()));
+            return Outcome::Undecided;
+        }
+        self.release(envelope.direction);
+        self.tries = self.tries.saturating_add(1);
+        if self.tries >= TRIES && !self.is_hinted() { Outcome::Unknown } else { Outcome::Undecided }
+    }
+
+    /// What is held of this direction with `chunk` behind it; `None` when nothing is held (then `chunk` is all).
+    fn joined(&self, direction: Direction, chunk: &[u8]) -> Option<Vec<u8>> {
+        if self.opening.datagram || !self.chunks.iter().any(|(envelope, _)| envelope.direction == direction) {
+            return None;
+        }
+        let mut joined = self.side(direction);
+        joined.extend_from_slice(chunk);
+        Some(joined)
+    }
+
+    fn side(&self, direction: Direction) -> Vec<u8> {
+        let chunks = self.held().filter(|(envelope, _)| envelope.direction == direction);
+        chunks.flat_map(|(_, chunk)| chunk).copied().collect()
+    }
+
+    fn release(&mut self, direction: Direction) {
+        let kept: Vec<(Envelope, Vec<u8>)> = self
+            .held()
+            .filter(|(envelope, _)| envelope.direction != direction)
+            .map(|(envelope, chunk)| (envelope, chunk.to_vec()))
+            .collect();
+        self.held.clear();
+        self.chunks.clear();
+        for (envelope, chunk) in kept {
+            self.held.extend_from_slice(&chunk);
+            self.chunks.push((envelope, chunk.len()));
+        }
+    }
+
+    fn judge(&self, protocol: &'static Protocol, direction: Direction, bytes: &[u8]) -> Judgement {
+        match (protocol.probe)(bytes, direction) {
+            Probe::Certain => return Judgement::Decided { reversed: false },
+            Probe::Maybe if self.hints(protocol) => return Judgement::Decided { reversed: false },
+            _ => {}
+        }
+        if !self.opening.roles_known && (protocol.probe)(bytes, direction.opposite()) == Probe::Certain {
+            return Judgement::Decided { reversed: true };
+        }
+        let straight = self.evidence(protocol, direction, bytes, false);
+        let turned = if self.opening.roles_known { None } else { self.evidence(protocol, direction, bytes, true) };
+        match (straight, turned) {
+            (Some(count), _) if count >= EVIDENCE => Judgement::Decided { reversed: false },
+            (_, Some(count)) if count >= EVIDENCE => Judgement::Decided { reversed: true },
+            (None, None) => Judgement::No,
+            _ => Judgement::Possible,
+        }
+    }
+
+    /// Whole messages that speak for `protocol`, of both directions; `None` when these bytes speak against it.
+    fn evidence(
+        &self,
+        protocol: &'static Protocol,
+        direction: Direction,
+        bytes: &[u8],
+        reversed: bool,
+    ) -> Option<usize> {
+        let turn = |direction: Direction| if reversed { direction.opposite() } else { direction };
+        let here = messages(protocol, turn(direction), bytes)?;
+        let there = if self.opening.datagram {
+            self.held().map_while(|(held, chunk)| messages(protocol, turn(held.direction), chunk)).sum()
+        } else {
+            let other = direction.opposite();
+            messages(protocol, turn(other), &self.side(other)).unwrap_or_default()
+        };
+        Some(here + there)
+    }
+
+    fn hints(&self, protocol: &Protocol) -> bool {
+        let ports = if self.opening.datagram { protocol.udp_ports } else { protocol.tcp_ports };
+        ports.contains(&self.opening.server_port) || ports.contains(&self.opening.client_port)
+    }
+
+    fn is_hinted(&self) -> bool {
+        self.protocols.iter().any(|protocol| self.hints(protocol))
+    }
+}
+
+enum Judgement {
+    Decided { reversed: bool },
+    Possible,
+    No,
+}
+
+/// Counts the whole messages that `bytes` consist of; `None` when something in them is no message.
+fn messages(protocol: &Protocol, direction: Direction, mut bytes: &[u8]) -> Option<usize> {
+    let mut count = 0;
+    while !bytes.is_empty() {
+        if (protocol.probe)(bytes, direction) == Probe::No {
+            return None;
+        }
+        match (protocol.frame)(bytes, direction) {
+            Frame::Whole(length) if (1..=bytes.len()).contains(&length) => bytes = &bytes[length..],
+            Frame::Need(length) if length <= protocol.longest_message => break,
+            _ => return None,
+        }
+        count += 1;
+    }
+    Some(count)
+}

@@ -1,0 +1,185 @@
+//! Bytes to messages of a known protocol: in place where a message lies whole in the bytes at hand, through a bounded
+//! buffer where it does not, and by sliding to the next message where none begins.
+
+use crate::dissector::{Anomaly, Direction, Dissector, Envelope, Frame, Probe, Protocol, Sink};
+use crate::time::Timestamp;
+
+pub(super) struct Framer {
+    protocol: &'static Protocol,
+    dissector: Box<dyn Dissector>,
+    datagram: bool,
+    sides: [Side; 2],
+}
+
+/// One direction of a stream.
+#[derive(Default)]
+struct Side {
+    /// The beginning of a message whose end has not come yet.
+    pending: Vec<u8>,
+    /// Set while no message boundary is known: the number of bytes skipped so far.
+    lost: Option<usize>,
+}
+
+/// Where the next message begins in bytes without a known boundary.
+enum Boundary {
+    /// A whole message begins at this offset.
+    At(usize),
+    /// One may begin at this offset; more bytes will tell.
+    Perhaps(usize),
+    /// Nowhere.
+    Nowhere,
+}
+
+impl Framer {
+    pub(super) fn new(protocol: &'static Protocol, datagram: bool) -> Self {
+        Self { protocol, dissector: (protocol.open)(), datagram, sides: Default::default() }
+    }
+
+    pub(super) fn protocol(&self) -> &'static Protocol {
+        self.protocol
+    }
+
+    pub(super) fn buffered(&self) -> usize {
+        self.sides.iter().map(|side| side.pending.len()).sum()
+    }
+
+    pub(super) fn data(&mut self, envelope: &Envelope, bytes: &[u8], sink: &mut dyn Sink) {
+        if self.datagram {
+            return self.datagram(envelope, bytes, sink);
+        }
+        let side = envelope.direction.index();
+        let mut rest = bytes;
+        if !self.sides[side].pending.is_empty() {
+            let mut joined = std::mem::take(&mut self.sides[side].pending);
+            rest = self.complete(&mut joined, envelope, bytes, sink);
+            self.sides[side].pending = joined;
+        }
+        let used = self.consume(envelope, rest, sink);
+        self.sides[side].pending.extend_from_slice(&rest[used..]);
+    }
+
+    pub(super) fn gap(&mut self, direction: Direction) {
+        let side = &mut self.sides[direction.index()];
+        side.lost = Some(side.lost.unwrap_or_default() + side.pending.len());
+        side.pending.clear();
+        self.dissector.gap(direction);
+    }
+
+    pub(super) fn finish(&mut self, timestamp: Timestamp, sink: &mut dyn Sink) {
+        self.dissector.finish(timestamp, sink);
+    }
+
+    /// Completes the message begun in `joined` with as few of `bytes` as it needs, so that what follows is parsed in
+    /// place. Gives the bytes it did not take; when it took them all, `joined` may hold an unfinished message again.
+    fn complete<'b>(
+        &mut self,
+        joined: &mut Vec<u8>,
+        envelope: &Envelope,
+        bytes: &'b [u8],
+        sink: &mut dyn Sink,
+    ) -> &'b [u8] {
+        let mut rest = bytes;
+        while !joined.is_empty() && !rest.is_empty() {
+            let wanted = match (self.protocol.frame)(joined, envelope.direction) {
+                Frame::Need(length) => length.saturating_sub(joined.len()).clamp(1, rest.len()),
+                Frame::Whole(_) | Frame::Not => rest.len(),
+            };
+            let (taken, left) = rest.split_at(wanted);
+            joined.extend_from_slice(taken);
+            rest = left;
+            let used = self.consume(envelope, joined, sink);
+            joined.drain(..used);
+        }
+        rest
+    }
+
+    /// Parses every whole message at the beginning of `bytes`, sliding over what is none. Gives the number of bytes
+    /// used; the rest is the beginning of a message, shorter than the protocol's longest.
+    fn consume(&mut self, envelope: &Envelope, bytes: &[u8], sink: &mut dyn Sink) -> usize {
+        let side = envelope.direction.index();
+        let mut at = 0;
+        while at < bytes.len() {
+            if let Some(skipped) = self.sides[side].lost {
+                match self.boundary(envelope.direction, &bytes[at..]) {
+                    Boundary::At(offset) => {
+                        at += offset;
+                        self.sides[side].lost = None;
+                        self.resynchronised(envelope, skipped + offset, sink);
+                    }
+                    Boundary::Perhaps(offset) => {
+                        self.sides[side].lost = Some(skipped + offset);
+                        return at + offset;
+                    }
+                    Boundary::Nowhere => {
+                        self.sides[side].lost = Some(skipped + bytes.len() - at);
+                        return bytes.len();
+                    }
+                }
+            }
+            match self.frame(envelope.direction, &bytes[at..]) {
+                Frame::Whole(length) => {
+                    self.dissector.parse(envelope, &bytes[at..at + length], sink);
+                    at += length;
+                }
+                Frame::Need(_) => return at,
+                Frame::Not => self.sides[side].lost = Some(0),
+            }
+        }
+        at
+    }
+
+    /// The protocol's answer, held to its contract: lengths that cannot be are no message.
+    fn frame(&self, direction: Direction, bytes: &[u8]) -> Frame {
+        match (self.protocol.frame)(bytes, direction) {
+            Frame::Whole(length) if (1..=bytes.len()).contains(&length) => Frame::Whole(length),
+            Frame::Need(length) if length > bytes.len() && length <= self.protocol.longest_message => {
+                Frame::Need(length)
+            }
+            _ => Frame::Not,
+        }
+    }
+
+    /// Slides over `bytes` until `frame` and `probe` agree. A message that is only possible is believed when what
+    /// follows it is possible too; a whole message is preferred to the beginning of one.
+    fn boundary(&self, direction: Direction, bytes: &[u8]) -> Boundary {
+        let mut perhaps = None;
+        for offset in 0..bytes.len() {
+            let here = &bytes[offset..];
+            match self.frame(direction, here) {
+                Frame::Whole(length) => match (self.protocol.probe)(here, direction) {
+                    Probe::Certain => return Boundary::At(offset),
+                    Probe::Maybe if self.possible(direction, &here[length..]) => return Boundary::At(offset),
+                    _ => {}
+                },
+                Frame::Need(_) if perhaps.is_none() && (self.protocol.probe)(here, direction) != Probe::No => {
+                    perhaps = Some(offset);
+                }
+                _ => {}
+            }
+        }
+        perhaps.map_or(Boundary::Nowhere, Boundary::Perhaps)
+    }
+
+    fn possible(&self, direction: Direction, bytes: &[u8]) -> bool {
+        bytes.is_empty()
+            || (self.frame(direction, bytes) != Frame::Not && (self.protocol.probe)(bytes, direction) != Probe::No)
+    }
+
+    fn resynchronised(&self, envelope: &Envelope, skipped: usize, sink: &mut dyn Sink) {
+        if skipped > 0 {
+            sink.anomaly(envelope, self.protocol, Anomaly { kind: "resynchronised", offset: skipped });
+        }
+    }
+
+    /// A datagram holds whole messages; nothing is carried over to the next.
+    fn datagram(&mut self, envelope: &Envelope, bytes: &[u8], sink: &mut dyn Sink) {
+        let used = self.consume(envelope, bytes, sink);
+        let side = &mut self.sides[envelope.direction.index()];
+        if let Some(skipped) = side.lost.take() {
+            let skipped = skipped + bytes.len() - used;
+            self.resynchronised(envelope, skipped, sink);
+        } else if used < bytes.len() {
+            sink.anomaly(envelope, self.protocol, Anomaly { kind: "truncated", offset: bytes.len() });
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What two endpoints say to each other, as messages: protocol detection, framing, resynchronisation after gaps.
+//!
+//! A [`Conversation`] is fed the bytes of a flow as the network gave them: stream bytes in order with gaps told apart,
+//! or datagrams. It finds the flow's protocol ([`detection`]), cuts the bytes into messages, handing each out in place
+//! where it can ([`framing`]), and lets the protocol's dissector parse them.
+//!
+//! **Architecture invariant.** No input ends the inspection of a flow: after a gap or garbage the framer slides to the
+//! next message, and a flow on a well-known port is probed for as long as it lives. What is buffered is bounded by
+//! the protocol's longest message, or 4096 bytes before the protocol is known.
+
+mod detection;
+mod framing;
+
+use crate::dissector::{AnomalyKind, Direction, Envelope, Protocol, Sink};
+use crate::time::Timestamp;
+use detection::{Detection, Outcome};
+use framing::Framer;
+
+/// Anomalies that framing reports for every protocol, besides the protocol's own.
+pub const ANOMALIES: &[AnomalyKind] = &[
+    AnomalyKind {
+        name: "resynchronised",
+        doc: "Bytes that belong to no message were skipped, after a gap or garbage; the offset is their number",
+    },
+    AnomalyKind { name: "truncated", doc: "A datagram ends before its message does; the offset is its length" },
+];
+
+/// The application layer of one flow.
+pub struct Conversation {
+    datagram: bool,
+    reversed: bool,
+    state: State,
+}
+
+enum State {
+    Detecting(Detection),
+    Known(Framer),
+    /// Not a protocol of the registry: an IT flow on other ports. Costs nothing any more.
+    Unknown,
+}
+
+/// What is known of a flow before its first byte.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening {
+    /// Port of the client.
+    pub client_port: u16,
+    /// Port of the server.
+    pub server_port: u16,
+    /// Datagrams, not a stream.
+    pub datagram: bool,
+    /// Who is the client was seen (TCP handshake) or follows from a well-known port; else detection may turn it round.
+    pub roles_known: bool,
+}
+
+impl Conversation {
+    /// A conversation that has not begun, or that is picked up in the middle, in one of `protocols` (usually
+    /// [`crate::registry::PROTOCOLS`], probed in that order).
+    pub fn new(opening: Opening, protocols: &'static [&'static Protocol]) -> Self {
+        let detection = Detection::new(opening, protocols);
+        Self { datagram: opening.datagram, reversed: false, state: State::Detecting(detection) }
+    }
+
+    /// The next bytes of one direction of a stream, in order; or one datagram.
+    pub fn data(&mut self, envelope: &Envelope, bytes: &[u8], sink: &mut dyn Sink) {
+        let envelope = Envelope { direction: self.turned(envelope.direction), ..*envelope };
+        match &mut self.state {
+            State::Known(framer) => framer.data(&envelope, bytes, sink),
+            State::Detecting(detection) => match detection.data(&envelope, bytes) {
+                Outcome::Undecided => {}
+                Outcome::Unknown => self.state = State::Unknown,
+                Outcome::Found { protocol, reversed } => self.begin(protocol, reversed, &envelope, bytes, sink),
+            },
+            State::Unknown => {}
+        }
+    }
+
+    /// Bytes of this direction were lost and will never come.
+    pub fn gap(&mut self, direction: Direction) {
+        let direction = self.turned(direction);
+        match &mut self.state {
+            State::Known(framer) => framer.gap(direction),
+            State::Detecting(detection) => detection.gap(direction),
+            State::Unknown => {}
+        }
+    }
+
+    /// The flow ended: transactions that are still open are reported.
+    pub fn finish(&mut self, timestamp: Timestamp, sink: &mut dyn Sink) {
+        if let State::Known(framer) = &mut self.state {
+            framer.finish(timestamp, sink);
+        }
+    }
+
+    /// The protocol, once detected.
+    pub fn protocol(&self) -> Option<&'static Protocol> {
+        match &self.state {
+            State::Known(framer) => Some(framer.protocol()),
+            _ => None,
+        }
+    }
+
+    /// True once no protocol of the registry is to be expected any more: the flow's payload need not be handed on.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self.state, State::Unknown)
+    }
+
+    /// Detection found that client and server are the other way round than the flow assumed. Envelopes given to the
+    /// sink have the right direction; bytes are to be fed as before.
+    pub fn is_reversed(&self) -> bool {
+        self.reversed
+    }
+
+    /// Bytes held at this moment.
+    pub fn buffered(&self) -> usize {
+        match &self.state {
+            State::Known(framer) => framer.buffered(),
+            State::Detecting(detection) => detection.buffered(),
+            State::Unknown => 0,
+        }
+    }
+
+    fn turned(&self, direction: Direction) -> Direction {
+        if self.reversed { direction.opposite() } else { direction }
+    }
+
+    /// The protocol is found: what was held back while detecting is dissected, then the bytes in hand.
+    fn begin(
+        &mut self,
+        protocol: &'static Protocol,
+        reversed: bool,
+        envelope: &Envelope,
+        bytes: &[u8],
+        sink: &mut dyn Sink,
+    ) {
+        let mut framer = Framer::new(protocol, self.datagram);
+        let turn = |direction: Direction| if reversed { direction.opposite() } else { direction };
+        if let State::Detecting(detection) = &self.state {
+            for (held, chunk) in detection.held() {
+                framer.data(&Envelope { direction: turn(held.direction), ..held }, chunk, sink);
+            }
+        }
+        framer.data(&Envelope { direction: turn(envelope.direction), ..*envelope }, bytes, sink);
+        self.reversed = reversed;
+        self.state = State::Known(framer);
+    }
+}
+
+#[cfg(test)]
+mod tests;

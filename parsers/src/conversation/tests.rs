@@ -1,0 +1,222 @@
+//! Two invented protocols: `strong` begins with a magic byte and ends with a checksum, `weak` is only a length and zeros.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::dissector::{Anomaly, Dissector, Frame, Probe, Record};
+
+/// 0xAA, length of the payload, payload, sum of the payload.
+static STRONG: Protocol = Protocol { name: "strong", probe: probe_strong, frame: frame_strong, ..WEAK };
+
+/// 0x00, length of the payload, direction (1 to the server, 2 to the client), payload of that length.
+static WEAK: Protocol = Protocol {
+    name: "weak",
+    title: "",
+    tcp_ports: &[7],
+    udp_ports: &[7],
+    ot: true,
+    longest_message: 300,
+    fields: &[],
+    anomalies: &[],
+    probe: probe_weak,
+    frame: frame_weak,
+    open: || Box::new(Echo),
+};
+
+static BOTH: &[&Protocol] = &[&STRONG, &WEAK];
+
+fn probe_strong(bytes: &[u8], _: Direction) -> Probe {
+    match frame_strong(bytes, ToServer) {
+        Frame::Whole(n) if bytes[2..n - 1].iter().fold(0u8, |sum, b| sum.wrapping_add(*b)) == bytes[n - 1] => {
+            Probe::Certain
+        }
+        Frame::Need(_) => Probe::Maybe,
+        _ => Probe::No,
+    }
+}
+
+fn frame_strong(bytes: &[u8], _: Direction) -> Frame {
+    match bytes {
+        [0xaa, length, ..] if bytes.len() >= *length as usize + 3 => Frame::Whole(*length as usize + 3),
+        [0xaa, length, ..] => Frame::Need(*length as usize + 3),
+        [0xaa] => Frame::Need(2),
+        _ => Frame::Not,
+    }
+}
+
+fn probe_weak(bytes: &[u8], direction: Direction) -> Probe {
+    match bytes {
+        [0, _, way, ..] if *way as usize == direction.index() + 1 => Probe::Maybe,
+        [0] | [0, _] => Probe::Maybe,
+        _ => Probe::No,
+    }
+}
+
+fn frame_weak(bytes: &[u8], _: Direction) -> Frame {
+    match bytes {
+        [0, length, ..] if bytes.len() >= *length as usize + 3 => Frame::Whole(*length as usize + 3),
+        [0, length, ..] => Frame::Need(*length as usize + 3),
+        [0] => Frame::Need(2),
+        _ => Frame::Not,
+    }
+}
+
+/// Reports every message's bytes as an anomaly whose offset is its length, and the bytes by a side channel.
+struct Echo;
+
+impl Dissector for Echo {
+    fn parse(&mut self, envelope: &Envelope, message: &[u8], sink: &mut dyn Sink) {
+        for (at, byte) in message.iter().enumerate() {
+            sink.anomaly(envelope, &WEAK, Anomaly { kind: "byte", offset: (at << 8) | *byte as usize });
+        }
+    }
+}
+
+#[derive(Default)]
+struct Heard {
+    messages: Vec<(Direction, Vec<u8>)>,
+    skipped: usize,
+    truncated: usize,
+}
+
+impl Sink for Heard {
+    fn message(&mut self, _: &Envelope, _: &dyn Record, _: &[Anomaly]) {}
+    fn transaction(&mut self, _: &Envelope, _: &dyn Record) {}
+    fn anomaly(&mut self, envelope: &Envelope, _: &'static Protocol, anomaly: Anomaly) {
+        match anomaly.kind {
+            "byte" if anomaly.offset >> 8 == 0 => {
+                self.messages.push((envelope.direction, vec![anomaly.offset as u8]));
+            }
+            "byte" => self.messages.last_mut().unwrap().1.push(anomaly.offset as u8),
+            "resynchronised" => self.skipped += anomaly.offset,
+            _ => self.truncated += 1,
+        }
+    }
+}
+
+fn strong(payload: &[u8]) -> Vec<u8> {
+    let sum = payload.iter().fold(0u8, |sum, b| sum.wrapping_add(*b));
+    [&[0xaa, payload.len() as u8], payload, &[sum]].concat()
+}
+
+fn weak(direction: Direction, payload: &[u8]) -> Vec<u8> {
+    [&[0, payload.len() as u8, direction.index() as u8 + 1], payload].concat()
+}
+
+fn on_port(server_port: u16) -> Conversation {
+    Conversation::new(Opening { client_port: 40000, server_port, datagram: false, roles_known: true }, BOTH)
+}
+
+fn say(conversation: &mut Conversation, heard: &mut Heard, direction: Direction, bytes: &[u8]) {
+    let envelope = Envelope { direction, timestamp: Timestamp::default(), datagram: false };
+    conversation.data(&envelope, bytes, heard);
+}
+
+use Direction::{ToClient, ToServer};
+
+#[test]
+fn a_certain_probe_decides_on_any_port() {
+    let (mut talk, mut heard) = (on_port(9999), Heard::default());
+    say(&mut talk, &mut heard, ToServer, &strong(b"hello"));
+    assert_eq!(talk.protocol(), Some(&STRONG));
+    assert_eq!(heard.messages, [(ToServer, strong(b"hello"))]);
+}
+
+#[test]
+fn a_possible_probe_decides_on_its_own_port() {
+    let (mut talk, mut heard) = (on_port(7), Heard::default());
+    say(&mut talk, &mut heard, ToServer, &weak(ToServer, b"x"));
+    assert_eq!(heard.messages, [(ToServer, weak(ToServer, b"x"))]);
+}
+
+#[test]
+fn possible_messages_in_a_row_decide_on_another_port_and_none_is_lost() {
+    let (mut talk, mut heard) = (on_port(9999), Heard::default());
+    say(&mut talk, &mut heard, ToServer, &weak(ToServer, b"ask"));
+    assert_eq!(talk.protocol(), None);
+    say(&mut talk, &mut heard, ToClient, &weak(ToClient, b"answer"));
+    assert_eq!(talk.protocol(), Some(&WEAK));
+    assert_eq!(heard.messages, [(ToServer, weak(ToServer, b"ask")), (ToClient, weak(ToClient, b"answer"))]);
+}
+
+#[test]
+fn roles_assumed_wrongly_are_turned_round() {
+    let opening = Opening { client_port: 40000, server_port: 9999, datagram: false, roles_known: false };
+    let (mut talk, mut heard) = (Conversation::new(opening, BOTH), Heard::default());
+    say(&mut talk, &mut heard, ToServer, &weak(ToClient, b"answer"));
+    say(&mut talk, &mut heard, ToClient, &weak(ToServer, b"ask"));
+    assert!(talk.is_reversed());
+    assert_eq!(heard.messages, [(ToClient, weak(ToClient, b"answer")), (ToServer, weak(ToServer, b"ask"))]);
+}
+
+#[test]
+fn a_foreign_flow_is_given_up_and_a_flow_on_a_known_port_never() {
+    let (mut elsewhere, mut here, mut heard) = (on_port(9999), on_port(7), Heard::default());
+    for _ in 0..100 {
+        say(&mut elsewhere, &mut heard, ToServer, b"GET / HTTP/1.1");
+        say(&mut here, &mut heard, ToServer, b"GET / HTTP/1.1");
+    }
+    assert!(elsewhere.is_unknown());
+    assert_eq!((here.is_unknown(), here.buffered()), (false, 0));
+    say(&mut here, &mut heard, ToServer, &weak(ToServer, b"at last"));
+    assert_eq!(heard.messages.len(), 1);
+}
+
+#[test]
+fn after_a_gap_the_next_message_is_found() {
+    let (mut talk, mut heard) = (on_port(7), Heard::default());
+    say(&mut talk, &mut heard, ToServer, &strong(b"one"));
+    say(&mut talk, &mut heard, ToServer, &strong(b"two")[..4]);
+    talk.gap(ToServer);
+    say(&mut talk, &mut heard, ToServer, &[&b"rest of three"[..], &strong(b"four")].concat());
+    assert_eq!(heard.messages, [(ToServer, strong(b"one")), (ToServer, strong(b"four"))]);
+    assert_eq!(heard.skipped, 4 + 13);
+}
+
+#[test]
+fn a_datagram_that_ends_early_is_told_and_the_next_is_whole() {
+    let opening = Opening { client_port: 40000, server_port: 7, datagram: true, roles_known: true };
+    let (mut talk, mut heard) = (Conversation::new(opening, BOTH), Heard::default());
+    let whole = strong(b"datagram");
+    say(&mut talk, &mut heard, ToServer, &whole);
+    say(&mut talk, &mut heard, ToServer, &whole[..5]);
+    say(&mut talk, &mut heard, ToServer, &whole);
+    assert_eq!((heard.messages.len(), heard.truncated), (2, 1));
+}
+
+proptest! {
+    #[test]
+    fn segmentation_changes_nothing(
+        payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..20),
+        cuts in prop::collection::vec(1usize..30, 1..60),
+    ) {
+        let messages: Vec<_> = payloads.iter().map(|payload| strong(payload)).collect();
+        let stream = messages.concat();
+        let (mut talk, mut heard) = (on_port(7), Heard::default());
+        let (mut at, mut cut) = (0, cuts.iter().cycle());
+        while at < stream.len() {
+            let end = (at + cut.next().unwrap()).min(stream.len());
+            say(&mut talk, &mut heard, ToServer, &stream[at..end]);
+            at = end;
+        }
+        let heard: Vec<_> = heard.messages.into_iter().map(|(_, message)| message).collect();
+        prop_assert_eq!(heard, messages);
+        prop_assert_eq!(talk.buffered(), 0);
+    }
+
+    #[test]
+    fn arbitrary_bytes_and_gaps_never_panic_and_stay_within_bounds(
+        chunks in prop::collection::vec((any::<bool>(), any::<bool>(), prop::collection::vec(prop_oneof![Just(0u8), Just(0xaa), any::<u8>()], 0..200)), 0..40),
+        port in prop_oneof![Just(7u16), Just(9999)],
+    ) {
+        let (mut talk, mut heard) = (on_port(port), Heard::default());
+        for (to_server, gap, bytes) in chunks {
+            let direction = if to_server { ToServer } else { ToClient };
+            if gap {
+                talk.gap(direction);
+            }
+            say(&mut talk, &mut heard, direction, &bytes);
+            prop_assert!(talk.buffered() <= detection::HELD_BYTES.max(2 * WEAK.longest_message));
+        }
+    }
+}

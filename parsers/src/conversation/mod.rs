@@ -104,10 +104,11 @@ impl Conversation {
         matches!(self.state, State::Unknown)
     }
 
-    /// Detection found that client and server are the other way round than the flow assumed. Envelopes given to the
-    /// sink have the right direction; bytes are to be fed as before.
-    pub fn is_reversed(&self) -> bool {
-        self.reversed
+    /// True once after detection found that client and server are the other way round than the flow assumed. The sink
+    /// gets the right directions from the first message on; after this answer, so does the flow: bytes are to be fed
+    /// with its roles turned.
+    pub fn take_reversed(&mut self) -> bool {
+        std::mem::take(&mut self.reversed)
     }
 
     /// Bytes held at this moment.

@@ -145,8 +145,10 @@ fn roles_assumed_wrongly_are_turned_round() {
     let (mut talk, mut heard) = (Conversation::new(opening, BOTH), Heard::default());
     say(&mut talk, &mut heard, ToServer, &weak(ToClient, b"answer"));
     say(&mut talk, &mut heard, ToClient, &weak(ToServer, b"ask"));
-    assert!(talk.is_reversed());
-    assert_eq!(heard.messages, [(ToClient, weak(ToClient, b"answer")), (ToServer, weak(ToServer, b"ask"))]);
+    assert!(talk.take_reversed() && !talk.take_reversed());
+    say(&mut talk, &mut heard, ToServer, &weak(ToServer, b"again"));
+    let said = [(ToClient, &b"answer"[..]), (ToServer, b"ask"), (ToServer, b"again")];
+    assert_eq!(heard.messages, said.map(|(direction, payload)| (direction, weak(direction, payload))));
 }
 
 #[test]

@@ -1,0 +1,59 @@
+//! What the protocol targets share: a sink that asks everything of every record, as rules and events would.
+
+use vigia_parsers::conversation::{Conversation, Opening};
+use vigia_parsers::field::Tree;
+use vigia_parsers::{Anomaly, Direction, Envelope, Protocol, Record, Sink, Timestamp};
+
+/// Reads every field of every message and writes the tree of every transaction.
+pub struct Curious;
+
+impl Sink for Curious {
+    fn message(&mut self, _: &Envelope, record: &dyn Record, _: &[Anomaly]) {
+        for index in 0..record.protocol().fields.len() {
+            record.visit(index, &mut |value| {
+                std::hint::black_box(value);
+            });
+        }
+        record.tree(&mut Void);
+    }
+
+    fn transaction(&mut self, _: &Envelope, record: &dyn Record) {
+        record.tree(&mut Void);
+    }
+
+    fn anomaly(&mut self, _: &Envelope, _: &'static Protocol, _: Anomaly) {}
+}
+
+/// A tree that goes nowhere.
+struct Void;
+
+impl Tree for Void {
+    fn unsigned(&mut self, _: &'static str, _: u64) {}
+    fn signed(&mut self, _: &'static str, _: i64) {}
+    fn float(&mut self, _: &'static str, _: f64) {}
+    fn flag(&mut self, _: &'static str, _: bool) {}
+    fn text(&mut self, _: &'static str, _: &str) {}
+    fn octets(&mut self, _: &'static str, _: &[u8]) {}
+    fn hex(&mut self, _: &'static str, _: &[u8]) {}
+    fn object(&mut self, _: &'static str) {}
+    fn list(&mut self, _: &'static str) {}
+    fn end(&mut self) {}
+}
+
+/// Feeds `input` to a conversation on `port` in chunks: a length byte, a byte of direction and gap, the chunk.
+pub fn converse(port: u16, protocols: &'static [&'static Protocol], datagram: bool, mut input: &[u8]) {
+    let opening = Opening { client_port: 40000, server_port: port, datagram, roles_known: port != 0 };
+    let mut conversation = Conversation::new(opening, protocols);
+    let mut timestamp = Timestamp::default();
+    while let [length, way, rest @ ..] = input {
+        let (chunk, left) = rest.split_at(rest.len().min(*length as usize));
+        input = left;
+        timestamp.0 += 1_000_000;
+        let direction = if way & 1 == 0 { Direction::ToServer } else { Direction::ToClient };
+        if way & 2 != 0 {
+            conversation.gap(direction);
+        }
+        conversation.data(&Envelope { direction, timestamp, datagram }, chunk, &mut Curious);
+    }
+    conversation.finish(timestamp, &mut Curious);
+}

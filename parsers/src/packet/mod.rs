@@ -10,7 +10,7 @@ mod event;
 use std::net::IpAddr;
 use std::ops::Range;
 
-pub use event::{DecodeEvent, DecodeEvents};
+pub use event::{DecodeEvent, DecodeEvents, Located};
 
 use crate::time::Timestamp;
 
@@ -27,6 +27,10 @@ pub enum LinkType {
     LinuxSll2,
     /// BSD loopback, address family in host or network order (LINKTYPE 0 and 108).
     Loopback,
+    /// PPP, with or without its HDLC address and control bytes (LINKTYPE 9 and 50).
+    Ppp,
+    /// Cisco HDLC (LINKTYPE 104).
+    CiscoHdlc,
 }
 
 impl LinkType {
@@ -35,7 +39,9 @@ impl LinkType {
         Some(match number {
             0 | 108 => Self::Loopback,
             1 => Self::Ethernet,
+            9 | 50 => Self::Ppp,
             12 | 14 | 101 | 228 | 229 => Self::RawIp,
+            104 => Self::CiscoHdlc,
             113 => Self::LinuxSll,
             276 => Self::LinuxSll2,
             _ => return None,
@@ -82,7 +88,7 @@ impl Vlans {
     }
 }
 
-/// Outermost Ethernet addresses.
+/// The Ethernet header nearest to the packet: of a mirrored or tunnelled frame its own, not that of the tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ethernet {
     /// Source address.
@@ -243,7 +249,7 @@ pub struct Packet<'a> {
     pub bytes: &'a [u8],
     /// Length on the wire of the frame that carried it.
     pub wire_length: u32,
-    /// Outermost Ethernet header, if there is one.
+    /// The Ethernet header nearest to the packet, if there is one.
     pub ethernet: Option<Ethernet>,
     /// VLAN ids of all layers, outermost first.
     pub vlans: Vlans,

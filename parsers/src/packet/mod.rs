@@ -5,14 +5,23 @@
 //! cannot be decoded is left out of the packet and named by an event. IP fragments are decoded as far as their IP
 //! header; the flow layer joins them and calls [`decode_ip`] on the whole datagram.
 
+mod checksum;
+mod decoder;
 mod event;
+mod ip;
+mod link;
+mod redundancy;
+mod transport;
+mod tunnel;
+mod wan;
 
 use std::net::IpAddr;
 use std::ops::Range;
 
-pub use event::{DecodeEvent, DecodeEvents};
+pub use event::{DecodeEvent, DecodeEvents, Located};
 
 use crate::time::Timestamp;
+use decoder::Decoder;
 
 /// What the first bytes of a captured frame are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +36,10 @@ pub enum LinkType {
     LinuxSll2,
     /// BSD loopback, address family in host or network order (LINKTYPE 0 and 108).
     Loopback,
+    /// PPP, with or without its HDLC address and control bytes (LINKTYPE 9 and 50).
+    Ppp,
+    /// Cisco HDLC (LINKTYPE 104).
+    CiscoHdlc,
 }
 
 impl LinkType {
@@ -35,7 +48,9 @@ impl LinkType {
         Some(match number {
             0 | 108 => Self::Loopback,
             1 => Self::Ethernet,
+            9 | 50 => Self::Ppp,
             12 | 14 | 101 | 228 | 229 => Self::RawIp,
+            104 => Self::CiscoHdlc,
             113 => Self::LinuxSll,
             276 => Self::LinuxSll2,
             _ => return None,
@@ -82,7 +97,7 @@ impl Vlans {
     }
 }
 
-/// Outermost Ethernet addresses.
+/// The Ethernet header nearest to the packet: of a mirrored or tunnelled frame its own, not that of the tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ethernet {
     /// Source address.
@@ -243,7 +258,7 @@ pub struct Packet<'a> {
     pub bytes: &'a [u8],
     /// Length on the wire of the frame that carried it.
     pub wire_length: u32,
-    /// Outermost Ethernet header, if there is one.
+    /// The Ethernet header nearest to the packet, if there is one.
     pub ethernet: Option<Ethernet>,
     /// VLAN ids of all layers, outermost first.
     pub vlans: Vlans,
@@ -253,6 +268,8 @@ pub struct Packet<'a> {
     pub tunnel: Tunnel,
     /// Number of tunnels around the packet.
     pub tunnel_depth: u8,
+    /// Where the IP header that carries the innermost tunnel stands in `bytes`; [`Packet::tunnel_ends`] reads it.
+    pub tunnel_header: Option<u32>,
     /// Innermost IP header, if there is one.
     pub ip: Option<Ip>,
     /// Its transport layer.
@@ -271,9 +288,17 @@ impl<'a> Packet<'a> {
         self.bytes.get(self.payload.clone()).unwrap_or_default()
     }
 
+    /// Source and destination of the IP packet that carries the innermost tunnel, and its protocol. `None` without a
+    /// tunnel, and where the carrier came in fragments.
+    pub fn tunnel_ends(&self) -> Option<(IpAddr, IpAddr, u8)> {
+        let header = self.bytes.get(self.tunnel_header? as usize..)?;
+        ip::ends(header)
+    }
+
     /// Compares the checksums of the innermost IP and transport header with their bytes. Costs a pass over the payload.
+    /// What was not captured whole, or left out by the sender (UDP over IPv4), is not bad.
     pub fn checksums(&self) -> Checksums {
-        Checksums::default()
+        checksum::check(self)
     }
 }
 
@@ -292,8 +317,7 @@ impl Default for DecodeLimits {
 
 /// Decodes a captured frame.
 pub fn decode<'a>(captured: &Captured<'a>, limits: &DecodeLimits) -> Packet<'a> {
-    let _ = limits;
-    Packet {
+    let mut packet = Packet {
         number: captured.number,
         timestamp: captured.timestamp,
         bytes: captured.frame,
@@ -303,24 +327,47 @@ pub fn decode<'a>(captured: &Captured<'a>, limits: &DecodeLimits) -> Packet<'a> 
         redundancy: None,
         tunnel: Tunnel::None,
         tunnel_depth: 0,
+        tunnel_header: None,
         ip: None,
         transport: Transport::None,
         ports: [0, 0],
-        payload: 0..captured.frame.len(),
+        payload: 0..0,
         events: DecodeEvents::default(),
+    };
+    if let Some((tag, _)) = captured.stripped_vlan
+        && tag & 0x0fff != 0
+    {
+        packet.vlans.push(tag);
     }
+    let cut = captured.wire_length as usize > captured.frame.len();
+    let mut decoder = Decoder::new(&mut packet, cut, limits);
+    let first = decoder.first_layer(captured.link);
+    decoder.run(first);
+    packet
 }
 
 /// Decodes the datagram that the flow layer put together from fragments: `datagram` begins with an IP header without
 /// fragmentation; everything around it (time, VLANs, tunnels) is `last`'s, the fragment that completed it.
 pub fn decode_ip<'a>(datagram: &'a [u8], last: &Packet<'_>, limits: &DecodeLimits) -> Packet<'a> {
-    let captured = Captured {
+    let mut packet = Packet {
         number: last.number,
         timestamp: last.timestamp,
-        link: LinkType::RawIp,
-        frame: datagram,
+        bytes: datagram,
         wire_length: last.wire_length,
-        stripped_vlan: None,
+        ethernet: last.ethernet,
+        vlans: last.vlans,
+        redundancy: last.redundancy,
+        tunnel: last.tunnel,
+        tunnel_depth: last.tunnel_depth,
+        tunnel_header: None,
+        ip: None,
+        transport: Transport::None,
+        ports: [0, 0],
+        payload: 0..0,
+        events: DecodeEvents::default(),
     };
-    decode(&captured, limits)
+    let mut decoder = Decoder::new(&mut packet, false, limits);
+    let first = decoder.ip();
+    decoder.run(first);
+    packet
 }

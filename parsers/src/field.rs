@@ -119,12 +119,12 @@ pub type Visit<'v> = dyn FnMut(Value<'_>) + 'v;
 macro_rules! fields {
     (
         $(#[$doc:meta])*
-        pub static $table:ident, $visit:ident($record:ident: $type:ty, $out:ident) {
+        $vis:vis static $table:ident, $visit:ident($record:ident: $type:ty, $out:ident) {
             $($name:ident: $kind:expr, $cardinality:ident, $line:literal => $read:expr;)*
         }
     ) => {
         $(#[$doc])*
-        pub static $table: &[$crate::field::Field] = {
+        $vis static $table: &[$crate::field::Field] = {
             #[allow(unused_imports)]
             use $crate::field::Kind::*;
             &[$($crate::field::Field {

@@ -4,9 +4,9 @@ use crate::dissector::Protocol;
 use crate::ot;
 
 /// In the order in which they are probed.
-pub static PROTOCOLS: &[&Protocol] = &[&ot::dnp3::PROTOCOL, &ot::modbus::PROTOCOL];
+pub static PROTOCOLS: &[&Protocol] = &[&ot::dnp3::PROTOCOL, &ot::modbus::PROTOCOL, &ot::modbus::RTU];
 
-/// The protocol of that name.
+/// The protocol of that name; of several ways to carry one, that whose records the others give.
 pub fn by_name(name: &str) -> Option<&'static Protocol> {
     PROTOCOLS.iter().copied().find(|protocol| protocol.name == name)
 }

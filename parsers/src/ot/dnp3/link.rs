@@ -63,9 +63,15 @@ impl Header {
         self.control & 0x0f
     }
 
-    /// True when the frame's function is to carry user data.
-    pub const fn carries_user_data(self) -> bool {
+    /// True when the frame's function is to carry user data: confirmed or unconfirmed.
+    pub const fn is_user_data(self) -> bool {
         self.primary() && matches!(self.function(), 3 | 4)
+    }
+
+    /// True when the frame's user data is read. Besides frames that are to carry some, those of a primary station with
+    /// another function than reset and status request: what their receiver makes of it nobody can tell.
+    pub const fn is_read(self) -> bool {
+        self.is_user_data() || (self.primary() && self.user_data() > 0 && !matches!(self.function(), 0 | 9))
     }
 
     /// Octets of user data, CRCs not counted.

@@ -63,6 +63,10 @@ static ANOMALIES: &[AnomalyKind] = &[
         doc: "Application function code that the standard does not define (§4.2.2)",
     },
     AnomalyKind { name: "unknown_object", doc: "Object group or variation that is not known (annex A)" },
+    AnomalyKind {
+        name: "invalid_variation",
+        doc: "Values announced of variation 0, which stands for any variation (annex A)",
+    },
     AnomalyKind { name: "invalid_qualifier", doc: "Reserved qualifier code; objects after it are not read (§4.2.2)" },
     AnomalyKind {
         name: "invalid_range",
@@ -136,7 +140,7 @@ impl Session {
         let mut record = Message { link, transport: None, application: None, transaction: self.transactions + 1 };
         let pair = Pair { direction: envelope.direction, source: link.source, destination: link.destination };
         let mut joined = None;
-        if link.carries_user_data() {
+        if link.is_read() {
             match data.octets().split_first() {
                 _ if !anomalies.list().iter().all(|anomaly| anomaly.kind != "bad_transport_crc") => {
                     self.joiner.void(pair)
@@ -177,6 +181,9 @@ fn inspect_header(link: link::Header, anomalies: &mut Anomalies) {
     if crate::field::name_of(known, link.function().into()).is_none() {
         anomalies.add("unknown_link_function", 3);
     }
+    if link.user_data() > 0 && !link.is_user_data() {
+        anomalies.add("unexpected_user_data", link::HEADER);
+    }
     if RESERVED.contains(&link.destination) {
         anomalies.add("reserved_address", 4);
     }
@@ -203,7 +210,7 @@ fn inspect_fragment(
             anomalies.add("flooded", place(0));
         }
     }
-    let (mut objects, mut points, mut unknown) = (0, 0u64, false);
+    let (mut objects, mut points, mut unknown, mut any) = (0, 0u64, false, false);
     let mut headers = fragment.objects();
     for header in headers.by_ref() {
         objects += 1;
@@ -213,6 +220,10 @@ fn inspect_fragment(
         if header.is_unknown() && !unknown {
             anomalies.add("unknown_object", place(header.offset));
             unknown = true;
+        }
+        if header.values_of_any() && !any {
+            anomalies.add("invalid_variation", place(header.offset));
+            any = true;
         }
         let listed = header.listed();
         if listed > POINTS {

@@ -270,6 +270,11 @@ impl ObjectHeader<'_> {
         self.layout.is_none()
     }
 
+    /// True when values are announced of variation 0, which only a request for values can name.
+    pub const fn values_of_any(&self) -> bool {
+        self.values && self.variation == 0 && !self.is_unknown()
+    }
+
     /// Points that stand in the fragment as the header counts them; 0 where it only names a range.
     pub fn listed(&self) -> u64 {
         if self.points.is_empty() { 0 } else { self.count }

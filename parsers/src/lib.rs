@@ -15,6 +15,8 @@ pub mod it;
 pub mod ot;
 pub mod packet;
 pub mod registry;
+#[cfg(test)]
+mod testing;
 pub mod time;
 
 pub use dissector::{Anomaly, Direction, Dissector, Envelope, Frame, Probe, Protocol, Record, Sink};

@@ -232,3 +232,89 @@ const fn tables() -> [[u16; 256]; 8] {
     }
     tables
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::encode;
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The CRC by its definition, bit by bit.
+    fn crc_by_bits(bytes: &[u8]) -> u16 {
+        !bytes.iter().fold(0u16, |crc, &octet| {
+            (0..8).fold(crc ^ u16::from(octet), |crc, _| if crc & 1 != 0 { crc >> 1 ^ 0xa6bc } else { crc >> 1 })
+        })
+    }
+
+    #[test]
+    fn crc_has_the_check_value_of_its_catalogue_entry() {
+        assert_eq!(crc(b"123456789"), 0xea82);
+    }
+
+    #[test]
+    fn a_header_seen_on_the_wire_is_read() {
+        let bytes = [0x05, 0x64, 0x0b, 0xc4, 0x05, 0x00, 0x64, 0x00, 0x6f, 0x36];
+        let Start::Header(header) = start(&bytes) else { panic!("{:?}", start(&bytes)) };
+        assert_eq!((header.source, header.destination, header.user_data()), (100, 5, 6));
+        assert!(header.direction() && header.primary() && !header.fcb() && !header.fcv() && header.is_user_data());
+        assert_eq!(frame(&bytes), Frame::Need(18));
+        assert_eq!(probe(&bytes), Probe::Certain);
+    }
+
+    #[test]
+    fn the_longest_frame_is_292_octets() {
+        let longest = encode::frame(0xc4, 1, 2, &[7; USER_DATA]);
+        assert_eq!((longest.len(), LONGEST), (292, 292));
+        assert_eq!(frame(&longest), Frame::Whole(292));
+    }
+
+    #[test]
+    fn a_length_below_five_and_a_wrong_crc_leave_the_header_alone() {
+        let mut bytes = vec![0x05, 0x64, 4, 0xc0, 1, 0, 2, 0];
+        bytes.extend_from_slice(&crc(&bytes).to_le_bytes());
+        bytes.extend_from_slice(&[0; 20]);
+        assert_eq!(start(&bytes), Start::BadLength);
+        assert_eq!(frame(&bytes), Frame::Whole(HEADER));
+        bytes[2] = 5;
+        assert_eq!(start(&bytes), Start::BadCrc);
+        assert_eq!((frame(&bytes), probe(&bytes)), (Frame::Whole(HEADER), Probe::Maybe));
+    }
+
+    #[test]
+    fn nothing_but_the_start_octets_begins_a_frame() {
+        assert_eq!((frame(&[]), probe(&[])), (Frame::Need(HEADER), Probe::No));
+        assert_eq!((frame(&[0x05]), probe(&[0x05])), (Frame::Need(HEADER), Probe::Maybe));
+        assert_eq!((frame(&[0x05, 0x65]), probe(&[0x05, 0x65])), (Frame::Not, Probe::No));
+        assert_eq!((frame(&[0x64]), probe(&[0x64])), (Frame::Not, Probe::No));
+    }
+
+    proptest! {
+        #[test]
+        fn crc_by_table_equals_crc_by_bits(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            prop_assert_eq!(crc(&bytes), crc_by_bits(&bytes));
+        }
+
+        #[test]
+        fn what_is_encoded_is_read(
+            control: u8, destination: u16, source: u16, data in prop::collection::vec(any::<u8>(), 0..=USER_DATA)
+        ) {
+            let bytes = encode::frame(control, destination, source, &data);
+            prop_assert_eq!(frame(&bytes), Frame::Whole(bytes.len()));
+            let Start::Header(header) = start(&bytes) else { panic!() };
+            prop_assert_eq!((header.control, header.destination, header.source), (control, destination, source));
+            let read = UserData::read(header, &bytes, |offset| panic!("CRC at {offset} holds"));
+            prop_assert_eq!(read.octets(), &data[..]);
+            for index in 0..data.len() {
+                prop_assert_eq!(bytes[offset_of(index)], data[index]);
+            }
+        }
+
+        #[test]
+        fn any_beginning_of_a_frame_asks_for_more(length in 0..=USER_DATA, cut in 0..LONGEST) {
+            let bytes = encode::frame(0xc4, 1, 2, &vec![0x55; length]);
+            let cut = cut % bytes.len();
+            let Frame::Need(more) = frame(&bytes[..cut]) else { panic!() };
+            prop_assert!(more > cut && more <= bytes.len());
+        }
+    }
+}

@@ -44,40 +44,31 @@ pub const OBJECTS: usize = 2048;
 pub const OUTSTANDING: u32 = 32;
 
 static ANOMALIES: &[AnomalyKind] = &[
-    AnomalyKind { name: "bad_link_crc", doc: "CRC of a link header is wrong; the frame is not read (§9.2)" },
-    AnomalyKind { name: "bad_transport_crc", doc: "CRC of a data block is wrong; the segment is not read (§9.2)" },
-    AnomalyKind {
-        name: "len_too_small", doc: "Length is too small for what the frame or fragment is (§9.2, §4.2.2)"
-    },
-    AnomalyKind { name: "reserved_address", doc: "Link address from the reserved range 65520 to 65531 (§9.2)" },
-    AnomalyKind { name: "unknown_link_function", doc: "Link function code that the standard does not define (§9.2)" },
-    AnomalyKind {
-        name: "transport_incomplete",
-        doc: "A fragment begins before the last segment of the one before (§8.2)",
-    },
-    AnomalyKind { name: "transport_out_of_sequence", doc: "Segment that does not follow the one before (§8.2)" },
-    AnomalyKind { name: "too_many_fragments", doc: "More fragments being joined at once in a flow than are kept" },
-    AnomalyKind { name: "too_long_reassembly", doc: "Fragment longer than 64 segments; it is given up" },
-    AnomalyKind {
-        name: "unknown_function",
-        doc: "Application function code that the standard does not define (§4.2.2)",
-    },
-    AnomalyKind { name: "unknown_object", doc: "Object group or variation that is not known (annex A)" },
-    AnomalyKind {
-        name: "invalid_variation",
-        doc: "Values announced of variation 0, which stands for any variation (annex A)",
-    },
-    AnomalyKind { name: "invalid_qualifier", doc: "Reserved qualifier code; objects after it are not read (§4.2.2)" },
-    AnomalyKind {
-        name: "invalid_range",
-        doc: "Range whose stop is below its start; objects after it are not read (§4.2.2)",
-    },
-    AnomalyKind { name: "truncated_object", doc: "Fragment ends within an object header or the points it announces" },
-    AnomalyKind { name: "max_points_per_object", doc: "More points under one object header than 16384" },
-    AnomalyKind { name: "too_many_points", doc: "More points in one fragment than 16384" },
-    AnomalyKind { name: "too_many_objects", doc: "More object headers in one fragment than 2048" },
-    AnomalyKind { name: "flooded", doc: "More than 32 requests without a response" },
+    kind("bad_link_crc", "CRC of a link header is wrong; the frame is not read (§9.2)"),
+    kind("bad_transport_crc", "CRC of a data block is wrong; the segment is not read (§9.2)"),
+    kind("len_too_small", "Length is too small for what the frame or fragment is (§9.2, §4.2.2)"),
+    kind("reserved_address", "Link address from the reserved range 65520 to 65531 (§9.2)"),
+    kind("unknown_link_function", "Link function code that the standard does not define (§9.2)"),
+    kind("unexpected_user_data", "User data in a frame whose link function carries none (§9.2)"),
+    kind("transport_incomplete", "A fragment begins before the last segment of the one before (§8.2)"),
+    kind("transport_out_of_sequence", "Segment that does not follow the one before (§8.2)"),
+    kind("too_many_fragments", "More fragments being joined at once in a flow than are kept"),
+    kind("too_long_reassembly", "Fragment longer than 64 segments; it is given up"),
+    kind("unknown_function", "Application function code that the standard does not define (§4.2.2)"),
+    kind("unknown_object", "Object group or variation that is not known (annex A)"),
+    kind("invalid_variation", "Values announced of variation 0, which stands for any variation (annex A)"),
+    kind("invalid_qualifier", "Reserved qualifier code; objects after it are not read (§4.2.2)"),
+    kind("invalid_range", "Range whose stop is below its start; objects after it are not read (§4.2.2)"),
+    kind("truncated_object", "Fragment ends within an object header or the points it announces"),
+    kind("max_points_per_object", "More points under one object header than 16384"),
+    kind("too_many_points", "More points in one fragment than 16384"),
+    kind("too_many_objects", "More object headers in one fragment than 2048"),
+    kind("flooded", "More than 32 requests without a response"),
 ];
+
+const fn kind(name: &'static str, doc: &'static str) -> AnomalyKind {
+    AnomalyKind { name, doc }
+}
 
 /// Anomalies of one frame: at most one a data block and a few of the layers above.
 pub struct Anomalies {

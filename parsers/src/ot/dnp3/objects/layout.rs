@@ -444,3 +444,165 @@ pub fn little_endian(octets: &[u8], size: u8) -> Option<u64> {
     let octets = octets.get(..usize::from(size))?;
     Some(octets.iter().rev().fold(0, |number, &octet| number << 8 | u64::from(octet)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Octets of each fixed-size object, as the standard draws them; an independent statement of the table above.
+    const SIZES: &[(u8, &[usize])] = &[
+        (2, &[1, 7, 3]),
+        (4, &[1, 7, 3]),
+        (11, &[1, 7]),
+        (13, &[1, 7]),
+        (20, &[5, 3, 5, 3, 4, 2, 4, 2]),
+        (21, &[5, 3, 5, 3, 11, 9, 11, 9, 4, 2, 4, 2]),
+        (22, &[5, 3, 5, 3, 11, 9, 11, 9]),
+        (23, &[5, 3, 5, 3, 11, 9, 11, 9]),
+        (30, &[5, 3, 4, 2, 5, 9]),
+        (31, &[5, 3, 11, 9, 4, 2, 5, 9]),
+        (32, &[5, 3, 11, 9, 5, 9, 11, 15]),
+        (33, &[5, 3, 11, 9, 5, 9, 11, 15]),
+        (34, &[2, 4, 4]),
+        (40, &[5, 3, 5, 9]),
+        (41, &[5, 3, 5, 9]),
+        (42, &[5, 3, 11, 9, 5, 9, 11, 15]),
+        (43, &[5, 3, 11, 9, 5, 9, 11, 15]),
+        (50, &[6, 10, 6, 11]),
+        (51, &[6, 6]),
+        (52, &[2, 2]),
+        (81, &[3]),
+        (101, &[2, 4, 8]),
+        (102, &[1]),
+        (121, &[7]),
+        (122, &[7, 13]),
+    ];
+
+    /// Fixed sizes that stand between other layouts of their group.
+    const OTHER_SIZES: &[(u8, u8, usize)] =
+        &[(1, 2, 1), (3, 2, 1), (10, 2, 1), (12, 1, 11), (12, 2, 11), (86, 2, 1), (110, 7, 7), (113, 255, 255)];
+
+    fn parts(group: u8, variation: u8) -> &'static [Part] {
+        match layout(group, variation) {
+            Some(Layout::Parts(parts)) => parts,
+            other => panic!("{group}.{variation}: {other:?}"),
+        }
+    }
+
+    fn every() -> impl Iterator<Item = (u8, u8, Layout)> {
+        (0..=255).flat_map(|group| {
+            (0..=255).filter_map(move |variation| Some((group, variation, layout(group, variation)?)))
+        })
+    }
+
+    #[test]
+    fn fixed_objects_have_the_sizes_of_the_standard() {
+        let listed = SIZES
+            .iter()
+            .flat_map(|(group, sizes)| (1..).zip(*sizes).map(|(variation, size)| (*group, variation, *size)));
+        for (group, variation, size) in listed.chain(OTHER_SIZES.iter().copied()) {
+            assert_eq!(fixed_size(parts(group, variation), variation), Some(size), "{group}.{variation}");
+        }
+        for (group, sizes) in SIZES {
+            assert!(layout(*group, sizes.len() as u8 + 1).is_none(), "group {group} has no more variations");
+        }
+    }
+
+    #[test]
+    fn packed_objects_have_one_or_two_bits() {
+        for (group, variation, width) in [(1, 1, 1), (3, 1, 2), (10, 1, 1), (12, 3, 1), (80, 1, 1)] {
+            assert!(
+                matches!(layout(group, variation), Some(Layout::Packed { bits, .. }) if bits == width),
+                "{group}.{variation}"
+            );
+        }
+    }
+
+    #[test]
+    fn reading_takes_exactly_the_fixed_size_and_not_one_octet_less() {
+        for (group, variation, layout) in every() {
+            let Layout::Parts(parts) = layout else { continue };
+            let Some(size) = fixed_size(parts, variation) else { continue };
+            let octets = vec![0xa5; size + 3];
+            assert_eq!(read(parts, variation, &octets, &mut |_, _| {}), Some(size), "{group}.{variation}");
+            if size > 0 {
+                assert_eq!(read(parts, variation, &octets[..size - 1], &mut |_, _| {}), None, "{group}.{variation}");
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_name_an_earlier_number_and_only_the_last_part_takes_the_rest() {
+        for (group, variation, layout) in every() {
+            let Layout::Parts(parts) = layout else { continue };
+            assert!(parts.len() <= MOST_PARTS);
+            for (place, part) in parts.iter().enumerate() {
+                match part {
+                    Text(_, Of(from)) | Octets(_, Of(from)) => {
+                        assert!(
+                            usize::from(*from) < place && matches!(parts[usize::from(*from)], Unsigned(..)),
+                            "{group}.{variation}"
+                        );
+                    }
+                    Text(_, Rest(_)) | Octets(_, Rest(_)) => assert_eq!(place + 1, parts.len(), "{group}.{variation}"),
+                    Bits(fields) => {
+                        assert_eq!(fields.iter().map(|field| field.1).sum::<u8>(), 8, "{group}.{variation}")
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_named_group_has_a_layout_and_every_layout_a_named_group() {
+        use super::super::super::names::GROUPS;
+        for (group, name) in GROUPS.iter().filter(|group| group.0 != 100) {
+            assert!(every().any(|(of, ..)| u64::from(of) == *group), "{name}");
+        }
+        assert!(every().all(|(group, ..)| crate::field::name_of(GROUPS, group.into()).is_some()));
+    }
+
+    #[test]
+    fn numbers_keep_their_sign_and_fraction() {
+        let mut seen = Vec::new();
+        read(parts(30, 2), 2, &[0x01, 0xfe, 0xff], &mut |name, datum| {
+            if name == "value" {
+                seen.push(datum)
+            }
+        });
+        read(parts(30, 1), 1, &[0x01, 0, 0, 0, 0x80], &mut |name, datum| {
+            if name == "value" {
+                seen.push(datum)
+            }
+        });
+        read(parts(40, 4), 4, &[1, 0, 0, 0, 0, 0, 0, 0x04, 0xc0], &mut |name, datum| {
+            if name == "value" {
+                seen.push(datum)
+            }
+        });
+        read(parts(20, 1), 1, &[0x01, 0xff, 0xff, 0xff, 0xff], &mut |name, datum| {
+            if name == "count" {
+                seen.push(datum)
+            }
+        });
+        assert_eq!(
+            seen,
+            [Datum::Signed(-2), Datum::Signed(i32::MIN.into()), Datum::Float(-2.5), Datum::Unsigned(u32::MAX.into()),]
+        );
+    }
+
+    #[test]
+    fn variable_objects_are_read_by_their_own_lengths() {
+        let mut texts = Vec::new();
+        let user = [&[1, 2][..], &[0; 4], &[1, 0, 2, 0], &[3, 0, 2, 0, 1, 0], b"bobKKC", b"next"].concat();
+        let size = read(parts(120, 10), 10, &user, &mut |_, datum| {
+            if let Datum::Text(octets) | Datum::Octets(octets) = datum {
+                texts.push(octets);
+            }
+        });
+        assert_eq!((size, texts), (Some(user.len() - 4), vec![&b"bob"[..], b"KK", b"C"]));
+        assert_eq!(read(parts(0, 252), 252, &[1, 3, b'a', b'b', b'c', 9], &mut |_, _| {}), Some(5));
+        assert_eq!(read(parts(0, 252), 252, &[1, 9, b'a'], &mut |_, _| {}), None, "longer than what is there");
+    }
+}

@@ -234,16 +234,16 @@ impl<'a> Iterator for Headers<'a> {
             values: self.fragment.carries_values(group),
             points: &[],
         };
-        let Some((start, stop, count, range)) = Self::range(header.range_code(), rest) else {
-            self.stop("truncated_object", offset + 3);
-            return Some(header);
-        };
-        (header.start, header.stop, header.count) = (start, stop, count);
         // Reserved codes: how much follows is anyone's guess.
         if qualifier & 0x80 != 0 || header.prefix_code() == 7 || matches!(header.range_code(), 0xa | 0xc..) {
             self.stop("invalid_qualifier", offset + 2);
             return Some(header);
         }
+        let Some((start, stop, count, range)) = Self::range(header.range_code(), rest) else {
+            self.stop("truncated_object", offset + 3);
+            return Some(header);
+        };
+        (header.start, header.stop, header.count) = (start, stop, count);
         if header.has_range() && count == 0 {
             self.stop("invalid_range", offset + 3);
             return Some(header);

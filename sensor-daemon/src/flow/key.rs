@@ -1,0 +1,238 @@
+//! What names a flow: addresses, ports, protocol and, as the setting says, VLANs; and which of its ends is the client.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use vigia_parsers::packet::{Packet, Tcp, Transport, Vlans};
+use vigia_parsers::{Timestamp, registry};
+
+use super::community;
+
+/// Addresses, ports and protocol, the same for both directions: the end with the smaller address (then port) is *low*.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Tuple {
+    low: [u64; 2],
+    high: [u64; 2],
+    ports: [u16; 2],
+    protocol: u8,
+    v6: bool,
+}
+
+impl Tuple {
+    /// Of a packet, and whether its source is the low end. `None` without IP, and for fragments.
+    pub(super) fn of(packet: &Packet<'_>) -> Option<(Self, bool)> {
+        let ip = packet.ip.as_ref().filter(|ip| ip.fragment.is_none())?;
+        let ports = match packet.transport {
+            Transport::Icmp { kind, code } => icmp_ports(packet, kind, code),
+            _ => packet.ports,
+        };
+        let (source, v6) = words_of(ip.source);
+        let (destination, _) = words_of(ip.destination);
+        let source_is_low = (source, ports[0]) <= (destination, ports[1]);
+        let tuple = if source_is_low {
+            Self { low: source, high: destination, ports, protocol: ip.protocol, v6 }
+        } else {
+            Self { low: destination, high: source, ports: [ports[1], ports[0]], protocol: ip.protocol, v6 }
+        };
+        Some((tuple, source_is_low))
+    }
+
+    pub(super) fn protocol(&self) -> u8 {
+        self.protocol
+    }
+
+    /// The low end, or the high one.
+    pub(super) fn end(&self, low: bool) -> (IpAddr, u16) {
+        let (words, port) = if low { (self.low, self.ports[0]) } else { (self.high, self.ports[1]) };
+        let address = if self.v6 {
+            IpAddr::V6(Ipv6Addr::from_bits(u128::from(words[0]) << 64 | u128::from(words[1])))
+        } else {
+            IpAddr::V4(Ipv4Addr::from_bits(words[1] as u32))
+        };
+        (address, port)
+    }
+
+    /// Everything in it as numbers to hash; IPv4 needs fewer.
+    pub(super) fn words(&self) -> impl Iterator<Item = u64> {
+        let [a, b] = self.ports;
+        let rest = u64::from(a) << 48 | u64::from(b) << 32 | u64::from(self.protocol) << 8 | u64::from(self.v6);
+        let (words, count) = if self.v6 {
+            ([self.low[0], self.low[1], self.high[0], self.high[1], rest], 5)
+        } else {
+            ([self.low[1] << 32 | self.high[1], rest, 0, 0, 0], 2)
+        };
+        words.into_iter().take(count)
+    }
+
+    /// EVE's `flow_id`: 51 bits of key and start. Unkeyed, so that the same capture gives the same ids everywhere.
+    pub(super) fn flow_id(&self, vlans: &Vlans, start: Timestamp) -> u64 {
+        let vlans = vlans.ids().iter().fold(vlans.ids().len() as u64, |all, &id| all << 12 | u64::from(id));
+        let hash = self.words().chain([vlans, start.0]).fold(0x9e37_79b9_7f4a_7c15, mix);
+        hash >> 13
+    }
+}
+
+/// Stirs a word into a hash (the finisher of MurmurHash3, 64 bits).
+fn mix(hash: u64, word: u64) -> u64 {
+    let mut x = hash.rotate_left(25) ^ word.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    x = (x ^ (x >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    x ^ (x >> 33)
+}
+
+fn words_of(address: IpAddr) -> ([u64; 2], bool) {
+    match address {
+        IpAddr::V4(address) => ([0, u64::from(address.to_bits())], false),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            ([(bits >> 64) as u64, bits as u64], true)
+        }
+    }
+}
+
+/// ICMP has no ports: what asks and answers by identifier (echo, timestamp, ...) is one flow per identifier, anything
+/// else one per type, code and sender.
+fn icmp_ports(packet: &Packet<'_>, kind: u8, code: u8) -> [u16; 2] {
+    let with_identifier: &[u8] = match packet.ip.as_ref().map(|ip| ip.protocol) {
+        Some(1) => &[0, 8, 13, 14, 15, 16, 17, 18],
+        _ => &[128, 129],
+    };
+    let start = packet.ip.as_ref().map_or(0, |ip| ip.payload.start);
+    match packet.bytes.get(start + 4..start + 6) {
+        Some(&[a, b]) if with_identifier.contains(&kind) => [u16::from_be_bytes([a, b]); 2],
+        _ => [u16::from(kind), u16::from(code)],
+    }
+}
+
+/// Ports on which a protocol of the registry is served, as bits.
+pub(super) struct ServicePorts {
+    tcp: Box<[u64; 1024]>,
+    udp: Box<[u64; 1024]>,
+}
+
+impl ServicePorts {
+    pub(super) fn new() -> Self {
+        let mut ports = Self { tcp: Box::new([0; 1024]), udp: Box::new([0; 1024]) };
+        for protocol in registry::PROTOCOLS {
+            protocol.tcp_ports.iter().for_each(|&port| ports.tcp[usize::from(port >> 6)] |= 1 << (port & 63));
+            protocol.udp_ports.iter().for_each(|&port| ports.udp[usize::from(port >> 6)] |= 1 << (port & 63));
+        }
+        ports
+    }
+
+    fn serves(&self, tcp: bool, port: u16) -> bool {
+        let bits = if tcp { &self.tcp } else { &self.udp };
+        bits[usize::from(port >> 6)] >> (port & 63) & 1 != 0
+    }
+
+    /// Is the sender of a flow's first packet its client? The handshake knows; without one the ports say: a registered
+    /// service, else a privileged port, else one below the ephemeral range against one within it; else who spoke first.
+    pub(super) fn sender_is_client(&self, packet: &Packet<'_>) -> bool {
+        let [source, destination] = packet.ports;
+        let tcp = match packet.transport {
+            Transport::Tcp(tcp) if tcp.has(Tcp::SYN) => return !tcp.has(Tcp::ACK),
+            Transport::Tcp(_) => true,
+            Transport::Udp | Transport::Sctp => false,
+            Transport::Icmp { kind, .. } => return !is_icmp_reply(packet, kind),
+            Transport::None => return true,
+        };
+        // Whoever writes to a group asks.
+        if packet.ip.as_ref().is_some_and(|ip| to_many(ip.destination)) {
+            return true;
+        }
+        let looks_like_client = [
+            [source, destination].map(|port| !self.serves(tcp, port)),
+            [source, destination].map(|port| port >= 1024),
+            [source, destination].map(|port| port >= EPHEMERAL),
+        ];
+        for [source, destination] in looks_like_client {
+            if source != destination {
+                return source;
+            }
+        }
+        true
+    }
+}
+
+/// First ephemeral port of Linux; Windows and IANA begin later (49152).
+const EPHEMERAL: u16 = 32768;
+
+fn to_many(destination: IpAddr) -> bool {
+    match destination {
+        IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
+        IpAddr::V6(address) => address.is_multicast(),
+    }
+}
+
+fn is_icmp_reply(packet: &Packet<'_>, kind: u8) -> bool {
+    let protocol = packet.ip.as_ref().map_or(0, |ip| ip.protocol);
+    // Of each pair the standard numbers the request first, but for ICMP echo (8, 0) and router discovery (10, 9).
+    let reply = match (protocol, community::answer(protocol, u16::from(kind))) {
+        (_, None) => false,
+        (1, Some(_)) if kind < 13 => matches!(kind, 0 | 9),
+        (_, Some(other)) => other < u16::from(kind),
+    };
+    reply && !packet.ip.as_ref().is_some_and(|ip| to_many(ip.destination))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+
+    fn client(frame: &Frame) -> bool {
+        ServicePorts::new().sender_is_client(&frame.packet())
+    }
+
+    #[test]
+    fn both_directions_have_one_tuple() {
+        for (a, b) in [("10.0.0.1", "10.0.0.2"), ("2001:db8::1", "2001:db8::2"), ("10.0.0.1", "10.0.0.1")] {
+            let there = udp((a, 5000), (b, 6000), b"x");
+            let back = udp((b, 6000), (a, 5000), b"x");
+            let (one, source_is_low) = Tuple::of(&there.packet()).unwrap();
+            let (other, source_is_high) = Tuple::of(&back.packet()).unwrap();
+            assert_eq!(one, other);
+            assert_ne!(source_is_low, source_is_high);
+            assert_eq!(one.end(source_is_low), (a.parse().unwrap(), 5000));
+            assert_eq!(one.end(!source_is_low), (b.parse().unwrap(), 6000));
+        }
+    }
+
+    #[test]
+    fn an_echo_and_its_reply_are_one_flow_by_identifier() {
+        let tuple = |frame: &Frame| Tuple::of(&frame.packet()).unwrap().0;
+        let request = icmp("10.0.0.1", "10.0.0.2", 8, 0, 7);
+        assert_eq!(tuple(&request), tuple(&icmp("10.0.0.2", "10.0.0.1", 0, 0, 7)));
+        assert_ne!(tuple(&request), tuple(&icmp("10.0.0.1", "10.0.0.2", 8, 0, 8)));
+        assert_ne!(tuple(&request), tuple(&icmp("10.0.0.2", "10.0.0.1", 3, 1, 7)));
+    }
+
+    #[test]
+    fn the_client_is_told_by_handshake_then_port_then_order() {
+        let (a, b) = ("10.0.0.1", "10.0.0.2");
+        assert!(client(&tcp((a, 502), (b, 40000), Tcp::SYN, 1, 0, b"")));
+        assert!(!client(&tcp((a, 40000), (b, 502), Tcp::SYN | Tcp::ACK, 1, 2, b"")));
+        assert!(client(&tcp((a, 40000), (b, 20000), Tcp::ACK, 1, 2, b"x")));
+        assert!(!client(&tcp((a, 20000), (b, 40000), Tcp::ACK, 1, 2, b"x")));
+        assert!(!client(&tcp((a, 502), (b, 500), Tcp::ACK, 1, 2, b"x")), "a registered service before a low port");
+        assert!(!client(&tcp((a, 80), (b, 5000), Tcp::ACK, 1, 2, b"x")));
+        assert!(!client(&tcp((a, 8080), (b, 50000), Tcp::ACK, 1, 2, b"x")));
+        assert!(client(&tcp((a, 8080), (b, 8081), Tcp::ACK, 1, 2, b"x")));
+        assert!(client(&udp((a, 20000), (b, 20000), b"x")));
+        assert!(client(&udp((a, 502), ("239.0.0.1", 50000), b"x")), "a group is never the client");
+        assert!(client(&icmp(a, b, 8, 0, 1)));
+        assert!(!client(&icmp(a, b, 0, 0, 1)));
+        assert!(client(&icmp(a, b, 3, 1, 1)));
+    }
+
+    #[test]
+    fn flow_ids_are_stable_and_fit_51_bits() {
+        let (tuple, _) = Tuple::of(&udp(("10.0.0.1", 1), ("10.0.0.2", 2), b"").packet()).unwrap();
+        let id = tuple.flow_id(&Vlans::default(), Timestamp::new(1, 0));
+        assert_eq!(id, 0); // replaced by the value of the first run
+        assert!(id < 1 << 51);
+        assert_ne!(id, tuple.flow_id(&Vlans::default(), Timestamp::new(1, 1)));
+        let mut vlans = Vlans::default();
+        vlans.push(0);
+        assert_ne!(id, tuple.flow_id(&vlans, Timestamp::new(1, 0)));
+    }
+}

@@ -133,7 +133,9 @@ pub enum SourceError {
         found: String,
     },
     /// No frame of the file has a link type that Vigía decodes.
-    #[error("{name}: link type {number} ({known_as}) is not supported; Ethernet, raw IP, Linux SLL and SLL2, and BSD loopback are")]
+    #[error(
+        "{name}: link type {number} ({known_as}) is not supported; Ethernet, raw IP, Linux SLL and SLL2, and BSD loopback are"
+    )]
     UnsupportedLink {
         /// File or interface.
         name: String,
@@ -143,7 +145,9 @@ pub enum SourceError {
         known_as: &'static str,
     },
     /// The file ends within a record.
-    #[error("{name}: cut short in the record at (uncompressed) byte {offset}: {needed} bytes are needed, {available} are there")]
+    #[error(
+        "{name}: cut short in the record at (uncompressed) byte {offset}: {needed} bytes are needed, {available} are there"
+    )]
     Truncated {
         /// File.
         name: String,

@@ -15,7 +15,8 @@ pub struct Settings {
     pub block_count: u32,
     /// Bytes of a block; a multiple of 4096. A frame longer than a block is cut.
     pub block_bytes: u32,
-    /// Milliseconds after which the kernel hands over a block that is not full: the delay of a packet at low load.
+    /// Milliseconds after which the kernel hands over a block that is not full: the delay of a packet at low load. A
+    /// worker that stalls for longer than `block_count` times this loses packets even when they are few.
     pub block_timeout_ms: u32,
     /// Milliseconds a worker waits for packets before it looks after its timers.
     pub poll_timeout_ms: u32,
@@ -31,8 +32,9 @@ impl Default for Settings {
             interfaces: Vec::new(),
             engine: Engine::PacketRing,
             workers: 1,
-            block_count: 64,
-            block_bytes: 1 << 20,
+            // 64 MiB. As few large blocks they would bridge a shorter stall: a timeout hands over a block with one frame.
+            block_count: 256,
+            block_bytes: 256 << 10,
             block_timeout_ms: 10,
             poll_timeout_ms: 100,
             snaplen: 262_144,

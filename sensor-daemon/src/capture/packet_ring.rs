@@ -99,8 +99,9 @@ impl Source for RingSource {
     }
 }
 
-/// The fanout group of an interface, shared by the workers' taps: the kernel's number of it once there is one.
-type Group = Arc<Mutex<Option<u16>>>;
+/// The fanout group of an interface, shared by the workers' taps, once there is one: the interface's index and the
+/// kernel's number of the group. An interface that comes back with another index needs another group.
+type Group = Arc<Mutex<Option<(u32, u16)>>>;
 
 /// How a ring is to be opened, again and again if need be.
 struct Plan {
@@ -259,7 +260,9 @@ impl Ring {
         }
         if let Some(group) = &plan.group {
             let mut group = group.lock().unwrap_or_else(PoisonError::into_inner);
-            *group = Some(socket.join_fanout(*group).map_err(failed("sharing it among the workers (fanout)"))?);
+            let existing = group.and_then(|(index, number)| (index == interface).then_some(number));
+            let joined = socket.join_fanout(existing).map_err(failed("sharing it among the workers (fanout)"))?;
+            *group = Some((interface, joined));
         }
         Ok(Some(Self { map, socket, interface, link, next: 0 }))
     }

@@ -124,3 +124,45 @@ fn hostile_captures_end_in_a_named_outcome() {
         println!("{files:4} files {frames:8} frames  {outcome}");
     }
 }
+
+/// Frame by frame: number, time, length on the wire, and the bytes.
+#[cfg(feature = "libpcap")]
+#[test]
+fn frames_of_real_captures_are_libpcap_s_own() {
+    let Some(shared) = shared() else { return };
+    let settings = FileSettings::default();
+    let collect = |source: &mut dyn Source| {
+        let mut frames = Vec::new();
+        while let Ok(Progress::Frames(_)) = source.batch(&mut |captured, _| {
+            frames.push((
+                captured.number,
+                captured.timestamp,
+                captured.link,
+                captured.wire_length,
+                captured.frame.to_vec(),
+            ));
+        }) {}
+        frames
+    };
+    let (mut same, mut refused) = (0, 0);
+    for file in expand(&[shared.join("captures")]).unwrap() {
+        let (Ok(mut own), Ok(mut theirs)) =
+            (FileSource::open(&file, &settings), vigia::capture::libpcap::open_file(&file))
+        else {
+            refused += 1;
+            continue;
+        };
+        let (own, theirs) = (collect(&mut own), collect(&mut theirs));
+        // libpcap gives up on a pcapng file whose interfaces differ in link type or snap length: what it gave is equal.
+        if own.len() > theirs.len() {
+            println!("{}: {} frames, libpcap {}", file.display(), own.len(), theirs.len());
+        }
+        assert!(own.len() >= theirs.len(), "{}: {} of {}", file.display(), own.len(), theirs.len());
+        for (own, theirs) in own.iter().zip(&theirs) {
+            assert_eq!(own, theirs, "{}", file.display());
+        }
+        same += 1;
+    }
+    println!("{same} captures equal, {refused} refused by one of the two");
+    assert!(same > 0);
+}

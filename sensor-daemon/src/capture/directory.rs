@@ -44,3 +44,39 @@ fn descend(directory: &Path, captures: &mut Vec<PathBuf>) -> Result<(), SourceEr
 fn open_error(path: &Path, cause: std::io::Error) -> SourceError {
     SourceError::Open { name: path.display().to_string(), cause }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_stands_for_its_captures_in_the_order_of_their_paths() {
+        let root = tempfile::tempdir().unwrap();
+        let pcap: &[u8] = &[0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
+        let pcapng: &[u8] = &[0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0];
+        let write = |name: &str, bytes: &[u8]| {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        };
+        write("b/late.bin", pcap);
+        write("b/deep/x", &zstd::encode_all(pcapng, 1).unwrap());
+        write("a.pcap", pcap);
+        write("notes.pcap", b"not a capture");
+        write("empty.pcap", b"");
+        std::os::unix::fs::symlink(root.path(), root.path().join("loop")).unwrap();
+
+        let found = expand(&[root.path()]).unwrap();
+        let names: Vec<_> = found.iter().map(|path| path.strip_prefix(root.path()).unwrap()).collect();
+        assert_eq!(names, ["a.pcap", "b/deep/x", "b/late.bin"].map(Path::new));
+    }
+
+    #[test]
+    fn a_file_stands_for_itself_and_a_missing_one_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(expand(&[file.path()]).unwrap(), [file.path()]);
+        assert!(
+            matches!(expand(&["/nowhere/at/all"]), Err(SourceError::Open { name, .. }) if name == "/nowhere/at/all")
+        );
+    }
+}

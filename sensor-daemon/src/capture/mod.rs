@@ -1,1 +1,225 @@
 //! Where packets come from: capture files and live interfaces behind one trait, by batches.
+//!
+//! A [`Source`] is one queue of frames and belongs to one thread: a capture file ([`file`]), or one worker's share of
+//! all live interfaces ([`packet_ring`], or `libpcap` under the feature of that name). Frames are borrowed from the
+//! source's own memory; nothing is allocated or copied per packet.
+//!
+//! **Architecture invariants.** Unsafe code of the daemon stands in [`packet_ring`] only. Nothing here ever transmits.
+
+pub mod directory;
+pub mod file;
+#[cfg(feature = "libpcap")]
+pub mod libpcap;
+#[cfg(target_os = "linux")]
+pub mod packet_ring;
+mod settings;
+
+use std::io;
+use std::path::Path;
+
+use vigia_parsers::packet::Captured;
+
+pub use settings::{Engine, FileSettings, InterfaceSettings, Settings, SettingsError};
+
+/// Which of a source's interfaces a frame came from: an index into [`Source::interfaces`].
+pub type InterfaceId = u16;
+
+/// What takes the frames of a batch, one call each. The frame's bytes are valid during the call only.
+pub type Each<'e> = dyn FnMut(&Captured<'_>, InterfaceId) + 'e;
+
+/// A queue of captured frames.
+pub trait Source: Send {
+    /// Hands the next frames to `each`, at most a batch of them (some thousand), and says how it went on.
+    ///
+    /// A live source waits for its poll timeout at most. A source that returned an error is at its end: what was
+    /// before the fault has been handed over by earlier calls, and the next call gives [`Progress::End`].
+    fn batch(&mut self, each: &mut Each<'_>) -> Result<Progress, SourceError>;
+
+    /// The interfaces frames come from, with what was counted on each since the start. [`InterfaceId`] is the index.
+    fn interfaces(&mut self) -> Vec<Interface>;
+
+    /// The sum over all interfaces.
+    fn counts(&mut self) -> SourceCounts {
+        self.interfaces().iter().fold(SourceCounts::default(), |sum, interface| sum.plus(&interface.counts))
+    }
+}
+
+/// How a batch went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// This many frames were handed over, at least one.
+    Frames(usize),
+    /// Live: nothing came within the poll timeout. [`Interface::fault`] says whether an interface is down.
+    Idle,
+    /// There will be no more.
+    End,
+}
+
+/// One interface of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Interface {
+    /// The name: of a live interface, or the one a pcapng file states; empty where the file has none.
+    pub name: String,
+    /// What was counted on it.
+    pub counts: SourceCounts,
+    /// Live: why nothing can come at the moment (interface down or gone); `None` while all is well.
+    pub fault: Option<String>,
+}
+
+/// What a source counted, cumulative. `received + kernel_dropped + unsupported_link + malformed` is every frame that
+/// reached the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SourceCounts {
+    /// Frames handed over.
+    pub received: u64,
+    /// Captured bytes of the frames handed over.
+    pub bytes: u64,
+    /// Frames the kernel dropped because the ring was full.
+    pub kernel_dropped: u64,
+    /// Times the ring was full and the kernel stopped writing to it.
+    pub ring_freezes: u64,
+    /// Frames of a pcapng file left out because their interface has a link type that Vigía does not decode.
+    pub unsupported_link: u64,
+    /// Frames of a ring left out because the descriptor did not make sense.
+    pub malformed: u64,
+    /// Times the interface went down or away.
+    pub outages: u64,
+}
+
+impl SourceCounts {
+    /// Field by field.
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            received: self.received + other.received,
+            bytes: self.bytes + other.bytes,
+            kernel_dropped: self.kernel_dropped + other.kernel_dropped,
+            ring_freezes: self.ring_freezes + other.ring_freezes,
+            unsupported_link: self.unsupported_link + other.unsupported_link,
+            malformed: self.malformed + other.malformed,
+            outages: self.outages + other.outages,
+        }
+    }
+}
+
+/// Why a source gives no (more) frames. Offsets count uncompressed bytes from the beginning of the capture.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A file or directory cannot be opened.
+    #[error("{name}: {cause}")]
+    Open {
+        /// File or directory.
+        name: String,
+        /// The system's word.
+        #[source]
+        cause: io::Error,
+    },
+    /// Reading or decompressing failed.
+    #[error("{name}: reading failed after {offset} (uncompressed) bytes: {cause}")]
+    Read {
+        /// File.
+        name: String,
+        /// Uncompressed bytes read up to there.
+        offset: u64,
+        /// The system's or the decompressor's word.
+        #[source]
+        cause: io::Error,
+    },
+    /// Neither pcap nor pcapng.
+    #[error("{name}: not a capture file (pcap or pcapng, plain, gzip or zstd): it {found}")]
+    NotACapture {
+        /// File.
+        name: String,
+        /// What its first bytes are instead.
+        found: String,
+    },
+    /// No frame of the file has a link type that Vigía decodes.
+    #[error(
+        "{name}: link type {number} ({known_as}) is not supported; Ethernet, raw IP, Linux SLL and SLL2, and BSD loopback are"
+    )]
+    UnsupportedLink {
+        /// File or interface.
+        name: String,
+        /// LINKTYPE of a file, ARPHRD of an interface.
+        number: u32,
+        /// Its usual name.
+        known_as: &'static str,
+    },
+    /// The file ends within a record.
+    #[error(
+        "{name}: cut short in the record at (uncompressed) byte {offset}: {needed} bytes are needed, {available} are there"
+    )]
+    Truncated {
+        /// File.
+        name: String,
+        /// Where the record begins.
+        offset: u64,
+        /// Bytes it needs, as far as known.
+        needed: usize,
+        /// Bytes that are there.
+        available: usize,
+    },
+    /// What stands in the file makes no sense.
+    #[error("{name}: corrupt at (uncompressed) byte {offset}: {what}")]
+    Corrupt {
+        /// File.
+        name: String,
+        /// Where the record begins.
+        offset: u64,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A live interface cannot be captured on.
+    #[error("{name}: {what}: {cause}")]
+    Live {
+        /// Interface.
+        name: String,
+        /// What was tried.
+        what: &'static str,
+        /// The system's word.
+        #[source]
+        cause: io::Error,
+    },
+    /// A live interface that does not exist.
+    #[error("{name}: no such interface; there are: {existing}")]
+    NoInterface {
+        /// Interface.
+        name: String,
+        /// Those that exist.
+        existing: String,
+    },
+    /// Settings that cannot work.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// This build cannot do what the settings ask for.
+    #[error("{name}: {what}")]
+    Unavailable {
+        /// Interface.
+        name: String,
+        /// What is missing.
+        what: &'static str,
+    },
+}
+
+/// Opens a capture file.
+pub fn open_file(path: &Path, settings: &FileSettings) -> Result<Box<dyn Source>, SourceError> {
+    Ok(Box::new(file::FileSource::open(path, settings)?))
+}
+
+/// Opens the live interfaces: one source a worker, each with its share of every interface. Both directions of a flow
+/// reach the same worker.
+pub fn open_live(settings: &Settings) -> Result<Vec<Box<dyn Source>>, SourceError> {
+    settings.validate()?;
+    match settings.engine {
+        #[cfg(target_os = "linux")]
+        Engine::PacketRing => {
+            Ok(packet_ring::open(settings)?.into_iter().map(|source| Box::new(source) as Box<dyn Source>).collect())
+        }
+        #[cfg(feature = "libpcap")]
+        Engine::Libpcap => libpcap::open(settings),
+        #[allow(unreachable_patterns)]
+        _ => Err(SourceError::Unavailable {
+            name: settings.interfaces.first().map(|interface| interface.name.clone()).unwrap_or_default(),
+            what: "this build has no such capture engine (libpcap needs the cargo feature `libpcap`)",
+        }),
+    }
+}

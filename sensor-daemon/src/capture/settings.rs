@@ -1,0 +1,167 @@
+//! Settings of capture.
+
+/// Capture: from which interfaces, with how much memory.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The interfaces (taps, mirror ports) to capture on. Nothing is ever sent on them.
+    pub interfaces: Vec<InterfaceSettings>,
+    /// What captures: `packet-ring` (AF_PACKET with TPACKET_V3, the fast one) or `libpcap` (a fallback; one worker).
+    pub engine: Engine,
+    /// Worker threads. Flows are shared out among them by a hash that gives both directions to the same worker.
+    pub workers: u16,
+    /// Blocks of each ring. There is a ring for every interface and worker; its memory is `block_count` times
+    /// `block_bytes`.
+    pub block_count: u32,
+    /// Bytes of a block; a multiple of 4096. A frame longer than a block is cut.
+    pub block_bytes: u32,
+    /// Milliseconds after which the kernel hands over a block that is not full: the delay of a packet at low load. A
+    /// worker that stalls for longer than `block_count` times this loses packets even when they are few.
+    pub block_timeout_ms: u32,
+    /// Milliseconds a worker waits for packets before it looks after its timers.
+    pub poll_timeout_ms: u32,
+    /// Bytes captured of each frame; longer ones are cut.
+    pub snaplen: u32,
+    /// Bounds of reading capture files.
+    pub file: FileSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            interfaces: Vec::new(),
+            engine: Engine::PacketRing,
+            workers: 1,
+            // 64 MiB. As few large blocks they would bridge a shorter stall: a timeout hands over a block with one frame.
+            block_count: 256,
+            block_bytes: 256 << 10,
+            block_timeout_ms: 10,
+            poll_timeout_ms: 100,
+            snaplen: 262_144,
+            file: FileSettings::default(),
+        }
+    }
+}
+
+/// One interface to capture on.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct InterfaceSettings {
+    /// Its name, as `ip link` shows it.
+    pub name: String,
+    /// Take frames addressed to other stations, too. A tap needs it.
+    pub promiscuous: bool,
+    /// Leave out frames that this machine itself sends on the interface (and so the second copy of each on `lo`).
+    pub ignore_outgoing: bool,
+}
+
+impl Default for InterfaceSettings {
+    fn default() -> Self {
+        Self { name: String::new(), promiscuous: true, ignore_outgoing: true }
+    }
+}
+
+/// What captures live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// Rings shared with the kernel: AF_PACKET, TPACKET_V3.
+    #[default]
+    PacketRing,
+    /// libpcap; needs a build with the feature `libpcap`.
+    Libpcap,
+}
+
+/// Bounds of reading capture files: what a hostile file can make Vigía hold in memory.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FileSettings {
+    /// Bytes a frame may have; a file that states a longer one is corrupt there.
+    pub max_frame_bytes: u32,
+    /// Bytes a block of a pcapng file may have; a file that states a longer one is corrupt there.
+    pub max_block_bytes: u32,
+    /// Bytes asked of the file at once.
+    pub read_bytes: u32,
+}
+
+impl Default for FileSettings {
+    fn default() -> Self {
+        Self { max_frame_bytes: 256 << 10, max_block_bytes: 16 << 20, read_bytes: 1 << 20 }
+    }
+}
+
+/// Settings that cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("capture.{key}: {what}")]
+pub struct SettingsError {
+    /// The setting.
+    pub key: String,
+    /// What is wrong, and what was expected.
+    pub what: String,
+}
+
+impl SettingsError {
+    fn new(key: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { key: key.into(), what: what.into() }
+    }
+}
+
+impl Settings {
+    /// Whether the values can work, alone and together.
+    pub fn validate(&self) -> Result<(), SettingsError> {
+        for (index, interface) in self.interfaces.iter().enumerate() {
+            let key = format!("interfaces[{index}].name");
+            if interface.name.is_empty() || interface.name.len() > 15 {
+                return Err(SettingsError::new(key, "an interface name of 1 to 15 bytes is expected"));
+            }
+            if self.interfaces[..index].iter().any(|other| other.name == interface.name) {
+                return Err(SettingsError::new(key, format!("{} is there twice", interface.name)));
+            }
+        }
+        within("workers", self.workers, 1, 256)?;
+        within("block_count", self.block_count, 2, 65_536)?;
+        within("block_bytes", self.block_bytes, 4096, 64 << 20)?;
+        if self.block_bytes % 4096 != 0 {
+            return Err(SettingsError::new("block_bytes", "a multiple of 4096 is expected"));
+        }
+        within("block_timeout_ms", self.block_timeout_ms, 1, 10_000)?;
+        within("poll_timeout_ms", self.poll_timeout_ms, 1, 60_000)?;
+        within("snaplen", self.snaplen, 64, 262_144)?;
+        if self.engine == Engine::Libpcap && self.workers != 1 {
+            return Err(SettingsError::new("workers", "1 is expected with the engine libpcap"));
+        }
+        within("file.max_frame_bytes", self.file.max_frame_bytes, 64, 64 << 20)?;
+        within("file.max_block_bytes", self.file.max_block_bytes, 4096, 256 << 20)?;
+        within("file.read_bytes", self.file.read_bytes, 4096, 64 << 20)
+    }
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(key: &str, value: T, least: T, most: T) -> Result<(), SettingsError> {
+    if value < least || value > most {
+        return Err(SettingsError::new(key, format!("{value} is not within {least} and {most}")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid() {
+        Settings::default().validate().unwrap();
+    }
+
+    #[test]
+    fn an_interface_named_twice_is_refused_by_its_key() {
+        let tap = InterfaceSettings { name: "tap0".into(), ..Default::default() };
+        let settings = Settings { interfaces: vec![tap.clone(), tap], ..Default::default() };
+        assert_eq!(settings.validate().unwrap_err().to_string(), "capture.interfaces[1].name: tap0 is there twice");
+    }
+
+    #[test]
+    fn a_block_that_is_not_whole_pages_is_refused() {
+        let settings = Settings { block_bytes: 5000, ..Default::default() };
+        assert_eq!(settings.validate().unwrap_err().key, "block_bytes");
+    }
+}

@@ -1,0 +1,322 @@
+//! Live capture on veth pairs in network namespaces of its own. Needs root; says loudly when it is skipped.
+
+#![cfg(target_os = "linux")]
+
+use std::ffi::CString;
+use std::fs::File;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use vigia::capture::{InterfaceSettings, Progress, Settings, Source, SourceError, open_live};
+
+/// A network namespace with the veth pair `tap0` and `plant0`, deleted when dropped.
+struct Namespace(String);
+
+impl Namespace {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let namespace = Self(format!("vigia-test-{}-{count}", std::process::id()));
+        ip(&["netns", "add", &namespace.0]);
+        namespace
+    }
+
+    /// Moves the calling thread into the namespace.
+    fn enter(&self) {
+        let file = File::open(format!("/run/netns/{}", self.0)).unwrap();
+        // SAFETY: a call without pointers.
+        assert_eq!(unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) }, 0);
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
+    }
+}
+
+fn ip(arguments: &[&str]) {
+    let output = Command::new("ip").args(arguments).output().unwrap();
+    assert!(output.status.success(), "ip {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn make_pair() {
+    ip(&["link", "add", "tap0", "type", "veth", "peer", "name", "plant0"]);
+    ip(&["link", "set", "tap0", "up"]);
+    ip(&["link", "set", "plant0", "up"]);
+}
+
+/// Runs a test on a thread inside a new namespace.
+fn in_namespace(test: impl FnOnce() + Send + 'static) {
+    // SAFETY: a call without arguments.
+    if unsafe { libc::geteuid() } != 0 || Command::new("ip").arg("-V").output().is_err() {
+        println!("SKIPPED: live capture needs root and the command `ip`");
+        return;
+    }
+    let namespace = Namespace::new();
+    let inside = || {
+        namespace.enter();
+        // No neighbour discovery between the frames that are counted.
+        let _ = std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+        make_pair();
+        test();
+    };
+    std::thread::scope(|scope| scope.spawn(inside).join()).unwrap();
+}
+
+/// Sends frames on an interface: the plant's side of the tests.
+struct Sender(OwnedFd, libc::sockaddr_ll);
+
+impl Sender {
+    fn on(interface: &str) -> Self {
+        let name = CString::new(interface).unwrap();
+        // SAFETY: a call without pointers; the descriptor is new and owned by nobody else.
+        let socket = unsafe { OwnedFd::from_raw_fd(libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0)) };
+        // SAFETY: a sockaddr_ll of zeros is a valid one.
+        let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+        address.sll_family = libc::AF_PACKET as u16;
+        // SAFETY: the name ends with 0 and lives during the call.
+        address.sll_ifindex = unsafe { libc::if_nametoindex(name.as_ptr()) } as i32;
+        Self(socket, address)
+    }
+
+    fn send(&self, frame: &[u8]) {
+        let length = size_of::<libc::sockaddr_ll>() as u32;
+        // SAFETY: both pointers are to values that live during the call, with their lengths.
+        let sent = unsafe {
+            let address = (&raw const self.1).cast();
+            libc::sendto(self.0.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0, address, length)
+        };
+        assert_eq!(sent, frame.len() as isize, "{}", std::io::Error::last_os_error());
+    }
+}
+
+/// An Ethernet frame with IPv4 and UDP from a host and port to another, with a payload that begins with a number.
+fn frame(vlan: Option<u16>, from: (u8, u16), to: (u8, u16), number: u32, payload: usize) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, to.0, 2, 0, 0, 0, 0, from.0];
+    if let Some(id) = vlan {
+        frame.extend([0x81, 0x00]);
+        frame.extend(id.to_be_bytes());
+    }
+    let length = 28 + payload as u16;
+    frame.extend([0x08, 0x00, 0x45, 0]);
+    frame.extend(length.to_be_bytes());
+    frame.extend([0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, from.0, 10, 0, 0, to.0]);
+    for field in [from.1, to.1, length - 20, 0] {
+        frame.extend(field.to_be_bytes());
+    }
+    frame.extend(number.to_be_bytes());
+    frame.resize(frame.len() + payload - 4, 0x55);
+    frame
+}
+
+fn settings() -> Settings {
+    let interfaces = vec![InterfaceSettings { name: "tap0".into(), ..Default::default() }];
+    Settings { interfaces, block_count: 8, block_bytes: 1 << 18, poll_timeout_ms: 50, ..Default::default() }
+}
+
+fn open_one(settings: &Settings) -> Box<dyn Source> {
+    open_live(settings).unwrap().pop().unwrap()
+}
+
+/// What a source gives until it is idle.
+fn receive(source: &mut dyn Source) -> Vec<(Vec<u8>, Option<(u16, u16)>)> {
+    let mut frames = Vec::new();
+    loop {
+        let before = frames.len();
+        let progress =
+            source.batch(&mut |captured, _| frames.push((captured.frame.to_vec(), captured.stripped_vlan))).unwrap();
+        match progress {
+            Progress::Frames(count) => assert_eq!(count, frames.len() - before),
+            Progress::Idle => return frames,
+            Progress::End => panic!("a live source has no end"),
+        }
+    }
+}
+
+/// Waits until the interface has a fault, or has none.
+fn wait_for_fault(source: &mut dyn Source, wanted: bool) {
+    let start = Instant::now();
+    while source.interfaces()[0].fault.is_some() != wanted {
+        assert!(start.elapsed() < Duration::from_secs(10), "waited for fault = {wanted}");
+        assert_eq!(source.batch(&mut |_, _| ()).unwrap(), Progress::Idle);
+    }
+}
+
+#[test]
+fn every_frame_arrives_once_in_order_with_its_vlan_tag() {
+    in_namespace(|| {
+        let mut source = open_one(&settings());
+        let plant = Sender::on("plant0");
+        let sent: Vec<_> = (0..5000)
+            .map(|number| {
+                let vlan = (number % 3 == 0).then_some(0x6000 | number as u16 % 4000);
+                (vlan, frame(vlan, (1, 2000), (2, 502), number, 64 + number as usize % 1000))
+            })
+            .collect();
+        let mut received = Vec::new();
+        for chunk in sent.chunks(1000) {
+            chunk.iter().for_each(|(_, frame)| plant.send(frame));
+            received.extend(receive(&mut *source));
+        }
+        assert_eq!(received.len(), sent.len());
+        for ((vlan, sent), (frame, stripped)) in sent.iter().zip(&received) {
+            let restored = match stripped {
+                Some((tci, tpid)) => [&frame[..12], &tpid.to_be_bytes(), &tci.to_be_bytes(), &frame[12..]].concat(),
+                None => frame.clone(),
+            };
+            assert_eq!(&restored, sent);
+            assert_eq!(stripped.map(|(tci, _)| tci), *vlan);
+        }
+        let counts = source.counts();
+        assert_eq!((counts.received, counts.kernel_dropped, counts.malformed), (5000, 0, 0));
+        assert_eq!(counts.bytes, received.iter().map(|(frame, _)| frame.len() as u64).sum::<u64>());
+    });
+}
+
+#[test]
+fn outgoing_frames_are_left_out_unless_asked_for() {
+    in_namespace(|| {
+        let mut quiet = open_one(&settings());
+        let mut all = settings();
+        all.interfaces[0].ignore_outgoing = false;
+        let mut all = open_one(&all);
+        Sender::on("tap0").send(&frame(None, (1, 1), (2, 2), 1, 60));
+        Sender::on("plant0").send(&frame(None, (2, 2), (1, 1), 2, 60));
+        assert_eq!(receive(&mut *quiet).len(), 1);
+        assert_eq!(receive(&mut *all).len(), 2);
+    });
+}
+
+#[test]
+fn two_workers_share_all_frames_and_keep_both_directions_of_a_flow_together() {
+    in_namespace(|| {
+        let mut sources = open_live(&Settings { workers: 2, ..settings() }).unwrap();
+        assert_eq!(sources.len(), 2);
+        let plant = Sender::on("plant0");
+        for number in 0..2000 {
+            let (client, server) = ((1, 1000 + number as u16 / 2 % 500), (2, 502));
+            let (from, to) = if number % 2 == 0 { (client, server) } else { (server, client) };
+            plant.send(&frame(None, from, to, number, 100));
+        }
+        let flows = |frames: Vec<(Vec<u8>, _)>| -> Vec<u16> {
+            let port = |frame: &[u8], at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
+            frames.iter().map(|(frame, _)| port(frame, 34).max(port(frame, 36))).collect()
+        };
+        let first = flows(receive(&mut *sources[0]));
+        let second = flows(receive(&mut *sources[1]));
+        assert_eq!(first.len() + second.len(), 2000);
+        assert!(!first.is_empty() && !second.is_empty(), "{} and {}", first.len(), second.len());
+        assert!(first.iter().all(|flow| !second.contains(flow)), "a flow on both workers");
+    });
+}
+
+#[test]
+fn what_a_full_ring_loses_is_counted() {
+    in_namespace(|| {
+        let mut source = open_one(&Settings { block_count: 2, block_bytes: 1 << 16, ..settings() });
+        let plant = Sender::on("plant0");
+        for number in 0..2000 {
+            plant.send(&frame(None, (1, 1), (2, 2), number, 500));
+        }
+        let received = receive(&mut *source).len() as u64;
+        let counts = source.counts();
+        assert!(counts.kernel_dropped > 0 && counts.ring_freezes > 0, "{counts:?}");
+        assert_eq!((counts.received, counts.received + counts.kernel_dropped), (received, 2000));
+        // Reading resets the kernel's counters, not ours.
+        assert_eq!(source.counts(), counts);
+    });
+}
+
+#[test]
+fn frames_are_cut_to_the_snap_length() {
+    in_namespace(|| {
+        let mut source = open_one(&Settings { snaplen: 64, ..settings() });
+        let whole = frame(None, (1, 1), (2, 2), 1, 500);
+        Sender::on("plant0").send(&whole);
+        let mut lengths = None;
+        while source.batch(&mut |captured, _| lengths = Some((captured.frame.len(), captured.wire_length))).unwrap()
+            != Progress::Idle
+        {}
+        assert_eq!(lengths, Some((64, whole.len() as u32)));
+    });
+}
+
+#[test]
+fn an_interface_that_goes_down_or_away_is_taken_up_again() {
+    in_namespace(|| {
+        let mut sources = open_live(&Settings { workers: 2, ..settings() }).unwrap();
+        let deliver = |sources: &mut [Box<dyn Source>]| {
+            let plant = Sender::on("plant0");
+            (0..100).for_each(|number| plant.send(&frame(None, (1, number), (2, 502), 0, 100)));
+            sources.iter_mut().map(|source| receive(&mut **source).len()).sum::<usize>()
+        };
+        assert_eq!(deliver(&mut sources), 100);
+
+        ip(&["link", "set", "tap0", "down"]);
+        sources.iter_mut().for_each(|source| wait_for_fault(&mut **source, true));
+        ip(&["link", "set", "tap0", "up"]);
+        sources.iter_mut().for_each(|source| wait_for_fault(&mut **source, false));
+        assert_eq!(deliver(&mut sources), 100, "after down and up");
+
+        ip(&["link", "del", "tap0"]);
+        sources.iter_mut().for_each(|source| wait_for_fault(&mut **source, true));
+        make_pair();
+        sources.iter_mut().for_each(|source| wait_for_fault(&mut **source, false));
+        assert_eq!(deliver(&mut sources), 100, "after removal and return");
+        for source in &mut sources {
+            assert_eq!(source.counts().outages, 2);
+        }
+    });
+}
+
+#[test]
+fn an_interface_that_is_down_at_the_start_is_waited_for() {
+    in_namespace(|| {
+        ip(&["link", "set", "tap0", "down"]);
+        let mut source = open_one(&settings());
+        wait_for_fault(&mut *source, true);
+        ip(&["link", "set", "tap0", "up"]);
+        wait_for_fault(&mut *source, false);
+        Sender::on("plant0").send(&frame(None, (1, 1), (2, 2), 1, 60));
+        assert_eq!(receive(&mut *source).len(), 1);
+    });
+}
+
+#[test]
+fn several_interfaces_are_one_source_and_told_apart() {
+    in_namespace(|| {
+        let both = ["tap0", "plant0"].map(|name| InterfaceSettings { name: name.into(), ..Default::default() });
+        let mut source = open_one(&Settings { interfaces: both.to_vec(), ..settings() });
+        Sender::on("plant0").send(&frame(None, (1, 1), (2, 2), 1, 60));
+        Sender::on("tap0").send(&frame(None, (2, 2), (1, 1), 2, 60));
+        let mut seen = Vec::new();
+        while source.batch(&mut |captured, interface| seen.push((interface, captured.frame[11]))).unwrap()
+            != Progress::Idle
+        {}
+        seen.sort_unstable();
+        assert_eq!(seen, [(0, 1), (1, 2)]);
+        let interfaces = source.interfaces();
+        assert_eq!(
+            interfaces.iter().map(|i| (i.name.as_str(), i.counts.received)).collect::<Vec<_>>(),
+            [("tap0", 1), ("plant0", 1)]
+        );
+    });
+}
+
+#[test]
+fn an_unknown_interface_is_an_error_that_names_those_there_are() {
+    in_namespace(|| {
+        let mut wrong = settings();
+        wrong.interfaces[0].name = "tap1".into();
+        match open_live(&wrong).map(|_| ()).unwrap_err() {
+            SourceError::NoInterface { name, existing } => {
+                assert_eq!(name, "tap1");
+                assert!(existing.contains("tap0") && existing.contains("plant0"), "{existing}");
+            }
+            error => panic!("{error}"),
+        }
+    });
+}

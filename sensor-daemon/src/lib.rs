@@ -8,3 +8,4 @@ pub mod config;
 pub mod event;
 pub mod flow;
 pub mod journal;
+pub mod metrics;

@@ -1,0 +1,123 @@
+//! What is counted: one table, published per batch, read by `/metrics`, the `stats` event, `vigia status` and the summary
+//! of a replay.
+//!
+//! - [`table`] declares every series once: name, labels, kind, help, and its path in the `stats` event where Suricata has
+//!   one. Nothing else names a metric.
+//! - A worker counts in plain integers ([`Counters`]) and publishes them once a batch into its [`Block`] of shared atomics;
+//!   threads beside the workers (journal, command line) count in the shared block directly. No lock, no read-modify-write
+//!   and no allocation on the way of a packet.
+//! - [`Metrics`] reads the blocks: the Prometheus text ([`Metrics::encode`], served by [`serve`]), and [`Snapshot`].
+//!
+//! **Invariant.** `seen = processed + shunted + dropped by cause`, in packets: [`Snapshot::packets`] says whether it holds.
+//! A packet can only be dropped by naming its [`DropCause`].
+
+mod block;
+mod export;
+mod histogram;
+mod server;
+mod snapshot;
+pub mod table;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime};
+
+pub use block::{Block, Counters};
+pub use histogram::Histogram;
+pub use server::{MetricsSettings, Server, serve};
+pub use snapshot::{PacketBalance, Snapshot};
+pub use table::{Counter, DropCause};
+
+/// The rules in force, as `/metrics` and the `stats` event tell them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct RulesetInfo {
+    /// Counts up with every reload, from 1; 0 before the first ruleset.
+    pub generation: u64,
+    /// Hash of the rule sources, hexadecimal.
+    pub hash: String,
+    /// Rules in force.
+    pub loaded: u64,
+    /// Rules left out because they do not compile.
+    pub failed: u64,
+    /// When it was loaded, seconds since the epoch.
+    pub loaded_at_s: u64,
+}
+
+/// Streams of the journal, for what is measured of each.
+pub(crate) const STREAMS: [&str; 2] = ["alerts", "records"];
+
+/// Everything counted in this process.
+#[derive(Debug)]
+pub struct Metrics {
+    blocks: Mutex<Vec<Arc<Block>>>,
+    shared: Arc<Block>,
+    ruleset: Mutex<RulesetInfo>,
+    sync: [Histogram; 2],
+    latency: [Histogram; 2],
+    started: Instant,
+    started_at: SystemTime,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            blocks: Mutex::default(),
+            shared: Arc::new(Block::shared()),
+            ruleset: Mutex::default(),
+            sync: Default::default(),
+            latency: Default::default(),
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Nothing counted yet.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// The counters of a worker on an interface (or capture file label). A worker that is restarted gets the counts of
+    /// its predecessor, so that none goes backward; gauges start at 0.
+    pub fn worker(&self, worker: usize, interface: &str) -> Counters {
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = blocks.iter().find(|block| block.is(worker, interface));
+        let block = known.cloned().unwrap_or_else(|| {
+            let block = Arc::new(Block::of(worker, interface));
+            blocks.push(Arc::clone(&block));
+            block
+        });
+        Counters::resume(block)
+    }
+
+    /// The counters of threads that are not workers.
+    pub fn shared(&self) -> &Arc<Block> {
+        &self.shared
+    }
+
+    /// A new ruleset is in force.
+    pub fn set_ruleset(&self, ruleset: RulesetInfo) {
+        *self.ruleset.lock().unwrap_or_else(PoisonError::into_inner) = ruleset;
+    }
+
+    /// The ruleset in force.
+    pub fn ruleset(&self) -> RulesetInfo {
+        self.ruleset.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Time that syncs of a journal stream take (0 alerts, 1 records).
+    pub fn sync_latency(&self, stream: usize) -> &Histogram {
+        &self.sync[stream & 1]
+    }
+
+    /// Time from a packet's capture to the write of its first event (0 alerts, 1 records).
+    pub fn journal_latency(&self, stream: usize) -> &Histogram {
+        &self.latency[stream & 1]
+    }
+
+    fn blocks(&self) -> Vec<Arc<Block>> {
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        blocks.push(Arc::clone(&self.shared));
+        blocks
+    }
+}

@@ -5,6 +5,11 @@
 pub mod capture;
 pub mod command;
 pub mod config;
+pub mod control;
+pub mod diagnostic;
+pub mod docs;
 pub mod event;
 pub mod flow;
 pub mod journal;
+pub mod language;
+pub mod sensor;

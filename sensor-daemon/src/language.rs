@@ -258,6 +258,32 @@ messages! {
     ColumnValues: "values", "valores";
     ColumnMeaning: "meaning", "significado";
 
+    // Status, and the summary of a replay.
+    ColumnPackets: "packets", "paquetes";
+    ColumnWhat: "what", "qué";
+    ColumnCount: "count", "cuenta";
+    PacketsSeen: "seen", "vistos";
+    PacketsProcessed: "processed", "procesados";
+    PacketsShunted: "shunted on purpose", "desviados a propósito";
+    PacketsDropped: "dropped: {0}", "descartados: {0}";
+    PacketsInFlight: "in flight", "en camino";
+    SumsBalance: "every packet is accounted for", "todos los paquetes están contabilizados";
+    SumsDoNotBalance: "THE SUMS DO NOT BALANCE: packets are missing or counted twice",
+        "LAS SUMAS NO CUADRAN: faltan paquetes o se han contado dos veces";
+    TotalBytes: "bytes processed", "bytes procesados";
+    TotalFlows: "flows", "flujos";
+    TotalFlowsActive: "flows active", "flujos activos";
+    TotalGaps: "gaps in TCP streams", "huecos en flujos TCP";
+    TotalMessages: "{0} messages", "mensajes {0}";
+    TotalAnomalies: "anomalies", "anomalías";
+    TotalAlerts: "alerts", "alertas";
+    TotalAlertsOf: "alerts of severity {0}", "alertas de gravedad {0}";
+    TotalSuppressed: "matches below a threshold", "coincidencias bajo un umbral";
+    TotalLost: "events lost before the journal", "eventos perdidos antes del diario";
+    AboutRuleset: "rules: {0} in force, {1} left out, hash {2}", "reglas: {0} en vigor, {1} descartadas, hash {2}";
+    Uptime: "up for {0}", "en marcha desde hace {0}";
+    Memory: "memory: {0} MiB resident", "memoria: {0} MiB residentes";
+
     // Control socket.
     SocketUnreachable: "no sensor answers at {0}: {1}",
         "ningún sensor responde en {0}: {1}";

@@ -9,6 +9,7 @@ mod replay;
 mod rules;
 mod run;
 mod status;
+pub mod summary;
 pub mod table;
 
 use std::io::IsTerminal as _;

@@ -1,6 +1,6 @@
 //! `vigia status`: how the running sensor is doing.
 
-use super::{ConfigArgument, Context, Outcome, print};
+use super::{ConfigArgument, Context, Outcome, print, summary};
 use crate::config::Loaded;
 use crate::control::{AskError, ask};
 use crate::language::Message;
@@ -25,8 +25,12 @@ impl Status {
     pub(super) fn execute(&self, loaded: &Loaded, context: Context) -> anyhow::Result<Outcome> {
         let socket = &loaded.config.control.socket;
         let status = ask(socket, "status").map_err(|error| unanswered(&error, socket, context))?;
-        print(&format!("{status:#}\n"))?;
-        Ok(Outcome::Done)
+        if self.json {
+            print(&format!("{status:#}\n"))?;
+        } else {
+            print(&summary::render(&status, context.language, false))?;
+        }
+        Ok(if summary::balances(&status, false) { Outcome::Done } else { Outcome::Failed })
     }
 }
 

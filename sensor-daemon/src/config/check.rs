@@ -64,21 +64,27 @@ fn key_at(table: &DeTable<'_>, span: &Range<usize>) -> Option<String> {
 fn meaning(text: &Arc<Text>, table: &Table<'_>, problem: &super::Problem) -> Diagnostic {
     let reason = problem.reason.clone();
     let diagnostic =
-        Diagnostic::error("invalid-value", Message::ConfigInvalid.with([problem.key.into(), reason.into()]));
-    diagnostic.at(text, span_of(table.get_ref(), problem.key))
+        Diagnostic::error("invalid-value", Message::ConfigInvalid.with([problem.key.as_str().into(), reason]));
+    diagnostic.at(text, span_of(table.get_ref(), &problem.key))
 }
 
-/// The value of a key with dots, else of the nearest table around it, else the beginning.
+/// The value of a key with dots and indexes (`capture.interfaces[1].name`), else of the nearest value around it, else the
+/// beginning.
 fn span_of(table: &DeTable<'_>, key: &str) -> Range<usize> {
-    let (first, rest) = key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
-    let Some((name, item)) = table.iter().find(|(name, _)| name.get_ref() == first) else { return 0..0 };
-    match (rest, item.get_ref()) {
-        (Some(rest), DeValue::Table(inner)) => match span_of(inner, rest) {
-            Range { end: 0, .. } => name.span(),
-            found => found,
-        },
-        _ => item.span(),
+    let mut steps = key.split(['.', '[']).map(|step| step.trim_end_matches(']'));
+    let first = steps.next().unwrap_or_default();
+    let Some((name, mut item)) = table.iter().find(|(name, _)| name.get_ref() == first) else { return 0..0 };
+    // A table spelled `[a]` covers its header only in part: the name marks it better.
+    let mut span = if item.get_ref().is_table() { name.span() } else { item.span() };
+    for step in steps {
+        let inner = match (step.parse::<usize>(), item.get_ref()) {
+            (Ok(index), DeValue::Array(items)) => items.get(index),
+            (_, value) => value.get(step),
+        };
+        let Some(inner) = inner else { break };
+        (item, span) = (inner, inner.span());
     }
+    span
 }
 
 struct Check<'t> {

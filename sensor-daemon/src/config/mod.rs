@@ -14,7 +14,7 @@ mod schema;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Text};
-use crate::language::{Language, Message, Phrase};
+use crate::language::{Argument, Language, Message};
 
 /// The file that is read when no other is named.
 pub const DEFAULT_PATH: &str = "/etc/vigia/vigia.toml";
@@ -87,10 +87,10 @@ pub struct Log {
 /// Something that the types allow and the sensor does not: which key, and what is wrong with it.
 #[derive(Debug, Clone)]
 pub struct Problem {
-    /// The key, with dots: `journal.segment_bytes`.
-    pub key: &'static str,
+    /// The key, with dots and indexes: `capture.interfaces[1].name`.
+    pub key: String,
     /// What is wrong, as the end of a sentence.
-    pub reason: Phrase,
+    pub reason: Argument,
 }
 
 impl Config {

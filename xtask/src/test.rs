@@ -4,16 +4,24 @@
 //! and `#[ignore]`; a test that lacks what is not in this repository prints a line that begins with `skipped:`.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::tools::{self, cargo, succeeds};
+use crate::tools::{self, cargo_command, succeeds};
 
-/// Arguments of `cargo xtask test`.
-#[derive(Debug, clap::Args)]
+/// Installs what is missing and runs every check: format, lints, unit, property, golden and live tests.
+#[derive(clap::Args)]
 #[command(after_help = "Example:\n  cargo xtask test")]
-pub(crate) struct Test {}
+pub struct Arguments {}
+
+/// System packages that the checks need, each with a file that shows that it is there.
+const PACKAGES: [(&str, &str); 3] =
+    [("iproute2", "/usr/sbin/ip"), ("procps", "/usr/sbin/sysctl"), ("libpcap-dev", LIBPCAP)];
+
+/// The benchmark's crate links to libpcap; without its headers the other crates are checked.
+const LIBPCAP: &str = "/usr/include/pcap/pcap.h";
 
 /// What the checks came to.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -35,50 +43,49 @@ impl std::fmt::Display for Tally {
     }
 }
 
-impl Test {
-    /// Runs every check, also after one that failed.
-    pub(crate) fn run(&self) -> Result<bool> {
-        tools::ensure_packages();
-        tools::ensure_components()?;
-        // The benchmark's crate links to libpcap; without its headers the other crates are checked.
-        let scope: &[&str] = if tools::has_libpcap() { &["--workspace"] } else { &[] };
-        let mut tally = Tally::default();
-
-        heading("format");
-        tally.check(cargo().args(["fmt", "--all", "--check"]).status()?.success());
-
-        heading("lints");
-        let lints = ["--all-targets", "--quiet", "--", "-D", "warnings"];
-        tally.check(cargo().arg("clippy").args(scope).args(lints).status()?.success());
-
-        heading("licences and advisories");
-        if succeeds(cargo().args(["deny", "--version"])) {
-            tally.check(cargo().args(["deny", "--log-level", "error", "check"]).status()?.success());
-        } else {
-            skip(&mut tally, 1, "cargo-deny is not installed");
-        }
-
-        heading("unit, property and golden tests");
-        let live =
-            run_tests(cargo().arg("test").args(scope).args(["--no-fail-fast", "--", "--show-output"]), &mut tally)?;
-
-        heading("live tests");
-        match (live, tools::no_namespaces()) {
-            (0, _) => println!("none"),
-            (live, Some(why)) => skip(&mut tally, live, why),
-            (live, None) => match tools::python_peers() {
-                Ok(python) => {
-                    let mut command = cargo();
-                    command.env("VIGIA_PEERS_PYTHON", python).arg("test").args(scope);
-                    command.args(["--lib", "--bins", "--tests", "--no-fail-fast", "--"]);
-                    run_tests(command.args(["live_", "--ignored", "--show-output", "--test-threads=1"]), &mut tally)?;
-                }
-                Err(error) => skip(&mut tally, live, &format!("{error:#}")),
-            },
-        }
-        println!("\n{tally}");
-        Ok(tally.failed == 0)
+/// Runs every check, also after one that failed; true when none did.
+pub fn run(_: &Arguments) -> Result<bool> {
+    if let Err(error) = tools::install(&PACKAGES) {
+        println!("{error:#}; what needs it is skipped");
     }
+    tools::ensure_components()?;
+    let scope: &[&str] = if Path::new(LIBPCAP).exists() { &["--workspace"] } else { &[] };
+    let mut tally = Tally::default();
+
+    heading("format");
+    tally.check(cargo_command().args(["fmt", "--all", "--check"]).status()?.success());
+
+    heading("lints");
+    let lints = ["--all-targets", "--quiet", "--", "-D", "warnings"];
+    tally.check(cargo_command().arg("clippy").args(scope).args(lints).status()?.success());
+
+    heading("licences and advisories");
+    if succeeds(cargo_command().args(["deny", "--version"])) {
+        tally.check(cargo_command().args(["deny", "--log-level", "error", "check"]).status()?.success());
+    } else {
+        skip(&mut tally, 1, "cargo-deny is not installed");
+    }
+
+    heading("unit, property and golden tests");
+    let live =
+        run_tests(cargo_command().arg("test").args(scope).args(["--no-fail-fast", "--", "--show-output"]), &mut tally)?;
+
+    heading("live tests");
+    match (live, tools::no_namespaces()) {
+        (0, _) => println!("none"),
+        (live, Some(why)) => skip(&mut tally, live, why),
+        (live, None) => match tools::peers() {
+            Ok(python) => {
+                let mut command = cargo_command();
+                command.env("VIGIA_PEERS_PYTHON", python).arg("test").args(scope);
+                command.args(["--lib", "--bins", "--tests", "--no-fail-fast", "--"]);
+                run_tests(command.args(["live_", "--ignored", "--show-output", "--test-threads=1"]), &mut tally)?;
+            }
+            Err(error) => skip(&mut tally, live, &format!("{error:#}")),
+        },
+    }
+    println!("\n{tally}");
+    Ok(tally.failed == 0)
 }
 
 fn heading(text: &str) {

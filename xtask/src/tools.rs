@@ -3,23 +3,38 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// The workspace's folder.
-pub(crate) fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.parent().unwrap_or(own)
 }
 
+/// Where cargo builds.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
+}
+
+/// A program of the release build.
+pub fn release(program: &str) -> PathBuf {
+    target().join("release").join(program)
+}
+
+/// Runs cargo to its end.
+pub fn cargo(arguments: &[&str]) -> Result<()> {
+    step(cargo_command().args(arguments))
+}
+
 /// The cargo that runs this task, in the workspace's folder.
-pub(crate) fn cargo() -> Command {
+pub fn cargo_command() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
     command
 }
 
 /// Does it run and succeed? Says nothing.
-pub(crate) fn succeeds(command: &mut Command) -> bool {
+pub fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -29,12 +44,12 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
 }
 
 /// Are we root?
-pub(crate) fn is_root() -> bool {
+pub fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
 /// Why no network namespace can be made; none when it can.
-pub(crate) fn no_namespaces() -> Option<&'static str> {
+pub fn no_namespaces() -> Option<&'static str> {
     if !is_root() {
         return Some("not root");
     }
@@ -48,9 +63,9 @@ pub(crate) fn no_namespaces() -> Option<&'static str> {
 }
 
 /// Components of the Rust toolchain that the checks need.
-pub(crate) fn ensure_components() -> Result<()> {
+pub fn ensure_components() -> Result<()> {
     for (component, program) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
-        if succeeds(cargo().args([program, "--version"])) {
+        if succeeds(cargo_command().args([program, "--version"])) {
             continue;
         }
         println!("installing {component}");
@@ -62,59 +77,37 @@ pub(crate) fn ensure_components() -> Result<()> {
     Ok(())
 }
 
-/// A system package, and how one sees that it is there.
-struct Package {
-    name: &'static str,
-    present: fn() -> bool,
-}
-
-const PACKAGES: &[Package] = &[
-    Package { name: "iproute2", present: || succeeds(Command::new("ip").arg("-V")) },
-    Package { name: "procps", present: || succeeds(Command::new("sysctl").arg("--version")) },
-    Package { name: "libpcap-dev", present: has_libpcap },
-    Package {
-        name: "python3-venv",
-        present: || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])),
-    },
-];
-
-/// Are the headers of libpcap there? The benchmark and the fallback capture link to it.
-pub(crate) fn has_libpcap() -> bool {
-    ["/usr/include/pcap/pcap.h", "/usr/local/include/pcap/pcap.h"].iter().any(|header| Path::new(header).exists())
-}
-
-/// Installs the system packages that are missing, as root; else says what is missing and goes on.
-pub(crate) fn ensure_packages() {
-    let missing: Vec<_> = PACKAGES.iter().filter(|package| !(package.present)()).map(|package| package.name).collect();
+/// Installs the system packages of which the file that shows their presence is missing.
+pub fn install(packages: &[(&str, &str)]) -> Result<()> {
+    let missing = packages.iter().filter(|(_, shown_by)| !Path::new(shown_by).exists());
+    let missing: Vec<_> = missing.map(|(package, _)| *package).collect();
     if missing.is_empty() {
-        return;
+        return Ok(());
     }
     let list = missing.join(" ");
-    if !is_root() {
-        println!("missing, and only root can install it: apt-get install {list}");
-        return;
-    }
+    ensure!(is_root(), "missing, and only root can install it: apt-get install {list}");
     println!("installing {list}");
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
         command.env("DEBIAN_FRONTEND", "noninteractive").args(["-qq", "-y"]).args(arguments).stdout(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
+        step(&mut command)
     };
-    let install = [&["install", "--no-install-recommends"][..], &missing].concat();
-    if !apt(&["update"]) || !apt(&install) {
-        println!("apt-get could not install {list}; what needs it is skipped");
-    }
+    apt(&["update"])?;
+    apt(&[&["install", "--no-install-recommends"][..], &missing].concat())
 }
 
 /// The Python of a private environment under `target/` that holds the protocol peers of the live tests and the demo. It
 /// is made when it is not there or not of these requirements.
-pub(crate) fn python_peers() -> Result<PathBuf> {
+pub fn peers() -> Result<PathBuf> {
     let requirements = root().join("xtask/plant/requirements.txt");
     let wanted = std::fs::read_to_string(&requirements).context("reading the requirements of the peers")?;
-    let folder = root().join("target/peers");
+    let folder = target().join("peers");
     let (python, stamp) = (folder.join("bin/python"), folder.join("requirements.txt"));
     if python.exists() && std::fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
         return Ok(python);
+    }
+    if !succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
+        install(&[("python3-venv", "")])?;
     }
     println!("installing the protocol peers into {}", folder.display());
     step(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;

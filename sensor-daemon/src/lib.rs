@@ -5,7 +5,15 @@
 pub mod capture;
 pub mod command;
 pub mod config;
+pub mod control;
+pub mod diagnostic;
+pub mod docs;
 pub mod event;
 pub mod flow;
 pub mod journal;
+pub mod histogram;
+pub mod inspection;
+pub mod language;
 pub mod metrics;
+pub mod pipeline;
+pub mod sensor;

@@ -1,2 +1,7 @@
 //! Vigía: a passive network sensor for plants and substations.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vigia::command::main()
+}

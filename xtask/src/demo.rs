@@ -88,7 +88,12 @@ fn live() -> Result<()> {
     drop(plant);
     sensor.stop()?;
     tail.read_all(&alerts)?;
-    close(&status, &tail, &out.join("journal"), "http://127.0.0.1:9477/metrics in the sensor's namespace while it runs");
+    close(
+        &status,
+        &tail,
+        &out.join("journal"),
+        "http://127.0.0.1:9477/metrics in the sensor's namespace while it runs",
+    );
     let missing = missing(&tail);
     ensure!(missing.is_empty(), "no alert said that {}", missing.join(", nor that "));
     Ok(())
@@ -145,7 +150,11 @@ impl Sensor {
         let sensor = Self { process };
         let end = Instant::now() + Duration::from_secs(10);
         while sensor.status(plant, config).is_err() {
-            ensure!(Instant::now() < end, "the sensor did not start: {}", last_lines(&config.with_file_name("vigia.log")));
+            ensure!(
+                Instant::now() < end,
+                "the sensor did not start: {}",
+                last_lines(&config.with_file_name("vigia.log"))
+            );
             sleep(Duration::from_millis(100));
         }
         Ok(sensor)
@@ -246,7 +255,10 @@ fn close(status: &Value, tail: &Tail, eve: &Path, metrics: &str) {
     for (cause, count) in &dropped {
         println!("  dropped {cause:<10}{count:>8}");
     }
-    println!("  balance         {:>10}", if packets["in_flight"] == 0 { "exact".to_owned() } else { format!("{} in flight", packets["in_flight"]) });
+    println!(
+        "  balance         {:>10}",
+        if packets["in_flight"] == 0 { "exact".to_owned() } else { format!("{} in flight", packets["in_flight"]) }
+    );
     println!("alerts raised     {:>10}", tail.alerts.values().sum::<u64>());
     println!("events            {}", eve.display());
     println!("metrics           {metrics}");

@@ -1,2 +1,38 @@
-//! The project's own tasks.
-fn main() {}
+//! The project's own tasks: `cargo xtask <task>`. One file a task.
+// A program has no public API: `pub` only opens a module to the others.
+#![allow(unreachable_pub)]
+
+mod demo;
+mod docs;
+#[allow(dead_code)] // The recorded demo is to use the rest.
+mod plant;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own tasks")]
+enum Task {
+    Demo(demo::Arguments),
+    Test(test::Arguments),
+    Docs(docs::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Task::parse() {
+        Task::Demo(arguments) => demo::run(&arguments).map(|()| true),
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Docs(arguments) => docs::run(&arguments).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

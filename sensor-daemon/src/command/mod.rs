@@ -1,1 +1,279 @@
 //! The command line: one file a subcommand.
+
+mod check;
+mod config;
+mod docs;
+mod logging;
+mod reload;
+mod replay;
+mod rules;
+mod run;
+mod status;
+pub mod summary;
+pub mod table;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+pub use replay::{Checksums, Replay};
+pub use run::Run;
+
+use crate::config::Loaded;
+use crate::diagnostic::{Diagnostic, render_all};
+use crate::language::{Language, Message};
+
+/// Diagnostics that a person is shown at once.
+const DIAGNOSTICS_SHOWN: usize = 20;
+
+/// How a command ended, as its exit code tells. clap itself exits with 2 when the command line is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything asked for was done.
+    Done,
+    /// It was not: the configuration, rules, files or the sensor stood in the way.
+    Failed,
+    /// A capture file is damaged: everything before the damage was processed.
+    Damaged,
+}
+
+impl Outcome {
+    /// The exit code.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Damaged => 3,
+        }
+    }
+}
+
+/// What every command knows of its surroundings.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// Language of what a person reads.
+    pub language: Language,
+    /// Are there colours on standard error?
+    pub colour: bool,
+    /// How many times `-v` was given.
+    pub verbose: u8,
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "vigia",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Exit codes:
+  0  done
+  1  not done: configuration, rules, a file or the sensor stood in the way
+  2  wrong command line
+  3  a capture file is damaged; everything before the damage was processed
+
+Example:
+  vigia replay capture.pcap --rules modbus.rules --output out"
+)]
+struct Cli {
+    /// Language of what is shown
+    #[arg(long, global = true, value_name = "en|es", hide_possible_values = true)]
+    lang: Option<Language>,
+    /// Log more (-v debug, -vv everything)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(Run),
+    Replay(Replay),
+    Check(check::Check),
+    Rules(rules::Rules),
+    Status(status::Status),
+    Reload(reload::Reload),
+    Config(config::Config),
+    #[command(hide = true)]
+    Docs(docs::Docs),
+}
+
+/// Where the configuration comes from; part of most commands.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ConfigArgument {
+    /// Configuration file [default: $VIGIA_CONFIG, else /etc/vigia/vigia.toml if it exists]
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub path: Option<PathBuf>,
+}
+
+impl ConfigArgument {
+    /// Loads it.
+    pub fn load(&self) -> Result<Loaded, Vec<Diagnostic>> {
+        crate::config::load(self.path.as_deref())
+    }
+}
+
+/// Rule files that stand in for those of the configuration; part of most commands.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct RulesArgument {
+    /// Rule file, folder or pattern, instead of those of the configuration; may be repeated
+    #[arg(short = 'r', long = "rules", value_name = "FILE", num_args = 1..)]
+    pub files: Vec<PathBuf>,
+}
+
+impl RulesArgument {
+    /// Puts them into the settings.
+    pub fn apply(&self, settings: &mut crate::config::rules::Settings) {
+        if !self.files.is_empty() {
+            settings.files.clone_from(&self.files);
+        }
+    }
+}
+
+/// Reads the command line, does what it says, and tells how it ended.
+pub fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let command = localise(Cli::command(), language_of(&arguments));
+    let cli = match Cli::from_arg_matches(&command.get_matches_from(arguments)) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let context = Context {
+        language: cli.lang.unwrap_or_else(Language::of_environment),
+        colour: std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        verbose: cli.verbose,
+    };
+    let outcome = match cli.command {
+        Command::Run(run) => {
+            with_config(&run.config, cli.lang, context, |loaded, context| run.execute(loaded, context))
+        }
+        Command::Replay(replay) => {
+            with_config(&replay.config, cli.lang, context, |loaded, context| replay.execute(loaded, context))
+        }
+        Command::Rules(rules) => rules.execute(cli.lang, context),
+        Command::Status(status) => {
+            with_config(&status.config, cli.lang, context, |loaded, context| status.execute(&loaded, context))
+        }
+        Command::Reload(reload) => {
+            with_config(&reload.config, cli.lang, context, |loaded, context| reload.execute(&loaded, context))
+        }
+        Command::Check(check) => check.execute(context),
+        Command::Config(config) => config.execute(cli.lang, context),
+        Command::Docs(docs) => docs.execute(),
+    };
+    let outcome = outcome.unwrap_or_else(|error| {
+        eprintln!("{}: {error:#}", Message::Error.text(context.language));
+        Outcome::Failed
+    });
+    ExitCode::from(outcome.code())
+}
+
+/// Loads the configuration and does `then` with it, in the language that the command line, else the configuration, else
+/// the environment asks for.
+fn with_config(
+    argument: &ConfigArgument,
+    lang: Option<Language>,
+    context: Context,
+    then: impl FnOnce(Loaded, Context) -> anyhow::Result<Outcome>,
+) -> anyhow::Result<Outcome> {
+    match argument.load() {
+        Ok(loaded) => {
+            let language = lang.or(loaded.config.language).unwrap_or(context.language);
+            then(loaded, Context { language, ..context })
+        }
+        Err(diagnostics) => {
+            report(&diagnostics, context);
+            Ok(Outcome::Failed)
+        }
+    }
+}
+
+/// Shows diagnostics on standard error.
+pub fn report(diagnostics: &[Diagnostic], context: Context) {
+    eprint!("{}", render_all(diagnostics, context.language, context.colour, DIAGNOSTICS_SHOWN));
+}
+
+/// Writes to standard output. A reader that went away (`vigia ... | head`) is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The language for help texts, which clap prints before there are parsed arguments.
+fn language_of(arguments: &[std::ffi::OsString]) -> Language {
+    let mut arguments = arguments.iter().filter_map(|argument| argument.to_str());
+    while let Some(argument) = arguments.next() {
+        let value = if argument == "--lang" { arguments.next() } else { argument.strip_prefix("--lang=") };
+        if let Some(value) = value {
+            return Language::of_locale(value);
+        }
+    }
+    Language::of_environment()
+}
+
+/// Puts the summaries of all commands into `language`.
+fn localise(command: clap::Command, language: Language) -> clap::Command {
+    let about = |command: clap::Command, message: Message| command.about(message.text(language));
+    about(command, Message::About)
+        .mut_subcommand("run", |c| about(c, Message::AboutRun))
+        .mut_subcommand("replay", |c| about(c, Message::AboutReplay))
+        .mut_subcommand("check", |c| about(c, Message::AboutCheck))
+        .mut_subcommand("status", |c| about(c, Message::AboutStatus))
+        .mut_subcommand("reload", |c| about(c, Message::AboutReload))
+        .mut_subcommand("rules", |c| {
+            about(c, Message::AboutRules)
+                .mut_subcommand("list", |c| about(c, Message::AboutRulesList))
+                .mut_subcommand("fields", |c| about(c, Message::AboutRulesFields))
+        })
+        .mut_subcommand("config", |c| {
+            about(c, Message::AboutConfig)
+                .mut_subcommand("default", |c| about(c, Message::AboutConfigDefault))
+                .mut_subcommand("show", |c| about(c, Message::AboutConfigShow))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visible(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
+        for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+            let full = format!("{path} {}", inner.get_name());
+            visible(inner, &full, found);
+            found.push((full, inner.clone()));
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        localise(Cli::command(), Language::English).debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_a_summary_in_both_languages_and_an_example() {
+        let (mut english, mut spanish) = (Vec::new(), Vec::new());
+        visible(&localise(Cli::command(), Language::English), "vigia", &mut english);
+        visible(&localise(Cli::command(), Language::Spanish), "vigia", &mut spanish);
+        assert!(english.len() >= 10);
+        for ((name, english), (_, spanish)) in english.iter().zip(&spanish) {
+            let about = |command: &clap::Command| command.get_about().map(ToString::to_string);
+            assert!(about(english).is_some(), "{name} has no summary");
+            assert_ne!(about(english), about(spanish), "{name} has no Spanish summary");
+            let help = english.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example"), "{name} has no example");
+            assert!(help.contains(name.as_str()), "the example of {name} does not show it");
+        }
+    }
+
+    #[test]
+    fn the_language_is_known_before_the_arguments_are_parsed() {
+        let arguments = |list: &[&str]| list.iter().map(std::ffi::OsString::from).collect::<Vec<_>>();
+        assert_eq!(language_of(&arguments(&["vigia", "--lang", "es", "run"])), Language::Spanish);
+        assert_eq!(language_of(&arguments(&["vigia", "--lang=en"])), Language::English);
+    }
+}

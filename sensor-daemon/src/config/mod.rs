@@ -1,1 +1,134 @@
-//! Settings: TOML to validated values, with diagnostics that name file, line and column.
+//! TOML to validated settings, with diagnostics that say file, line, column and the nearest valid key.
+//!
+//! **Architecture invariant.** The configuration documents itself: each module owns the struct of its settings, whose doc
+//! comments are the reference manual. From the schema that they derive come the check of what a person wrote
+//! ([`load`]), the commented defaults of `vigia config default` ([`document::toml`]) and the reference page
+//! ([`document::markdown`]).
+
+mod check;
+pub mod classification;
+pub mod document;
+pub mod rules;
+mod schema;
+
+use std::path::{Path, PathBuf};
+
+use crate::diagnostic::{Diagnostic, Text};
+use crate::language::{Argument, Language, Message};
+
+/// The file that is read when no other is named.
+pub const DEFAULT_PATH: &str = "/etc/vigia/vigia.toml";
+
+/// Names the configuration file when the command line does not.
+pub const ENVIRONMENT: &str = "VIGIA_CONFIG";
+
+/// Every setting of Vigía.
+#[derive(Debug, Clone, Default, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Language of what is shown to a person. Unset: the environment's (`LC_ALL`, `LC_MESSAGES`, `LANG`).
+    pub language: Option<Language>,
+    /// Who this sensor is.
+    pub sensor: Sensor,
+    /// Rules: which files, and what their variables stand for.
+    pub rules: rules::Settings,
+    /// What the sensor says about its own work, on standard error.
+    pub log: Log,
+    /// The Unix socket through which `vigia status` and `vigia reload` speak to the running sensor.
+    pub control: crate::control::Settings,
+}
+
+/// Who this sensor is.
+#[derive(Debug, Clone, Default, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sensor {
+    /// Name of the sensor, the `host` of every event. Unset: events have no `host`.
+    pub name: Option<String>,
+}
+
+/// How much the log says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// What stops a part of the sensor.
+    Error,
+    /// What a person should look at.
+    Warn,
+    /// What happens rarely and by design: start, reload, stop.
+    #[default]
+    Info,
+    /// What helps to find a fault.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for a person.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What the sensor says about its own work, on standard error.
+#[derive(Debug, Clone, Default, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// How much it says. `-v` on the command line adds to it.
+    pub level: Level,
+    /// How it is written.
+    pub format: LogFormat,
+}
+
+/// Something that the types allow and the sensor does not: which key, and what is wrong with it.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// The key, with dots and indexes: `capture.interfaces[1].name`.
+    pub key: String,
+    /// What is wrong, as the end of a sentence.
+    pub reason: Argument,
+}
+
+impl Config {
+    /// What the types allow and the sensor does not.
+    fn problems(&self) -> Vec<Problem> {
+        Vec::new()
+    }
+}
+
+/// A configuration and where it came from.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// The settings in force.
+    pub config: Config,
+    /// The file; none when everything is at its default.
+    pub path: Option<PathBuf>,
+}
+
+/// Reads the configuration: the file named, else the one that [`ENVIRONMENT`] names, else [`DEFAULT_PATH`] if it exists,
+/// else the defaults. Errors are all that is wrong in the file, in its order.
+pub fn load(named: Option<&Path>) -> Result<Loaded, Vec<Diagnostic>> {
+    let environment = std::env::var_os(ENVIRONMENT).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let path = named.map(Path::to_owned).or(environment);
+    let path = path.or_else(|| Some(PathBuf::from(DEFAULT_PATH)).filter(|path| path.exists()));
+    let Some(path) = path else { return Ok(Loaded::default()) };
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        let reason = format!("{}: {error}", path.display());
+        vec![Diagnostic::error("config-unreadable", Message::ConfigUnreadable.with([reason.into()]))]
+    })?;
+    let mut config = parse(&Text::new(path.display().to_string(), text))?;
+    config.rules.anchor(path.parent().unwrap_or(Path::new("")));
+    Ok(Loaded { config, path: Some(path) })
+}
+
+/// Checks and reads a configuration text. Errors are all that is wrong in it, in its order.
+pub fn parse(text: &std::sync::Arc<Text>) -> Result<Config, Vec<Diagnostic>> {
+    check::parse(text)
+}
+
+#[cfg(test)]
+mod tests;

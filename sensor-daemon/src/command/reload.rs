@@ -1,0 +1,29 @@
+//! `vigia reload`: the running sensor loads rules and configuration again.
+
+use super::status::unanswered;
+use super::{ConfigArgument, Context, Outcome, print};
+use crate::config::Loaded;
+use crate::control::ask;
+use crate::language::Message;
+
+/// Arguments of `vigia reload`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "\
+When the new rules or configuration are bad, the sensor keeps the old ones and this command says why, and exits with 1.
+
+Example:
+  vigia reload --config /etc/vigia/vigia.toml")]
+pub(super) struct Reload {
+    #[command(flatten)]
+    pub(super) config: ConfigArgument,
+}
+
+impl Reload {
+    pub(super) fn execute(&self, loaded: &Loaded, context: Context) -> anyhow::Result<Outcome> {
+        let socket = &loaded.config.control.socket;
+        let answer = ask(socket, "reload").map_err(|error| unanswered(&error, socket, context))?;
+        let sentence = Message::Reloaded.with([answer.to_string().into()]);
+        print(&format!("{}\n", sentence.text(context.language)))?;
+        Ok(Outcome::Done)
+    }
+}

@@ -1,0 +1,68 @@
+//! `vigia replay`: process capture files as if they were live.
+
+use std::path::PathBuf;
+
+use super::{ConfigArgument, Context, Outcome, RulesArgument};
+use crate::config::Loaded;
+
+/// What is done with wrong checksums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Checksums {
+    /// They are counted.
+    Ignore,
+    /// Packets that carry them are dropped and counted.
+    Check,
+}
+
+/// Arguments of `vigia replay`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "\
+Captures are pcap and pcapng files, plain or compressed with gzip or zstd. A folder stands for every capture below it.
+Events go to DIR/eve.json. A damaged capture is processed up to the damage, which is named; the exit code is then 3.
+
+Example:
+  vigia replay plant.pcapng --rules modbus.rules --output out
+  vigia replay captures/ --rules rules/ --output out --workers 4 --json")]
+pub struct Replay {
+    /// Capture file, or a folder of them
+    #[arg(required = true, value_name = "CAPTURE")]
+    pub captures: Vec<PathBuf>,
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgument,
+    /// The rules.
+    #[command(flatten)]
+    pub rules: RulesArgument,
+    /// Folder of the event files; made if it does not exist
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Threads that process packets; the events are the same with any number
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: u16,
+    /// What is done with wrong checksums [default: as the configuration says]
+    #[arg(long, value_name = "WHAT")]
+    pub checksums: Option<Checksums>,
+    /// Write the histogram of every field of every dissected message to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub fields: Option<PathBuf>,
+    /// Print the summary as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// No progress bar, even on a terminal
+    #[arg(long)]
+    pub no_progress: bool,
+}
+
+impl Replay {
+    /// The settings in force: those loaded, with the command line's over them.
+    pub fn apply(&self, mut loaded: Loaded) -> Loaded {
+        self.rules.apply(&mut loaded.config.rules);
+        loaded
+    }
+
+    pub(super) fn execute(&self, loaded: Loaded, context: Context) -> anyhow::Result<Outcome> {
+        let loaded = self.apply(loaded);
+        super::logging::start(&loaded.config.log, context);
+        crate::sensor::replay(self, loaded, context)
+    }
+}

@@ -1,0 +1,162 @@
+//! The numbers of a sensor as a person reads them: `vigia status`, and the end of a replay.
+
+use serde_json::{Map, Value};
+
+use super::table::Table;
+use crate::language::{Language, Message};
+
+/// Is every packet accounted for? `seen = processed + shunted + dropped by cause + in flight`, where nothing can be in
+/// flight once the work is `finished`.
+pub fn balances(snapshot: &Value, finished: bool) -> bool {
+    let packets = &snapshot["packets"];
+    let in_flight = number(packets, "in_flight");
+    let dropped: i64 = causes(packets).map(|(_, count)| count).sum();
+    let sum = number(packets, "processed") + number(packets, "shunted") + dropped + in_flight;
+    sum == number(packets, "seen") && if finished { in_flight == 0 } else { in_flight >= 0 }
+}
+
+/// A snapshot of the metrics as tables.
+pub fn render(snapshot: &Value, language: Language, finished: bool) -> String {
+    let label = |message: Message| message.text(language).to_owned();
+    let packets = &snapshot["packets"];
+    let mut table = Table::new([Message::ColumnPackets.text(language), Message::ColumnCount.text(language)]);
+    table.row([label(Message::PacketsSeen), number(packets, "seen").to_string()]);
+    table.row([label(Message::PacketsProcessed), number(packets, "processed").to_string()]);
+    table.row([label(Message::PacketsShunted), number(packets, "shunted").to_string()]);
+    for (cause, count) in causes(packets) {
+        table.row([Message::PacketsDropped.with([cause.into()]).text(language), count.to_string()]);
+    }
+    if !finished {
+        table.row([label(Message::PacketsInFlight), number(packets, "in_flight").to_string()]);
+    }
+    let verdict = if balances(snapshot, finished) { Message::SumsBalance } else { Message::SumsDoNotBalance };
+    let mut out = format!("{table}{}\n\n", label(verdict));
+
+    let mut table = Table::new([Message::ColumnWhat.text(language), Message::ColumnCount.text(language)]);
+    for (message, count) in totals(snapshot) {
+        table.row([message.text(language), count.to_string()]);
+    }
+    out.push_str(&table.to_string());
+    if !finished {
+        out.push('\n');
+        out.push_str(&about(snapshot, language));
+    }
+    out
+}
+
+/// Sums over families of series. A family that counts nothing yet is shown too: a zero is an answer.
+fn totals(snapshot: &Value) -> Vec<(crate::language::Phrase, i64)> {
+    let empty = Map::new();
+    let series = snapshot["series"].as_object().unwrap_or(&empty);
+    let sum = |family: &str| of_family(series, family).map(|(_, count)| count).sum::<i64>();
+    let mut rows = vec![
+        (Message::TotalBytes.into(), sum("vigia_bytes_processed_total")),
+        (Message::TotalFlows.into(), sum("vigia_flows_created_total")),
+        (Message::TotalFlowsActive.into(), sum("vigia_flows_active")),
+        (Message::TotalGaps.into(), sum("vigia_reassembly_gaps_total")),
+    ];
+    let busy = of_family(series, "vigia_messages_total").filter(|(_, count)| *count > 0);
+    rows.extend(busy.map(|(protocol, count)| (Message::TotalMessages.with([protocol.into()]), count)));
+    rows.push((Message::TotalAnomalies.into(), sum("vigia_anomalies_total") + sum("vigia_stream_anomalies_total")));
+    rows.push((Message::TotalAlerts.into(), sum("vigia_alerts_total")));
+    let severe = of_family(series, "vigia_alerts_total").filter(|(_, count)| *count > 0);
+    rows.extend(severe.map(|(severity, count)| (Message::TotalAlertsOf.with([severity.into()]), count)));
+    rows.push((Message::TotalSuppressed.into(), sum("vigia_alerts_suppressed_total")));
+    rows.push((Message::TotalLost.into(), sum("vigia_journal_lost_events_total")));
+    rows
+}
+
+/// Members of a family: the value of their first label, and their count.
+fn of_family<'s>(series: &'s Map<String, Value>, family: &'s str) -> impl Iterator<Item = (&'s str, i64)> {
+    series.iter().filter_map(move |(name, count)| {
+        let labels = name.strip_prefix(family)?;
+        let first = match labels {
+            "" => "",
+            labels => labels.strip_prefix('{')?.split('"').nth(1)?,
+        };
+        Some((first, count.as_i64()?))
+    })
+}
+
+/// What runs, and since when.
+fn about(snapshot: &Value, language: Language) -> String {
+    let ruleset = &snapshot["ruleset"];
+    let (loaded, failed) = (number(ruleset, "loaded"), number(ruleset, "failed"));
+    let hash = ruleset["hash"].as_str().unwrap_or_default();
+    let short = hash.get(..12).unwrap_or(hash);
+    let rules = Message::AboutRuleset.with([loaded.to_string().into(), failed.to_string().into(), short.into()]);
+    let uptime = Message::Uptime.with([duration(number(snapshot, "uptime_s")).into()]);
+    let memory = Message::Memory.with([(number(snapshot, "resident_bytes") >> 20).to_string().into()]);
+    [rules, uptime, memory].map(|line| line.text(language) + "\n").concat()
+}
+
+fn duration(seconds: i64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+fn causes(packets: &Value) -> impl Iterator<Item = (&str, i64)> {
+    let dropped = packets["dropped"].as_object().into_iter().flatten();
+    dropped.map(|(cause, count)| (cause.as_str(), count.as_i64().unwrap_or(0)))
+}
+
+fn number(value: &Value, key: &str) -> i64 {
+    value[key].as_i64().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn snapshot(in_flight: i64) -> Value {
+        json!({
+            "uptime_s": 93784,
+            "resident_bytes": 50 << 20,
+            "packets": {
+                "seen": 110, "processed": 100, "shunted": 2,
+                "dropped": {"kernel": 3, "duplicate": 5}, "in_flight": in_flight,
+            },
+            "ruleset": {"generation": 1, "hash": "0123456789abcdef", "loaded": 30, "failed": 1, "loaded_at_s": 0},
+            "series": {
+                "vigia_flows_active": 4,
+                "vigia_flows_created_total{transport=\"tcp\"}": 5,
+                "vigia_flows_created_total{transport=\"udp\"}": 6,
+                "vigia_messages_total{protocol=\"modbus\"}": 70,
+                "vigia_messages_total{protocol=\"dnp3\"}": 0,
+                "vigia_alerts_total{severity=\"1\"}": 2,
+                "vigia_alerts_total{severity=\"2\"}": 1,
+            },
+        })
+    }
+
+    #[test]
+    fn packets_balance_only_when_each_has_one_fate() {
+        assert!(balances(&snapshot(0), true) && balances(&snapshot(0), false));
+        assert!(!balances(&snapshot(1), false), "one counted that was not seen");
+        let mut early = snapshot(1);
+        early["packets"]["processed"] = 99.into();
+        assert!(balances(&early, false), "one is in flight");
+        assert!(!balances(&early, true), "at the end none may be");
+        let mut twice = snapshot(-1);
+        twice["packets"]["processed"] = 101.into();
+        assert!(!balances(&twice, false), "one has two fates");
+        assert!(balances(&json!({}), true), "nothing seen, nothing lost");
+    }
+
+    #[test]
+    fn status_is_a_table_in_both_languages() {
+        insta::assert_snapshot!("english", render(&snapshot(0), Language::English, false));
+        insta::assert_snapshot!("spanish_replay", render(&snapshot(0), Language::Spanish, true));
+    }
+
+    #[test]
+    fn durations_are_short() {
+        assert_eq!([59, 61, 3700, 93_784].map(duration), ["59 s", "1 min 1 s", "1 h 1 min", "1 d 2 h"]);
+    }
+}

@@ -1,0 +1,296 @@
+//! Rules: which files, what their variables stand for, and loading them into an engine.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use vigia_rules::language::{Source, Variables};
+use vigia_rules::{Compiled, Engine};
+
+use super::classification;
+use crate::diagnostic::{Diagnostic, Severity, Text};
+use crate::language::Message;
+
+/// Rules: which files, and what their variables stand for.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Rule files. `*` and `?` stand for parts of a name; a folder stands for its `.rules` files. Relative to the folder
+    /// of the configuration file.
+    pub files: Vec<PathBuf>,
+    /// A file in the format of `classification.config`. Its classes are added to those that Vigía knows.
+    pub classifications: Option<PathBuf>,
+    /// What the address variables of rules stand for, without the `$`. Names given here are added to the defaults.
+    #[serde(deserialize_with = "over_default_addresses")]
+    pub addresses: BTreeMap<String, String>,
+    /// What the port variables of rules stand for, without the `$`. Names given here are added to the defaults.
+    #[serde(deserialize_with = "over_default_ports")]
+    pub ports: BTreeMap<String, String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { files: Vec::new(), classifications: None, addresses: addresses(), ports: ports() }
+    }
+}
+
+/// The address variables that public rule sets refer to. Servers and clients are the home network until a plant says
+/// better.
+fn addresses() -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::from([
+        ("HOME_NET".to_owned(), "[192.168.0.0/16,10.0.0.0/8,172.16.0.0/12,fc00::/7]".to_owned()),
+        ("EXTERNAL_NET".to_owned(), "!$HOME_NET".to_owned()),
+        ("AIM_SERVERS".to_owned(), "$EXTERNAL_NET".to_owned()),
+    ]);
+    let home = [
+        "HTTP_SERVERS",
+        "SMTP_SERVERS",
+        "SQL_SERVERS",
+        "DNS_SERVERS",
+        "TELNET_SERVERS",
+        "DC_SERVERS",
+        "MODBUS_CLIENT",
+        "MODBUS_SERVER",
+        "DNP3_CLIENT",
+        "DNP3_SERVER",
+        "ENIP_CLIENT",
+        "ENIP_SERVER",
+    ];
+    variables.extend(home.map(|name| (name.to_owned(), "$HOME_NET".to_owned())));
+    variables
+}
+
+/// The port variables that public rule sets refer to.
+fn ports() -> BTreeMap<String, String> {
+    [
+        ("HTTP_PORTS", "80"),
+        ("SHELLCODE_PORTS", "!80"),
+        ("ORACLE_PORTS", "1521"),
+        ("SSH_PORTS", "22"),
+        ("FTP_PORTS", "21"),
+        ("SIP_PORTS", "[5060,5061]"),
+        ("FILE_DATA_PORTS", "[$HTTP_PORTS,110,143]"),
+        ("GENEVE_PORTS", "6081"),
+        ("VXLAN_PORTS", "4789"),
+        ("TEREDO_PORTS", "3544"),
+        ("MODBUS_PORTS", "502"),
+        ("DNP3_PORTS", "20000"),
+        ("ENIP_PORTS", "44818"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
+fn over_default_addresses<'de, D: serde::Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    over(addresses(), from)
+}
+
+fn over_default_ports<'de, D: serde::Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    over(ports(), from)
+}
+
+/// A person who names one variable keeps the others.
+fn over<'de, D: serde::Deserializer<'de>>(
+    mut variables: BTreeMap<String, String>,
+    from: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    let given: BTreeMap<String, String> = serde::Deserialize::deserialize(from)?;
+    variables.extend(given);
+    Ok(variables)
+}
+
+/// The rules of a configuration, compiled.
+pub struct Ruleset {
+    /// The engine over all rules that compile.
+    pub engine: Engine,
+    /// Everything wrong in the files, in their order.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Rules left out because they do not compile.
+    pub failed: usize,
+    /// The files, in the order in which they were read.
+    pub files: Vec<PathBuf>,
+}
+
+impl Ruleset {
+    /// Is anything wrong that is more than a warning?
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+impl Settings {
+    /// Makes relative paths absolute to the folder of the configuration file.
+    pub(super) fn anchor(&mut self, folder: &Path) {
+        for path in self.files.iter_mut().chain(&mut self.classifications) {
+            if path.is_relative() {
+                *path = folder.join(&*path);
+            }
+        }
+    }
+
+    /// Reads and compiles the rules. A file that cannot be read and a rule that does not compile are diagnostics; the
+    /// others load.
+    pub fn load(&self) -> Ruleset {
+        let mut diagnostics = Vec::new();
+        let mut files = Vec::new();
+        for pattern in &self.files {
+            let found = expand(pattern);
+            if found.is_empty() {
+                let pattern = pattern.display().to_string();
+                diagnostics.push(Diagnostic::error("no-rule-file", Message::RulesNoMatch.with([pattern.into()])));
+            }
+            files.extend(found.into_iter().filter(|file| !files.contains(file)).collect::<Vec<_>>());
+        }
+        let variables = self.variables(&mut diagnostics);
+        let texts: Vec<_> = files.iter().filter_map(|file| read(file, &mut diagnostics)).collect();
+        let sources: Vec<_> =
+            texts.iter().map(|text| Source { name: text.name().into(), text: text.text().into() }).collect();
+        let Compiled { engine, diagnostics: found, failed } = Engine::compile(&sources, &variables);
+        diagnostics.extend(found.into_iter().map(|diagnostic| translate(diagnostic, &texts)));
+        Ruleset { engine, diagnostics, failed, files }
+    }
+
+    fn variables(&self, diagnostics: &mut Vec<Diagnostic>) -> Variables {
+        let classifications = match self.classifications.as_ref().and_then(|file| read(file, diagnostics)) {
+            Some(text) => {
+                let (classes, found) = classification::read(&text);
+                diagnostics.extend(found);
+                classes
+            }
+            None => classification::default(),
+        };
+        Variables { addresses: self.addresses.clone(), ports: self.ports.clone(), classifications }
+    }
+}
+
+/// Rule files of the field are not always UTF-8: what is not is shown as a replacement character.
+fn read(file: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Arc<Text>> {
+    match std::fs::read(file) {
+        Ok(bytes) => Some(Text::new(file.display().to_string(), String::from_utf8_lossy(&bytes))),
+        Err(error) => {
+            let reason = format!("{}: {error}", file.display());
+            diagnostics.push(Diagnostic::error("rules-unreadable", Message::RulesUnreadable.with([reason.into()])));
+            None
+        }
+    }
+}
+
+fn translate(found: vigia_rules::Diagnostic, texts: &[Arc<Text>]) -> Diagnostic {
+    let place = texts.iter().find(|text| text.name() == &*found.source.name).map(|text| (Arc::clone(text), found.span));
+    Diagnostic {
+        severity: match found.severity {
+            vigia_rules::Severity::Warning => Severity::Warning,
+            vigia_rules::Severity::Error => Severity::Error,
+        },
+        code: found.code,
+        headline: Message::RuleProblem.with([found.message.into()]),
+        help: found.help.map(|help| Message::Verbatim.with([help.into()])),
+        place,
+    }
+}
+
+/// The files that a path stands for, sorted: itself, the `.rules` files of a folder, or what a pattern matches.
+fn expand(pattern: &Path) -> Vec<PathBuf> {
+    let mut found = vec![PathBuf::new()];
+    for part in pattern.components() {
+        let name = match part {
+            Component::Normal(name) => name.to_str().filter(|name| name.contains(['*', '?'])),
+            _ => None,
+        };
+        found = match name {
+            None => found.into_iter().map(|path| path.join(part)).collect(),
+            Some(name) => found.iter().flat_map(|folder| entries(folder, |entry| matches(name, entry))).collect(),
+        };
+    }
+    let rules = |entry: &str| entry.ends_with(".rules");
+    let files = found.into_iter().flat_map(|path| if path.is_dir() { entries(&path, rules) } else { vec![path] });
+    let mut files: Vec<_> = files.filter(|path| path.is_file()).collect();
+    files.sort();
+    files
+}
+
+fn entries(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.filter(|name| wanted(name)).map(|name| folder.join(name)).collect()
+}
+
+/// Does `name` match a pattern of literal characters, `*` (any number) and `?` (any one)?
+fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<_>, Vec<_>) = (pattern.chars().collect(), name.chars().collect());
+    let (mut p, mut n) = (0, 0);
+    // Where the last `*` stands, and how much of the name it has taken so far.
+    let mut star: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(c) if *c == '?' || *c == name[n] => {
+                p += 1;
+                n += 1;
+            }
+            _ => {
+                let Some((at, taken)) = star else { return false };
+                star = Some((at, taken + 1));
+                p = at + 1;
+                n = taken + 1;
+            }
+        }
+    }
+    pattern[p..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_names() {
+        for (pattern, name, expected) in [
+            ("*.rules", "modbus.rules", true),
+            ("*.rules", "modbus.rules.bak", false),
+            ("a?c*", "abcdef", true),
+            ("a?c*", "ac", false),
+            ("*a*b", "xaybzab", true),
+            ("*a*b", "xayz", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_folder_a_pattern_and_a_file_stand_for_files() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.rules", "a.rules", "notes.txt"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let names = |pattern: &str| -> Vec<String> {
+            let found = expand(&folder.path().join(pattern));
+            found.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(names(""), ["a.rules", "b.rules"]);
+        assert_eq!(names("*.txt"), ["notes.txt"]);
+        assert_eq!(names("b.rules"), ["b.rules"]);
+        assert!(names("absent.rules").is_empty());
+    }
+
+    #[test]
+    fn naming_one_variable_keeps_the_others() {
+        let settings: Settings = toml::from_str("addresses = { HOME_NET = \"10.1.0.0/16\" }").unwrap();
+        assert_eq!(settings.addresses["HOME_NET"], "10.1.0.0/16");
+        assert_eq!(settings.addresses["EXTERNAL_NET"], "!$HOME_NET");
+        assert_eq!(settings.ports, ports());
+    }
+
+    #[test]
+    fn files_that_are_missing_are_named() {
+        let settings = Settings { files: vec!["/nonexistent/x.rules".into()], ..Settings::default() };
+        let loaded = settings.load();
+        assert!(loaded.has_errors());
+        assert_eq!(loaded.diagnostics[0].code, "no-rule-file");
+    }
+}

@@ -1,0 +1,266 @@
+//! What is wrong in something a person wrote: file, line, column, what was expected, what comes nearest.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceSpan};
+
+use crate::language::{Language, Message, Phrase};
+
+/// Characters of a line shown on either side of the place: rules are long lines.
+const WINDOW: usize = 160;
+
+/// A text that diagnostics refer to, with the beginnings of its lines.
+#[derive(Debug)]
+pub struct Text {
+    name: String,
+    text: Arc<str>,
+    lines: Vec<usize>,
+}
+
+impl Text {
+    /// A file's text under the name that diagnostics show.
+    pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>) -> Arc<Self> {
+        let text = text.into();
+        let lines = std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1)).collect();
+        Arc::new(Self { name: name.into(), text, lines })
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Line and column of a byte, from 1; columns count characters.
+    pub fn position(&self, byte: usize) -> (usize, usize) {
+        let line = self.lines.partition_point(|start| *start <= byte).max(1);
+        let start = self.lines[line - 1];
+        let column = self.text.get(start..self.floor(byte)).unwrap_or_default().chars().count() + 1;
+        (line, column)
+    }
+
+    /// The nearest character boundary at or before `byte`.
+    fn floor(&self, byte: usize) -> usize {
+        let mut byte = byte.min(self.text.len());
+        while !self.text.is_char_boundary(byte) {
+            byte -= 1;
+        }
+        byte
+    }
+
+    /// The part of the line around `byte` that is shown.
+    fn window(&self, byte: usize) -> Range<usize> {
+        let line = self.lines.partition_point(|start| *start <= byte).max(1);
+        let start = self.lines[line - 1];
+        let end = self.lines.get(line).map_or(self.text.len(), |next| next - 1);
+        let end = end.max(byte.min(self.text.len()));
+        self.floor(start.max(byte.saturating_sub(WINDOW)))..self.floor(end.min(byte + WINDOW))
+    }
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It works; it deserves a look.
+    Warning,
+    /// It does not work.
+    Error,
+}
+
+/// Something wrong in a configuration or rule file.
+#[derive(Debug, Clone)]
+pub struct Diagnostic {
+    /// How bad.
+    pub severity: Severity,
+    /// Stable name of the kind of problem: `unknown-key`.
+    pub code: &'static str,
+    /// One sentence.
+    pub headline: Phrase,
+    /// What was expected, or the nearest valid name.
+    pub help: Option<Phrase>,
+    /// Where: the text and the bytes in it. None when the file could not be read at all.
+    pub place: Option<(Arc<Text>, Range<usize>)>,
+}
+
+impl Diagnostic {
+    /// An error without a place.
+    pub fn error(code: &'static str, headline: impl Into<Phrase>) -> Self {
+        Self { severity: Severity::Error, code, headline: headline.into(), help: None, place: None }
+    }
+
+    /// The same at a place.
+    pub fn at(mut self, text: &Arc<Text>, span: Range<usize>) -> Self {
+        self.place = Some((Arc::clone(text), span));
+        self
+    }
+
+    /// The same with a help.
+    pub fn help(mut self, help: impl Into<Phrase>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Is it more than a warning?
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// As a person reads it: headline, `file:line:column`, the line with a mark under the place, help.
+    pub fn render(&self, language: Language, colour: bool) -> String {
+        let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(120).with_context_lines(1);
+        let rendering = Rendering {
+            headline: self.headline.text(language),
+            help: self.help.as_ref().map(|help| help.text(language)),
+            diagnostic: self,
+        };
+        let mut out = String::new();
+        if handler.render_report(&mut out, &rendering).is_err() {
+            out.push_str(&rendering.headline);
+            out.push('\n');
+        }
+        out
+    }
+
+    /// As a program reads it; always in English.
+    pub fn json(&self) -> serde_json::Value {
+        let mut value = serde_json::json!({
+            "severity": self.severity,
+            "code": self.code,
+            "message": self.headline.text(Language::English),
+        });
+        if let Some((text, span)) = &self.place {
+            let (line, column) = text.position(span.start);
+            value["file"] = text.name().into();
+            value["line"] = line.into();
+            value["column"] = column.into();
+        }
+        if let Some(help) = &self.help {
+            value["help"] = help.text(Language::English).into();
+        }
+        value
+    }
+}
+
+/// A diagnostic in its language, in the form that miette draws.
+#[derive(Debug)]
+struct Rendering<'d> {
+    headline: String,
+    help: Option<String>,
+    diagnostic: &'d Diagnostic,
+}
+
+impl fmt::Display for Rendering<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.headline)
+    }
+}
+
+impl std::error::Error for Rendering<'_> {}
+
+impl miette::Diagnostic for Rendering<'_> {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.diagnostic.severity {
+            Severity::Warning => miette::Severity::Warning,
+            Severity::Error => miette::Severity::Error,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        self.diagnostic.place.as_ref().map(|(text, _)| &**text as &dyn miette::SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let (text, span) = self.diagnostic.place.as_ref()?;
+        let shown = text.window(span.start);
+        let (start, end) = (span.start.min(shown.end), span.end.min(shown.end));
+        let label = LabeledSpan::new_primary_with_span(None, start..end.max(start));
+        Some(Box::new(std::iter::once(label)))
+    }
+}
+
+impl miette::SourceCode for Text {
+    /// Asked without context for the place itself, and with context for what to draw: one line, cut to a window.
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        _lines_after: usize,
+    ) -> Result<Box<dyn miette::SpanContents<'a> + 'a>, MietteError> {
+        let mut window = self.window(span.offset());
+        if lines_before == 0 {
+            window.start = self.floor(span.offset()).clamp(window.start, window.end);
+        }
+        let data = self.text.get(window.clone()).ok_or(MietteError::OutOfBounds)?;
+        let (line, _) = self.position(span.offset());
+        let (_, column) = self.position(window.start);
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.clone(),
+            data.as_bytes(),
+            window.into(),
+            line - 1,
+            column - 1,
+            1,
+        )))
+    }
+}
+
+/// The diagnostics of a run in the order of their files, as many as a person wants to see.
+pub fn render_all(diagnostics: &[Diagnostic], language: Language, colour: bool, most: usize) -> String {
+    let mut out = String::new();
+    for diagnostic in diagnostics.iter().take(most) {
+        out.push_str(&diagnostic.render(language, colour));
+        out.push('\n');
+    }
+    if diagnostics.len() > most {
+        out.push_str(&Message::MoreDiagnostics.with([(diagnostics.len() - most).into()]).text(language));
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_lines_and_characters_from_one() {
+        let text = Text::new("t", "a\nñb = 1\n");
+        assert_eq!(text.position(0), (1, 1));
+        assert_eq!(text.position(2), (2, 1));
+        assert_eq!(text.position(4), (2, 2));
+        assert_eq!(text.position(999), (3, 1));
+    }
+
+    #[test]
+    fn a_long_line_is_shown_in_part_with_its_true_column() {
+        let line = format!("# first\n{}WRONG{}\n", "x".repeat(5000), "y".repeat(5000));
+        let at = line.find("WRONG").unwrap();
+        let text = Text::new("long.rules", line);
+        let shown = Diagnostic::error("c", Message::ClassificationSyntax)
+            .at(&text, at..at + 5)
+            .render(Language::English, false);
+        assert!(shown.contains("long.rules:2:5001"), "{shown}");
+        assert!(shown.contains("WRONG"), "{shown}");
+        assert!(shown.len() < 3000, "{}", shown.len());
+    }
+
+    #[test]
+    fn a_place_at_the_end_of_an_empty_text_is_drawn() {
+        let text = Text::new("empty", "");
+        let shown =
+            Diagnostic::error("c", Message::ClassificationSyntax).at(&text, 0..0).render(Language::English, false);
+        assert!(shown.contains("not a classification"), "{shown}");
+    }
+}

@@ -1,0 +1,128 @@
+//! The commands through the binary: exit codes, languages, what goes to which stream.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs the binary without a configuration of this machine and without its language.
+fn vigia(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vigia"));
+    for name in ["VIGIA_CONFIG", "LC_ALL", "LC_MESSAGES", "LANG"] {
+        command.env_remove(name);
+    }
+    command.args(arguments).output().expect("the binary starts")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("it exits")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+fn file(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_2() {
+    for arguments in
+        [&["dance"][..], &[], &["replay"], &["replay", "x.pcap", "--workers", "0"], &["rules", "fields", "nope"]]
+    {
+        assert_eq!(code(&vigia(arguments)), 2, "{arguments:?}");
+    }
+}
+
+#[test]
+fn every_help_shows_an_example() {
+    for command in ["run", "replay", "check", "rules", "status", "reload", "config"] {
+        let help = vigia(&[command, "--help"]);
+        assert_eq!(code(&help), 0);
+        assert!(stdout(&help).contains(&format!("Example:\n  vigia {command}")), "{}", stdout(&help));
+    }
+}
+
+#[test]
+fn help_is_in_the_language_asked_for() {
+    assert!(stdout(&vigia(&["--lang", "es", "--help"])).contains("Comprueba la configuración"));
+    assert!(stdout(&vigia(&["--help"])).contains("Check the configuration"));
+}
+
+#[test]
+fn the_printed_default_is_a_good_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let default = vigia(&["config", "default"]);
+    assert_eq!(code(&default), 0);
+    let path = file(folder.path(), "vigia.toml", &stdout(&default));
+    let check = vigia(&["check", "--config", &path]);
+    assert_eq!(code(&check), 0, "{}", stderr(&check));
+    let show = |arguments: &[&str]| {
+        let text = stdout(&vigia(arguments));
+        text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(show(&["config", "show", "--config", &path]), show(&["config", "show"]));
+}
+
+#[test]
+fn a_bad_configuration_fails_with_its_place_on_standard_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), "bad.toml", "[log]\nlevle = \"info\"\n");
+    for arguments in [&["check", "--config", &path][..], &["config", "show", "-c", &path], &["status", "-c", &path]] {
+        let output = vigia(arguments);
+        assert_eq!(code(&output), 1, "{arguments:?}");
+        assert!(stderr(&output).contains("bad.toml:2:1") && stderr(&output).contains("`level`"), "{}", stderr(&output));
+    }
+    assert!(stderr(&vigia(&["check", "--lang", "es", "-c", &path])).contains("clave desconocida"));
+}
+
+#[test]
+fn the_configuration_chooses_the_language_and_the_command_line_has_the_last_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), "vigia.toml", "language = \"es\"\ncontrol.socket = \"/nonexistent/socket\"\n");
+    assert!(stderr(&vigia(&["status", "-c", &path])).contains("ningún sensor responde"));
+    assert!(stderr(&vigia(&["status", "-c", &path, "--lang", "en"])).contains("no sensor answers"));
+}
+
+#[test]
+fn check_tells_programs_where_the_faults_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), "bad.toml", "nonsense = 1\n[sensor]\nname = 2\n");
+    let output = vigia(&["check", "--json", "--config", &path]);
+    assert_eq!(code(&output), 1);
+    let answer: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(answer["errors"], 2);
+    assert_eq!(answer["diagnostics"][0]["code"], "unknown-key");
+    assert_eq!(answer["diagnostics"][1]["line"], 3);
+    assert_eq!(answer["diagnostics"][1]["column"], 8);
+}
+
+#[test]
+fn rules_that_are_not_there_fail_the_check() {
+    let output = vigia(&["check", "--rules", "/nonexistent/x.rules"]);
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("/nonexistent/x.rules"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_environment_names_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), "mine.toml", "sensor.name = \"mine\"\n");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_vigia")).env("VIGIA_CONFIG", &path).args(["config", "show"]).output().unwrap();
+    assert!(stdout(&output).contains("name = \"mine\""), "{}", stdout(&output));
+}
+
+#[test]
+fn the_fields_of_every_protocol_are_listed() {
+    let output = vigia(&["rules", "fields", "--json"]);
+    assert_eq!(code(&output), 0);
+    let fields: Vec<serde_json::Value> = serde_json::from_str(&stdout(&output)).unwrap();
+    let expected: usize = vigia_parsers::registry::PROTOCOLS.iter().map(|protocol| protocol.fields.len()).sum();
+    assert_eq!(fields.len(), expected);
+}

@@ -1,0 +1,237 @@
+//! `cargo xtask test`: every check of the project. Its last line states the counts.
+//!
+//! Two conventions let it count: a test that needs root and network namespaces has `live_` at the beginning of its name
+//! and `#[ignore]`; a test that lacks what is not in this repository prints a line that begins with `skipped:`.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::tools::{self, cargo_command, succeeds};
+
+/// Installs what is missing and runs every check: format, lints, unit, property, golden and live tests.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  cargo xtask test")]
+pub struct Arguments {}
+
+/// System packages that the checks need, each with a file that shows that it is there.
+const PACKAGES: [(&str, &str); 3] =
+    [("iproute2", "/usr/sbin/ip"), ("procps", "/usr/sbin/sysctl"), ("libpcap-dev", LIBPCAP)];
+
+/// The benchmark's crate links to libpcap; without its headers the other crates are checked.
+const LIBPCAP: &str = "/usr/include/pcap/pcap.h";
+
+/// What the checks came to.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+impl Tally {
+    fn check(&mut self, passed: bool) {
+        *(if passed { &mut self.passed } else { &mut self.failed }) += 1;
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
+
+/// Runs every check, also after one that failed; true when none did.
+pub fn run(_: &Arguments) -> Result<bool> {
+    if let Err(error) = tools::install(&PACKAGES) {
+        println!("{error:#}; what needs it is skipped");
+    }
+    tools::ensure_components()?;
+    let scope: &[&str] = if Path::new(LIBPCAP).exists() { &["--workspace"] } else { &[] };
+    let mut tally = Tally::default();
+
+    heading("format");
+    tally.check(cargo_command().args(["fmt", "--all", "--check"]).status()?.success());
+
+    heading("lints");
+    let lints = ["--all-targets", "--quiet", "--", "-D", "warnings"];
+    tally.check(cargo_command().arg("clippy").args(scope).args(lints).status()?.success());
+
+    heading("licences and advisories");
+    if succeeds(cargo_command().args(["deny", "--version"])) {
+        tally.check(cargo_command().args(["deny", "--log-level", "error", "check"]).status()?.success());
+    } else {
+        skip(&mut tally, 1, "cargo-deny is not installed");
+    }
+
+    heading("unit, property and golden tests");
+    let live =
+        run_tests(cargo_command().arg("test").args(scope).args(["--no-fail-fast", "--", "--show-output"]), &mut tally)?;
+
+    heading("live tests");
+    match (live, tools::no_namespaces()) {
+        (0, _) => println!("none"),
+        (live, Some(why)) => skip(&mut tally, live, why),
+        (live, None) => match tools::peers() {
+            Ok(python) => {
+                let mut command = cargo_command();
+                command.env("VIGIA_PEERS_PYTHON", python).arg("test").args(scope);
+                command.args(["--lib", "--bins", "--tests", "--no-fail-fast", "--"]);
+                run_tests(command.args(["live_", "--ignored", "--show-output", "--test-threads=1"]), &mut tally)?;
+            }
+            Err(error) => skip(&mut tally, live, &format!("{error:#}")),
+        },
+    }
+    println!("\n{tally}");
+    Ok(tally.failed == 0)
+}
+
+fn heading(text: &str) {
+    println!("\n== {text}");
+}
+
+fn skip(tally: &mut Tally, count: usize, why: &str) {
+    println!("!!!! SKIPPED {count}: {why}");
+    tally.skipped += count;
+}
+
+/// Runs a `cargo test`, adds what it says to the tally, and tells how many live tests it left out.
+fn run_tests(command: &mut Command, tally: &mut Tally) -> Result<usize> {
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("running {command:?}"))?;
+    let output = child.stdout.take().context("the tests have no output")?;
+    let mut reading = Reading::default();
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        if reading.line(&line) {
+            println!("{line}");
+        }
+    }
+    let succeeded = child.wait()?.success();
+    // A crate that does not compile, or a test that brought its process down, fails without a line of its own.
+    if !succeeded && reading.tally.failed == 0 {
+        reading.tally.failed = 1;
+    }
+    tally.passed += reading.tally.passed;
+    tally.failed += reading.tally.failed;
+    tally.skipped += reading.tally.skipped;
+    Ok(reading.live)
+}
+
+/// What the output of `cargo test -- --show-output` says.
+#[derive(Debug, Default)]
+struct Reading {
+    tally: Tally,
+    /// Live tests that were left out.
+    live: usize,
+    /// Within the output of tests that passed.
+    in_successes: bool,
+    /// Within it, a test that is counted as skipped already.
+    counted: bool,
+}
+
+impl Reading {
+    /// Takes one line; true when a person wants to see it.
+    fn line(&mut self, line: &str) -> bool {
+        if let Some(result) = line.strip_prefix("test result: ") {
+            self.in_successes = false;
+            return !result.starts_with("ok. 0 passed; 0 failed; 0 ignored");
+        }
+        match line {
+            "successes:" => self.in_successes = true,
+            "failures:" => self.in_successes = false,
+            _ => {}
+        }
+        if self.in_successes {
+            return self.success(line);
+        }
+        match line.strip_prefix("test ").and_then(|test| test.rsplit_once(" ... ")) {
+            Some((name, result)) => self.result(name, result),
+            None => !line.trim().is_empty() && !line.starts_with("running "),
+        }
+    }
+
+    fn result(&mut self, name: &str, result: &str) -> bool {
+        if result.starts_with("ok") {
+            self.tally.passed += 1;
+        } else if result.starts_with("FAILED") {
+            self.tally.failed += 1;
+            return true;
+        } else if name.rsplit("::").next().is_some_and(|name| name.starts_with("live_")) {
+            self.live += 1;
+        } else if !name.contains(" (line ") {
+            // A code block in the documentation marked `ignore` is an illustration, not a test.
+            self.tally.skipped += 1;
+        }
+        false
+    }
+
+    /// A line of a test that passed: it may say that it did nothing.
+    fn success(&mut self, line: &str) -> bool {
+        if line.starts_with("---- ") && line.ends_with(" stdout ----") {
+            self.counted = false;
+        }
+        let skipped = line.starts_with("skipped:");
+        if skipped && !self.counted {
+            self.counted = true;
+            self.tally.passed -= 1;
+            self.tally.skipped += 1;
+        }
+        skipped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(output: &str) -> Reading {
+        let mut reading = Reading::default();
+        output.lines().for_each(|line| {
+            reading.line(line);
+        });
+        reading
+    }
+
+    #[test]
+    fn results_are_counted() {
+        let reading = read(
+            "running 5 tests\n\
+             test a::fast ... ok\n\
+             test a::odd ... FAILED\n\
+             test capture::live_ring ... ignored, needs root\n\
+             test a::slow ... ignored\n\
+             test src/field.rs - field (line 120) ... ignored\n\
+             test result: FAILED. 1 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out",
+        );
+        assert_eq!(reading.tally, Tally { passed: 1, failed: 1, skipped: 1 });
+        assert_eq!(reading.live, 1);
+    }
+
+    #[test]
+    fn a_test_that_says_that_it_did_nothing_is_not_counted_as_passed() {
+        let reading = read(
+            "test a::uses_captures ... ok\n\
+             test a::other ... ok\n\
+             \n\
+             successes:\n\
+             \n\
+             ---- a::uses_captures stdout ----\n\
+             skipped: no captures here\n\
+             skipped: and no truth\n\
+             ---- a::other stdout ----\n\
+             skipping is not what this says\n\
+             \n\
+             successes:\n\
+             \x20   a::uses_captures\n\
+             test result: ok. 2 passed; 0 failed; 0 ignored",
+        );
+        assert_eq!(reading.tally, Tally { passed: 1, failed: 0, skipped: 1 });
+    }
+
+    #[test]
+    fn the_last_line_is_the_counts_alone() {
+        assert_eq!(Tally { passed: 3, failed: 0, skipped: 2 }.to_string(), "3 passed, 0 failed, 2 skipped");
+    }
+}

@@ -102,6 +102,10 @@ pub struct Flow {
     pub tcp: Connection,
     /// The protocol spoken, once detected: an OT protocol makes it an OT flow.
     pub protocol: Option<&'static Protocol>,
+    /// No protocol of the registry: its payload need not be looked at any more.
+    pub foreign: bool,
+    /// Transactions of its protocol reported.
+    pub transactions: u32,
     /// The application layer; the pipeline makes it.
     pub conversation: Option<Box<Conversation>>,
     /// What rules remember of it.
@@ -132,6 +136,8 @@ impl Flow {
             alerted: false,
             tcp: Connection::default(),
             protocol: None,
+            foreign: false,
+            transactions: 0,
             conversation: None,
             memory: None,
             community: None,
@@ -156,6 +162,8 @@ impl Flow {
             alerted: false,
             tcp: Connection::default(),
             protocol: None,
+            foreign: false,
+            transactions: 0,
             conversation: None,
             memory: None,
             community: None,

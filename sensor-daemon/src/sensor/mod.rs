@@ -1,16 +1,67 @@
-//! The sensor: sources, workers, journal and services put together.
+//! The sensor: sources, workers, rules, journal and services put together, for capture files ([`replay`]) and for live
+//! interfaces ([`run`]).
 
-use crate::command::{Context, Outcome, Replay, Run};
-use crate::config::Loaded;
+mod live;
+mod replay;
+mod rules;
 
-/// Watches live interfaces until told to stop. `loaded` has the command line's settings over it already.
-pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<Outcome> {
-    let _ = (arguments, loaded, context);
-    anyhow::bail!("live capture is not built into this version")
+use std::sync::Arc;
+
+use vigia_parsers::packet::DecodeLimits;
+use vigia_parsers::registry::PROTOCOLS;
+
+use crate::config::Config;
+use crate::event::{EventSettings, Output};
+use crate::inspection::Names;
+use crate::journal::Journal;
+use crate::metrics::Metrics;
+use crate::pipeline::{Parts, Share, Worker};
+
+pub use live::run;
+pub use replay::replay;
+use rules::RuleStore;
+
+/// What workers of one sensor share.
+struct Bench<'a> {
+    config: &'a Config,
+    journal: &'a Journal,
+    metrics: &'a Arc<Metrics>,
+    rules: &'a RuleStore,
 }
 
-/// Processes capture files. `loaded` has the command line's settings over it already.
-pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::Result<Outcome> {
-    let _ = (arguments, loaded, context);
-    anyhow::bail!("replay is not built into this version")
+/// What tells workers of one sensor apart.
+struct Place {
+    index: usize,
+    share: Share,
+    names: Names,
+    verify_checksums: bool,
+    histogram: bool,
+}
+
+impl Bench<'_> {
+    fn worker(&self, place: Place) -> Worker {
+        let Place { index, share, names, verify_checksums, histogram } = place;
+        let rules = self.rules.current();
+        let mut counters = names.interfaces.iter().map(|interface| self.metrics.worker(index, interface));
+        let first = counters.next().unwrap_or_else(|| self.metrics.worker(index, ""));
+        let counters: Vec<_> = counters.collect();
+        let settings = EventSettings {
+            sensor_name: self.config.sensor.name.clone().unwrap_or_default(),
+            ..self.config.events.clone()
+        };
+        let mut output = Output::new(&settings, first, self.journal.submitter(index), Arc::clone(&rules.engine));
+        output.set_engine(Arc::clone(&rules.engine), rules.ruleset.clone());
+        Worker::new(Parts {
+            share,
+            flow: self.config.flow.clone(),
+            decode: DecodeLimits::default(),
+            verify_checksums,
+            protocols: PROTOCOLS,
+            rules: rules.as_ref().clone(),
+            names,
+            counters,
+            output,
+            histogram,
+        })
+    }
 }

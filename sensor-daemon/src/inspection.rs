@@ -1,0 +1,548 @@
+//! From a packet in its flow to events: streams, conversations, rules, and what is reported of them.
+//!
+//! [`Inspector`] holds what a worker needs for every flow; [`Inspection`] is one packet's (or a flow's end's) pass
+//! through it. As a [`Deliver`] it takes stream bytes from reassembly and hands them to the flow's conversation; as a
+//! [`Sink`] it takes messages from the conversation and shows them to the rules.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use vigia_parsers::conversation::{Conversation, Opening};
+use vigia_parsers::packet::{Packet, Tcp, Transport, Vlans};
+use vigia_parsers::{Anomaly, Direction, Envelope, Protocol, Record, Sink, Timestamp};
+use vigia_rules::{Engine, FlowMemory, Moment, Scratch, Subject};
+
+use crate::capture::InterfaceId;
+use crate::event::{
+    self,
+    Alert, Anomalous, Endpoints, FlowReason, FlowSoFar, FlowSummary, Header, Output, PacketSource, TcpSummary,
+};
+use crate::flow::{self, Deliver, EndReason, EndedFlow, Flow, FlowState, FlowTable, Reassembler, StreamEvent};
+use crate::histogram::Histogram;
+use crate::metrics::Counter;
+use crate::pipeline::Rules;
+
+/// What a worker needs to inspect any flow.
+pub struct Inspector {
+    /// Where events go, with the worker's counters.
+    pub output: Output,
+    rules: Rules,
+    scratch: Scratch,
+    reassembler: Reassembler,
+    streams: flow::tcp::Settings,
+    protocols: &'static [&'static Protocol],
+    histogram: Option<Box<Histogram>>,
+    names: Names,
+}
+
+/// What events call the places that packets come from.
+pub struct Names {
+    /// The source's interfaces.
+    pub interfaces: Vec<String>,
+    /// The capture file; empty when live.
+    pub capture: String,
+}
+
+impl Inspector {
+    /// Made once a worker.
+    pub fn new(
+        rules: Rules,
+        streams: &flow::tcp::Settings,
+        protocols: &'static [&'static Protocol],
+        output: Output,
+        histogram: bool,
+        names: Names,
+    ) -> Self {
+        Self {
+            output,
+            rules,
+            scratch: Scratch::default(),
+            reassembler: Reassembler::new(streams),
+            streams: streams.clone(),
+            protocols,
+            histogram: histogram.then(Box::default),
+            names,
+        }
+    }
+
+    /// Begins anew after a panic: what it held of flows is forgotten.
+    pub fn restart(&mut self) {
+        self.reassembler = Reassembler::new(&self.streams);
+        self.scratch = Scratch::default();
+        self.output.counters.add(Counter::WorkerRestarts, 1);
+    }
+
+    /// Events from now on are of this capture file.
+    pub fn use_capture(&mut self, name: &str) {
+        name.clone_into(&mut self.names.capture);
+    }
+
+    /// Takes over new rules.
+    pub fn use_rules(&mut self, rules: &Rules) {
+        self.rules = rules.clone();
+        self.output.set_engine(Arc::clone(&rules.engine), rules.ruleset.clone());
+    }
+
+    /// Generation of the rules in force.
+    pub fn generation(&self) -> u64 {
+        self.rules.ruleset.generation
+    }
+
+    /// What reassembly did.
+    pub fn streams(&self) -> flow::tcp::Stats {
+        self.reassembler.stats()
+    }
+
+    /// The values counted, if they were to be.
+    pub fn into_histogram(self) -> Option<Histogram> {
+        self.histogram.map(|histogram| *histogram)
+    }
+
+    /// Reports what was wrong or odd in a packet's headers.
+    #[cold]
+    pub fn decode_events(&mut self, packet: &Packet<'_>, interface: InterfaceId) {
+        self.output.counters.add(Counter::Invalid, 1);
+        let header = packet_header(packet, &self.names, interface, 0);
+        for event in packet.events.iter() {
+            self.output.anomaly(&header, &Anomalous::Decode(event));
+        }
+    }
+
+    /// Takes a packet, which is no fragment, through its flow.
+    pub fn packet(&mut self, flows: &mut FlowTable, packet: &Packet<'_>, interface: InterfaceId) {
+        let Some(found) = flows.lookup(packet) else { return self.without_flow(packet, interface) };
+        if let Some(ended) = found.replaced {
+            self.ended(*ended);
+        }
+        let flow = flows.get_mut(found.id);
+        if found.created {
+            self.output.counters.add(created(packet), 1);
+        }
+        if found.interim {
+            self.report_flow(flow, FlowReason::Interim, packet.timestamp);
+        }
+        let payload = packet.payload();
+        if !payload.is_empty() && flow.conversation.is_none() && !flow.foreign {
+            flow.conversation = self.converse(packet, flow);
+        }
+        let mut tcp = std::mem::take(&mut flow.tcp);
+        let (mut pass, reassembler) = self.begin(flow, Some(packet), interface, packet.timestamp);
+        match packet.transport {
+            Transport::Tcp(header) => {
+                reassembler.push(&mut tcp, &header, payload, found.direction, packet.timestamp, &mut pass);
+            }
+            Transport::Udp if !payload.is_empty() => pass.datagram(found.direction, payload),
+            _ => {}
+        }
+        let conversation = pass.conversation.take();
+        flow.tcp = tcp;
+        self.keep(flow, conversation);
+        self.inspect_packet(flow, found.direction, packet, interface);
+        flows.settle(found.id);
+    }
+
+    /// A flow is over: what it still holds is handed out, and its record written.
+    pub fn ended(&mut self, ended: EndedFlow) {
+        let EndedFlow { mut flow, reason, at } = ended;
+        let mut tcp = std::mem::take(&mut flow.tcp);
+        let (mut pass, reassembler) = self.begin(&mut flow, None, 0, at);
+        reassembler.finish(&mut tcp, &mut pass);
+        if let Some(mut conversation) = pass.conversation.take() {
+            conversation.finish(at, &mut pass);
+        }
+        flow.tcp = tcp;
+        let reason = match reason {
+            EndReason::Timeout => FlowReason::Timeout,
+            EndReason::Forced => FlowReason::Forced,
+            EndReason::Shutdown => FlowReason::Shutdown,
+            EndReason::TcpReuse => FlowReason::TcpReuse,
+        };
+        self.report_flow(&flow, reason, at);
+    }
+
+    /// A conversation for the flow's first payload. Nothing is made for a flow that no protocol may be expected in.
+    fn converse(&self, packet: &Packet<'_>, flow: &Flow) -> Option<Box<Conversation>> {
+        let datagram = match packet.transport {
+            Transport::Tcp(_) => false,
+            Transport::Udp => true,
+            _ => return None,
+        };
+        let opening = Opening {
+            client_port: flow.client().1,
+            server_port: flow.server().1,
+            datagram,
+            roles_known: (flow.tcp_flags[0] | flow.tcp_flags[1]) & Tcp::SYN != 0,
+        };
+        Some(Box::new(Conversation::new(opening, self.protocols)))
+    }
+
+    /// One pass through a flow, with the reassembler beside it.
+    fn begin<'p>(
+        &'p mut self,
+        flow: &'p mut Flow,
+        packet: Option<&'p Packet<'p>>,
+        interface: InterfaceId,
+        timestamp: Timestamp,
+    ) -> (Inspection<'p>, &'p mut Reassembler) {
+        let facts = Facts::of(flow);
+        let pass = Inspection {
+            rules: &self.rules.engine,
+            scratch: &mut self.scratch,
+            output: &mut self.output,
+            histogram: self.histogram.as_deref_mut(),
+            names: &self.names,
+            interface,
+            packet,
+            timestamp,
+            facts,
+            conversation: flow.conversation.take(),
+            memory: &mut flow.memory,
+            alerted: &mut flow.alerted,
+            transactions: &mut flow.transactions,
+        };
+        (pass, &mut self.reassembler)
+    }
+
+    /// Puts the conversation back and takes over what it found out about the flow.
+    fn keep(&mut self, flow: &mut Flow, conversation: Option<Box<Conversation>>) {
+        let Some(mut conversation) = conversation else { return };
+        if flow.protocol.is_none()
+            && let Some(protocol) = conversation.protocol()
+        {
+            flow.protocol = Some(protocol);
+            self.output.counters.detected(protocol);
+        }
+        if conversation.take_reversed() {
+            flow.reverse();
+        }
+        flow.foreign = conversation.is_unknown();
+        flow.conversation = (!flow.foreign).then_some(conversation);
+    }
+
+    /// Shows a packet of a flow to the rules that look at packets.
+    fn inspect_packet(&mut self, flow: &mut Flow, direction: Direction, packet: &Packet<'_>, interface: InterfaceId) {
+        if !self.rules.engine.wants_packets() {
+            return;
+        }
+        let (mut pass, _) = self.begin(flow, Some(packet), interface, packet.timestamp);
+        pass.inspect(direction, &Subject::Packet, packet.payload());
+        let conversation = pass.conversation.take();
+        flow.conversation = conversation;
+    }
+
+    /// Shows a packet without a flow (ARP, bare Ethernet) to the rules that look at packets.
+    fn without_flow(&mut self, packet: &Packet<'_>, interface: InterfaceId) {
+        if !self.rules.engine.wants_packets() {
+            return;
+        }
+        let nowhere = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        let ends = packet.ip.as_ref().map_or([nowhere; 2], |ip| [(ip.source, 0), (ip.destination, 0)]);
+        let moment = Moment {
+            packet: Some(packet),
+            source: ends[0],
+            destination: ends[1],
+            direction: None,
+            ip_protocol: packet.ip.as_ref().map_or(0, |ip| ip.protocol),
+            established: false,
+            protocol: None,
+            timestamp: packet.timestamp,
+        };
+        self.rules.engine.inspect(&moment, &Subject::Packet, &mut None, &mut self.scratch);
+        let header = packet_header(packet, &self.names, interface, 0);
+        let alert = Alert {
+            flow: None,
+            protocol: None,
+            record: None,
+            direction: None,
+            payload: packet.payload(),
+            stream: false,
+            flowbits: &[],
+        };
+        for rule in self.scratch.matches() {
+            self.output.alert(&header, *rule, &alert);
+        }
+    }
+
+    fn report_flow(&mut self, flow: &Flow, reason: FlowReason, at: Timestamp) {
+        let tcp = (flow.ip_protocol() == 6).then(|| TcpSummary {
+            flags: flow.tcp_flags,
+            state: tcp_state(flow.tcp.state()),
+            gap: [flow.tcp.has_gap(Direction::ToServer), flow.tcp.has_gap(Direction::ToClient)],
+        });
+        let summary = FlowSummary {
+            packets: flow.packets,
+            bytes: flow.bytes,
+            start: flow.start(),
+            end: flow.last(),
+            state: flow_state(flow.state()),
+            reason,
+            alerted: flow.alerted,
+            protocol: flow.protocol,
+            transactions: flow.transactions.into(),
+            tcp,
+        };
+        let header = Header {
+            timestamp: at,
+            flow_id: flow.id(),
+            pcap_filename: &self.names.capture,
+            vlans: flow.vlans(),
+            endpoints: Some(Facts::of(flow).endpoints(Direction::ToServer)),
+            icmp: (flow.ip_protocol() == 1 || flow.ip_protocol() == 58).then_some((flow.icmp[0], flow.icmp[1])),
+            ..Header::default()
+        };
+        self.output.flow(&header, &summary);
+    }
+}
+
+/// What a pass needs to know of its flow, copied so that the flow's parts are free to change.
+struct Facts {
+    id: u64,
+    client: (IpAddr, u16),
+    server: (IpAddr, u16),
+    ip_protocol: u8,
+    vlans: Vlans,
+    packets: [u64; 2],
+    bytes: [u64; 2],
+    start: Timestamp,
+    established: bool,
+    protocol: Option<&'static Protocol>,
+}
+
+impl Facts {
+    fn of(flow: &Flow) -> Self {
+        Self {
+            id: flow.id(),
+            client: flow.client(),
+            server: flow.server(),
+            ip_protocol: flow.ip_protocol(),
+            vlans: flow.vlans(),
+            packets: flow.packets,
+            bytes: flow.bytes,
+            start: flow.start(),
+            established: flow.state() == FlowState::Established,
+            protocol: flow.protocol,
+        }
+    }
+
+    fn endpoints(&self, direction: Direction) -> Endpoints {
+        let (source, destination) = match direction {
+            Direction::ToServer => (self.client, self.server),
+            Direction::ToClient => (self.server, self.client),
+        };
+        Endpoints { source, destination, protocol: self.ip_protocol }
+    }
+}
+
+/// One pass: a packet through its flow, or a flow through its end.
+struct Inspection<'p> {
+    rules: &'p Engine,
+    scratch: &'p mut Scratch,
+    output: &'p mut Output,
+    histogram: Option<&'p mut Histogram>,
+    names: &'p Names,
+    interface: InterfaceId,
+    packet: Option<&'p Packet<'p>>,
+    timestamp: Timestamp,
+    facts: Facts,
+    conversation: Option<Box<Conversation>>,
+    memory: &'p mut Option<Box<FlowMemory>>,
+    alerted: &'p mut bool,
+    transactions: &'p mut u32,
+}
+
+impl<'p> Inspection<'p> {
+    /// A datagram of the flow.
+    fn datagram(&mut self, direction: Direction, payload: &[u8]) {
+        self.said(&Envelope { direction, timestamp: self.timestamp, datagram: true }, payload);
+    }
+
+    fn said(&mut self, envelope: &Envelope, bytes: &[u8]) {
+        let Some(mut conversation) = self.conversation.take() else { return };
+        conversation.data(envelope, bytes, self);
+        self.conversation = Some(conversation);
+    }
+
+    /// Shows a subject to the rules and reports what matches.
+    fn inspect(&mut self, direction: Direction, subject: &Subject<'_>, bytes: &[u8]) {
+        let endpoints = self.facts.endpoints(direction);
+        let known = self.conversation.as_ref().and_then(|conversation| conversation.protocol());
+        let record = match subject {
+            Subject::Message { record, .. } => *record,
+            _ => None,
+        };
+        let protocol = record.map(|record| record.protocol()).or(known).or(self.facts.protocol);
+        let moment = Moment {
+            packet: self.packet,
+            source: endpoints.source,
+            destination: endpoints.destination,
+            direction: Some(direction),
+            ip_protocol: self.facts.ip_protocol,
+            // Stream bytes and messages of TCP come only after a handshake, or of a session picked up midstream.
+            established: self.facts.established || (self.facts.ip_protocol == 6 && !matches!(subject, Subject::Packet)),
+            protocol,
+            timestamp: self.timestamp,
+        };
+        self.rules.inspect(&moment, subject, self.memory, self.scratch);
+        if !self.scratch.matches().is_empty() {
+            self.report(direction, protocol, record, bytes, matches!(subject, Subject::Stream(_)));
+        }
+    }
+
+    #[cold]
+    fn report(
+        &mut self,
+        direction: Direction,
+        protocol: Option<&'static Protocol>,
+        record: Option<&dyn Record>,
+        payload: &[u8],
+        stream: bool,
+    ) {
+        *self.alerted = true;
+        let header = self.header(direction);
+        let alert = Alert {
+            flow: Some(FlowSoFar {
+                endpoints: self.facts.endpoints(Direction::ToServer),
+                packets: self.facts.packets,
+                bytes: self.facts.bytes,
+                start: self.facts.start,
+            }),
+            protocol,
+            record,
+            direction: Some(direction),
+            payload,
+            stream,
+            flowbits: &[],
+        };
+        for rule in self.scratch.matches() {
+            self.output.alert(&header, *rule, &alert);
+        }
+    }
+
+    /// The header of an event that goes this way: endpoints as sender and receiver.
+    fn header(&self, direction: Direction) -> Header<'p> {
+        let base = match self.packet {
+            Some(packet) => packet_header(packet, self.names, self.interface, self.facts.id),
+            None => Header {
+                timestamp: self.timestamp,
+                flow_id: self.facts.id,
+                pcap_filename: &self.names.capture,
+                vlans: self.facts.vlans,
+                source: Some(PacketSource::FlowEnd),
+                ..Header::default()
+            },
+        };
+        Header { endpoints: Some(self.facts.endpoints(direction)), ..base }
+    }
+}
+
+impl Deliver for Inspection<'_> {
+    fn data(&mut self, direction: Direction, bytes: &[u8]) {
+        self.said(&Envelope { direction, timestamp: self.timestamp, datagram: false }, bytes);
+        if self.rules.wants_stream() {
+            self.inspect(direction, &Subject::Stream(bytes), bytes);
+        }
+    }
+
+    fn gap(&mut self, direction: Direction, _bytes: u64) {
+        if let Some(conversation) = &mut self.conversation {
+            conversation.gap(direction);
+        }
+    }
+
+    fn event(&mut self, direction: Direction, event: StreamEvent) {
+        let header = self.header(direction);
+        self.output.anomaly(&header, &Anomalous::Stream(event.name()));
+        self.inspect(direction, &Subject::StreamEvent(event.name()), &[]);
+    }
+}
+
+impl Sink for Inspection<'_> {
+    fn message(&mut self, envelope: &Envelope, record: &dyn Record, anomalies: &[Anomaly]) {
+        let protocol = record.protocol();
+        self.output.counters.message(protocol);
+        if let Some(histogram) = &mut self.histogram {
+            histogram.count(record);
+        }
+        for anomaly in anomalies {
+            let header = self.header(envelope.direction);
+            self.output.anomaly(&header, &Anomalous::Application(protocol, *anomaly));
+        }
+        if self.rules.wants_messages(protocol) {
+            let subject = Subject::Message { record: Some(record), anomalies };
+            let payload = self.packet.map(Packet::payload).unwrap_or_default();
+            self.inspect(envelope.direction, &subject, payload);
+        }
+    }
+
+    fn transaction(&mut self, _envelope: &Envelope, record: &dyn Record) {
+        *self.transactions = self.transactions.saturating_add(1);
+        let header = Header { source: None, ..self.header(Direction::ToServer) };
+        self.output.record(&header, record);
+    }
+
+    fn anomaly(&mut self, envelope: &Envelope, protocol: &'static Protocol, anomaly: Anomaly) {
+        let header = self.header(envelope.direction);
+        self.output.anomaly(&header, &Anomalous::Application(protocol, anomaly));
+        let anomalies = &[anomaly];
+        self.inspect(envelope.direction, &Subject::Message { record: None, anomalies }, &[]);
+    }
+}
+
+/// The header of an event about a packet, in the packet's view.
+fn packet_header<'n>(packet: &Packet<'_>, names: &'n Names, interface: InterfaceId, flow_id: u64) -> Header<'n> {
+    let endpoints = packet.ip.as_ref().map(|ip| Endpoints {
+        source: (ip.source, packet.ports[0]),
+        destination: (ip.destination, packet.ports[1]),
+        protocol: ip.protocol,
+    });
+    let icmp = match packet.transport {
+        Transport::Icmp { kind, code } => Some((kind, code)),
+        _ => None,
+    };
+    Header {
+        timestamp: packet.timestamp,
+        flow_id,
+        in_iface: if names.capture.is_empty() { names.interfaces.get(interface as usize).map_or("", String::as_str) } else { "" },
+        pcap_filename: &names.capture,
+        number: if names.capture.is_empty() { 0 } else { packet.number },
+        vlans: packet.vlans,
+        endpoints,
+        icmp,
+        ethernet: packet.ethernet,
+        source: Some(PacketSource::Wire(packet.tunnel)),
+    }
+}
+
+/// The counter of new flows of the packet's transport.
+fn created(packet: &Packet<'_>) -> Counter {
+    match packet.transport {
+        Transport::Tcp(_) => Counter::FlowsTcp,
+        Transport::Udp => Counter::FlowsUdp,
+        _ => Counter::FlowsOther,
+    }
+}
+
+fn tcp_state(state: flow::TcpState) -> event::TcpState {
+    use flow::TcpState;
+    match state {
+        TcpState::None => event::TcpState::None,
+        TcpState::SynSent => event::TcpState::SynSent,
+        TcpState::SynRecv => event::TcpState::SynReceived,
+        TcpState::Established => event::TcpState::Established,
+        TcpState::FinWait1 => event::TcpState::FinWait1,
+        TcpState::FinWait2 => event::TcpState::FinWait2,
+        TcpState::TimeWait => event::TcpState::TimeWait,
+        TcpState::LastAck => event::TcpState::LastAck,
+        TcpState::CloseWait => event::TcpState::CloseWait,
+        TcpState::Closing => event::TcpState::Closing,
+        TcpState::Closed => event::TcpState::Closed,
+    }
+}
+
+fn flow_state(state: FlowState) -> event::FlowState {
+    match state {
+        FlowState::New => event::FlowState::New,
+        FlowState::Established => event::FlowState::Established,
+        FlowState::Closed => event::FlowState::Closed,
+    }
+}

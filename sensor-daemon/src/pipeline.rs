@@ -1,0 +1,384 @@
+//! One worker: the whole path of a packet, from the captured frame to its fate.
+//!
+//! ```text
+//! frame ─ decode ─ duplicate? ─ checksums ─ defragment ─ flow ─ stream ─ dissect ─ detect ─ events
+//!          packet    flow::duplicate          flow::defrag  table  tcp   conversation  rules   event::Output
+//! ```
+//!
+//! **Invariants.** A worker is one thread that owns all it touches: no lock and no hand-off within the path. Every packet
+//! ends in exactly one [`Fate`], and its counter follows from that. Packet time drives every timer. The events of a
+//! packet depend on the packets before it, not on how many workers share the capture.
+
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use vigia_parsers::packet::{Captured, DecodeLimits, Packet, Transport, decode, decode_ip};
+use vigia_parsers::{Protocol, Timestamp};
+use vigia_rules::Engine;
+
+use crate::capture::{InterfaceId, Source, SourceCounts};
+use crate::event::{Output, Ruleset};
+use crate::flow::{self, Defragmenter, Duplicates, FlowTable};
+use crate::histogram::Histogram;
+use crate::inspection::{Inspector, Names};
+use crate::metrics::{Counter, Counters, DropCause};
+
+/// What a worker is made from.
+pub struct Parts {
+    /// Which share of the packets is this worker's.
+    pub share: Share,
+    /// Flows, streams, fragments and duplicates.
+    pub flow: flow::Settings,
+    /// Bounds of decoding.
+    pub decode: DecodeLimits,
+    /// Drop packets with a wrong checksum.
+    pub verify_checksums: bool,
+    /// The protocols that are dissected.
+    pub protocols: &'static [&'static Protocol],
+    /// The rules in force.
+    pub rules: Rules,
+    /// What events call the source's interfaces and the capture file.
+    pub names: Names,
+    /// Counters of the second interface and those after it.
+    pub counters: Vec<Counters>,
+    /// Where events go.
+    pub output: Output,
+    /// Count the values of every field.
+    pub histogram: bool,
+}
+
+/// Rules with their place in the row of reloads.
+#[derive(Clone)]
+pub struct Rules {
+    /// The compiled rules.
+    pub engine: Arc<Engine>,
+    /// Their generation and hash.
+    pub ruleset: Ruleset,
+}
+
+/// How packets are shared out among workers that all read the same capture file: by the innermost addresses, so that
+/// both directions of a flow, its fragments and the copies of a frame meet one worker.
+#[derive(Debug, Clone, Copy)]
+pub struct Share {
+    index: u32,
+    of: u32,
+}
+
+impl Share {
+    /// Everything: a live worker's, whose share the kernel has chosen already.
+    pub const ALL: Self = Self { index: 0, of: 1 };
+
+    /// Share `index` of `of`.
+    pub fn new(index: u32, of: u32) -> Self {
+        Self { index, of }
+    }
+
+    fn has(&self, packet: &Packet<'_>) -> bool {
+        self.of == 1 || self.index == (host_pair(packet) % u64::from(self.of)) as u32
+    }
+}
+
+/// A hash of the innermost addresses, the same for both directions; 0 without IP.
+fn host_pair(packet: &Packet<'_>) -> u64 {
+    // Each end is mixed before both are added: a sum or an exclusive or of raw addresses puts most pairs together.
+    let mix = |address: IpAddr| {
+        let bits = match address {
+            IpAddr::V4(address) => u128::from(address.to_bits()),
+            IpAddr::V6(address) => address.to_bits(),
+        };
+        let folded = (bits as u64 ^ (bits >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (folded ^ (folded >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93)
+    };
+    packet.ip.as_ref().map_or(0, |ip| mix(ip.source).wrapping_add(mix(ip.destination)) >> 32)
+}
+
+/// Where a packet ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Processed,
+    Dropped(DropCause),
+}
+
+/// A worker.
+pub struct Worker {
+    share: Share,
+    decode: DecodeLimits,
+    verify_checksums: bool,
+    flow: flow::Settings,
+    state: State,
+    inspector: Inspector,
+    counters: Vec<Counters>,
+    counted: Vec<SourceCounts>,
+    progress: Progress,
+    through: u64,
+    now: Timestamp,
+}
+
+/// What a panic may leave half done, and what is therefore made anew after one.
+struct State {
+    duplicates: Duplicates,
+    defragmenter: Defragmenter,
+    flows: FlowTable,
+}
+
+impl State {
+    fn new(settings: &flow::Settings) -> Self {
+        Self {
+            duplicates: Duplicates::new(&settings.duplicates),
+            defragmenter: Defragmenter::new(&settings.defrag),
+            flows: FlowTable::new(&settings.table),
+        }
+    }
+}
+
+impl Worker {
+    /// A worker that has seen nothing yet.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            share: parts.share,
+            decode: parts.decode,
+            verify_checksums: parts.verify_checksums,
+            state: State::new(&parts.flow),
+            inspector: Inspector::new(
+                parts.rules,
+                &parts.flow.tcp,
+                parts.protocols,
+                parts.output,
+                parts.histogram,
+                parts.names,
+            ),
+            flow: parts.flow,
+            counters: parts.counters,
+            counted: Vec::new(),
+            progress: Progress::default(),
+            through: 0,
+            now: Timestamp::default(),
+        }
+    }
+
+    /// Takes a frame to its fate.
+    #[inline]
+    pub fn frame(&mut self, captured: &Captured<'_>, interface: InterfaceId) {
+        self.through = captured.number;
+        self.now = captured.timestamp;
+        let packet = decode(captured, &self.decode);
+        let mine = self.share.has(&packet);
+        if !mine && packet.ip.as_ref().is_none_or(|ip| ip.fragment.is_none()) {
+            return;
+        }
+        let fate = catch_unwind(AssertUnwindSafe(|| self.packet(&packet, interface, mine)));
+        let fate = fate.unwrap_or_else(|_| self.restart());
+        if mine {
+            self.account(&packet, interface, fate);
+        }
+    }
+
+    fn packet(&mut self, packet: &Packet<'_>, interface: InterfaceId, mine: bool) -> Fate {
+        if mine {
+            if !packet.events.is_empty() {
+                self.inspector.decode_events(packet, interface);
+            }
+            if self.state.duplicates.check(packet).is_some() {
+                return Fate::Dropped(DropCause::Duplicate);
+            }
+            if packet.checksums().any_bad() {
+                self.inspector.output.counters.add(Counter::BadChecksums, 1);
+                if self.verify_checksums {
+                    return Fate::Dropped(DropCause::Checksum);
+                }
+            }
+        }
+        if packet.ip.as_ref().is_some_and(|ip| ip.fragment.is_some()) {
+            // Every worker joins all fragments, since only the whole datagram tells whose it is.
+            if let Some(datagram) = self.state.defragmenter.push(packet) {
+                let whole = decode_ip(datagram, packet, &self.decode);
+                if self.share.has(&whole) {
+                    self.inspector.packet(&mut self.state.flows, &whole, interface);
+                }
+            }
+        } else {
+            self.inspector.packet(&mut self.state.flows, packet, interface);
+        }
+        Fate::Processed
+    }
+
+    fn account(&mut self, packet: &Packet<'_>, interface: InterfaceId, fate: Fate) {
+        let wire = u64::from(packet.wire_length);
+        let counters = match (interface as usize).checked_sub(1).and_then(|index| self.counters.get_mut(index)) {
+            Some(counters) => counters,
+            None => &mut self.inspector.output.counters,
+        };
+        counters.add(Counter::PacketsSeen, 1);
+        counters.add(Counter::BytesSeen, wire);
+        match fate {
+            Fate::Processed => {
+                counters.add(Counter::PacketsProcessed, 1);
+                counters.add(Counter::BytesProcessed, wire);
+            }
+            Fate::Dropped(cause) => counters.dropped(cause, 1),
+        }
+        let counters = &mut self.inspector.output.counters;
+        if let Some(layer) = layer(packet) {
+            counters.add(layer, 1);
+        }
+        if packet.tunnel_depth > 0 {
+            counters.add(Counter::Tunnelled, 1);
+        }
+        if !packet.vlans.ids().is_empty() {
+            counters.add(Counter::Vlan, 1);
+        }
+    }
+
+    /// After a panic: flows and fragments begin anew, since the packet may have left them half changed. Events that were
+    /// written stay, and the packet is accounted for.
+    #[cold]
+    fn restart(&mut self) -> Fate {
+        tracing::error!(packet = self.through, "a worker failed on a packet and begins anew; its flows are forgotten");
+        self.state = State::new(&self.flow);
+        self.inspector.restart();
+        Fate::Dropped(DropCause::WorkerPanic)
+    }
+
+    /// A batch is done: timers, gauges, counters, and the events on their way. `idle` says that no packet is waiting.
+    pub fn settle(&mut self, source: &mut dyn Source, idle: bool) {
+        let State { flows, .. } = &mut self.state;
+        flows.advance(self.now, &mut |ended| self.inspector.ended(ended));
+        self.count_source(source);
+        self.publish();
+        self.inspector.output.flush(self.through, idle);
+    }
+
+    /// No packet came for a while: timers follow the clock of the capturing host.
+    pub fn idle(&mut self, source: &mut dyn Source, now: Timestamp) {
+        self.now = self.now.max(now);
+        self.settle(source, true);
+    }
+
+    /// The source is at its end: every flow ends, and what is held goes out. `number` is the last packet's.
+    pub fn finish(&mut self, source: &mut dyn Source) {
+        self.state.flows.finish(&mut |ended| self.inspector.ended(ended));
+        self.state = State::new(&self.flow);
+        self.settle(source, true);
+    }
+
+    /// Events from now on are of this capture file; what the source counts begins anew.
+    pub fn use_capture(&mut self, name: &str) {
+        self.counted.clear();
+        self.inspector.use_capture(name);
+    }
+
+    /// Takes over new rules between two batches.
+    pub fn use_rules(&mut self, rules: &Rules) {
+        self.inspector.use_rules(rules);
+    }
+
+    /// Generation of the rules in force.
+    pub fn generation(&self) -> u64 {
+        self.inspector.generation()
+    }
+
+    /// Reports the counters of the whole sensor as an event.
+    pub fn report_stats(&mut self, metrics: &crate::metrics::Metrics) {
+        self.inspector.output.stats(self.now, metrics);
+    }
+
+    /// The values counted, if they were to be.
+    pub fn into_histogram(self) -> Option<Histogram> {
+        self.inspector.into_histogram()
+    }
+
+    /// What the kernel and the source dropped, each with its cause.
+    fn count_source(&mut self, source: &mut dyn Source) {
+        if self.share.index != 0 {
+            return;
+        }
+        let interfaces = source.interfaces();
+        self.counted.resize(interfaces.len(), SourceCounts::default());
+        for (index, (interface, before)) in interfaces.iter().zip(&mut self.counted).enumerate() {
+            let counters = match index.checked_sub(1).and_then(|index| self.counters.get_mut(index)) {
+                Some(counters) => counters,
+                None => &mut self.inspector.output.counters,
+            };
+            let now = interface.counts;
+            for (cause, now, before) in [
+                (DropCause::Kernel, now.kernel_dropped, before.kernel_dropped),
+                (DropCause::UnsupportedLink, now.unsupported_link, before.unsupported_link),
+                (DropCause::Malformed, now.malformed, before.malformed),
+            ] {
+                let packets = now.saturating_sub(before);
+                counters.add(Counter::PacketsSeen, packets);
+                counters.dropped(cause, packets);
+            }
+            *before = now;
+        }
+    }
+
+    /// Hands the numbers that the parts keep themselves to the metrics.
+    fn publish(&mut self) {
+        let table = self.state.flows.stats();
+        let defrag = self.state.defragmenter.stats();
+        let streams = self.inspector.streams();
+        let evicted = table.evicted_closed + table.evicted_new + table.evicted_established + table.evicted_ot;
+        let counters = &mut self.inspector.output.counters;
+        for (gauge, value) in [
+            (Counter::FlowsActive, table.active),
+            (Counter::FlowsLimit, self.flow.table.max_flows.into()),
+            (Counter::FlowMemory, table.memory_bytes),
+            (Counter::StreamMemory, streams.memory_bytes),
+            (Counter::StreamMemoryLimit, self.flow.tcp.memory_bytes),
+            (Counter::DefragMemory, defrag.memory_bytes),
+        ] {
+            counters.set(gauge, value);
+        }
+        self.progress.forward(counters, [
+            (Counter::FlowsTimeout, table.timed_out),
+            (Counter::FlowsReused, table.reused),
+            (Counter::FlowsShutdown, table.shut_down),
+            (Counter::FlowsForced, evicted),
+            (Counter::FlowsEvicted, evicted),
+            (Counter::StreamGaps, streams.gaps),
+            (Counter::StreamGapBytes, streams.gap_bytes),
+            (Counter::SegmentsBuffered, streams.out_of_order),
+            (Counter::SegmentsRefused, streams.gaps_limited + streams.gaps_memory),
+            (Counter::SegmentOverlaps, streams.retransmitted),
+            (Counter::SegmentOverlapsDifferent, streams.overlap_different),
+            (Counter::Midstream, streams.midstream),
+            (Counter::DefragExpired, defrag.timed_out),
+            (Counter::DefragRefused, defrag.limited_fragments + defrag.limited_datagrams + defrag.limited_memory),
+        ]);
+        for counters in &self.counters {
+            counters.publish();
+        }
+    }
+}
+
+/// Carries counts that the parts keep themselves over to the metrics, by what they grew since the last time: a part that
+/// begins anew begins at 0, the metric goes on.
+#[derive(Default)]
+struct Progress {
+    before: Vec<u64>,
+}
+
+impl Progress {
+    fn forward<const N: usize>(&mut self, counters: &mut Counters, now: [(Counter, u64); N]) {
+        self.before.resize(N, 0);
+        for ((counter, now), before) in now.into_iter().zip(&mut self.before) {
+            counters.add(counter, now.checked_sub(*before).unwrap_or(now));
+            *before = now;
+        }
+    }
+}
+
+/// The counter of a packet's innermost layer.
+fn layer(packet: &Packet<'_>) -> Option<Counter> {
+    let version_six = packet.ip.as_ref().is_some_and(|ip| ip.source.is_ipv6());
+    Some(match packet.transport {
+        Transport::Tcp(_) => Counter::Tcp,
+        Transport::Udp => Counter::Udp,
+        Transport::Sctp => Counter::Sctp,
+        Transport::Icmp { .. } if version_six => Counter::Icmpv6,
+        Transport::Icmp { .. } => Counter::Icmpv4,
+        Transport::None => return packet.ethernet.filter(|ethernet| ethernet.ethertype == 0x0806).map(|_| Counter::Arp),
+    })
+}

@@ -1,0 +1,191 @@
+//! Live interfaces, watched until told to stop.
+//!
+//! Each worker is a thread of its own with a source of its own. Beside them a small tokio runtime serves metrics and the
+//! control socket and waits for signals; nothing of it touches a packet.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+use vigia_parsers::Timestamp;
+
+use super::{Bench, Place, RuleStore};
+use crate::capture::{self, Progress, Source};
+use crate::command::{Context, Outcome, Run, report};
+use crate::config::{self, Loaded};
+use crate::control::{self, Hooks};
+use crate::inspection::Names;
+use crate::journal::Journal;
+use crate::metrics::{self, Counter, Metrics};
+use crate::pipeline::{Share, Worker};
+
+/// Watches live interfaces until told to stop. `loaded` has the command line's settings over it already.
+pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<Outcome> {
+    let metrics = Metrics::new();
+    let (rules, found) = RuleStore::load(&loaded.config.rules, &metrics);
+    report(&found.diagnostics, context);
+    tracing::info!(loaded = found.loaded, failed = found.failed, "rules");
+    let (journal, recovery) = Journal::open(&loaded.config.journal, &metrics)?;
+    tracing::info!(directory = %loaded.config.journal.directory.display(), ?recovery, "journal");
+    let sources = capture::open_live(&loaded.config.capture)?;
+    let sensor = Arc::new(Sensor { metrics, rules, arguments: arguments.clone(), loaded: Mutex::new(loaded.clone()) });
+    let stop = AtomicBool::new(false);
+    let bench =
+        Bench { config: &loaded.config, journal: &journal, metrics: &sensor.metrics, rules: &sensor.rules };
+    let outcome = thread::scope(|scope| {
+        let workers: Vec<_> = sources
+            .into_iter()
+            .enumerate()
+            .map(|(index, mut source)| {
+                let interfaces = source.interfaces().into_iter().map(|interface| interface.name).collect();
+                let worker = bench.worker(Place {
+                    index,
+                    share: Share::ALL,
+                    names: Names { interfaces, capture: String::new() },
+                    verify_checksums: false,
+                    histogram: false,
+                });
+                let watch = Watch { sensor: &sensor, stop: &stop, first: index == 0, stats: stats_interval(&loaded) };
+                let builder = thread::Builder::new().name(format!("worker-{index}"));
+                builder.spawn_scoped(scope, move || watch.run(worker, source.as_mut()))
+            })
+            .collect::<Result<_, _>>()
+            .context("starting a worker")?;
+        sensor.metrics.shared().set(Counter::Workers, workers.len() as u64);
+        let served = serve(&sensor, &loaded);
+        stop.store(true, Ordering::Relaxed);
+        for worker in workers {
+            worker.join().map_err(|_| anyhow::anyhow!("a worker failed"))?;
+        }
+        served
+    });
+    journal.close()?;
+    tracing::info!("stopped");
+    outcome.map(|()| Outcome::Done)
+}
+
+fn stats_interval(loaded: &Loaded) -> Duration {
+    Duration::from_secs(loaded.config.events.stats_interval_s.max(1))
+}
+
+/// What the services beside the workers need.
+struct Sensor {
+    metrics: Arc<Metrics>,
+    rules: RuleStore,
+    arguments: Run,
+    loaded: Mutex<Loaded>,
+}
+
+impl Sensor {
+    fn status(&self) -> Value {
+        serde_json::to_value(self.metrics.snapshot()).unwrap_or(Value::Null)
+    }
+
+    /// Loads configuration and rules again; what is at fault does not take the place of what works.
+    fn reload(&self) -> Result<Value, String> {
+        let mut current = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = |counter, diagnostics: Vec<crate::diagnostic::Diagnostic>| {
+            self.metrics.shared().add(counter, 1);
+            diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        };
+        let loaded = config::load(current.path.as_deref())
+            .map_err(|diagnostics| failed(Counter::ConfigReloadsFailed, diagnostics))?;
+        let loaded = self.arguments.apply(loaded);
+        let report = self
+            .rules
+            .reload(&loaded.config.rules, &self.metrics)
+            .map_err(|diagnostics| failed(Counter::ConfigReloadsFailed, diagnostics))?;
+        let restart = Config::needs_restart(&current.config, &loaded.config);
+        self.metrics.shared().add(Counter::ConfigReloads, 1);
+        *current = loaded;
+        let ruleset = self.metrics.ruleset();
+        Ok(json!({
+            "generation": ruleset.generation,
+            "hash": ruleset.hash,
+            "loaded": report.loaded,
+            "needs_restart": restart,
+        }))
+    }
+}
+
+/// One worker's loop.
+struct Watch<'a> {
+    sensor: &'a Sensor,
+    stop: &'a AtomicBool,
+    /// The worker that reports for the whole sensor.
+    first: bool,
+    stats: Duration,
+}
+
+impl Watch<'_> {
+    fn run(&self, mut worker: Worker, source: &mut dyn Source) {
+        let mut reported = Instant::now();
+        while !self.stop.load(Ordering::Relaxed) {
+            if let Some(rules) = self.sensor.rules.newer_than(worker.generation()) {
+                worker.use_rules(&rules);
+            }
+            match source.batch(&mut |captured, interface| worker.frame(captured, interface)) {
+                Ok(Progress::Frames(_)) => worker.settle(source, false),
+                Ok(Progress::Idle) => worker.idle(source, clock()),
+                Ok(Progress::End) => break,
+                Err(fault) => {
+                    self.sensor.metrics.shared().add(Counter::CaptureErrors, 1);
+                    tracing::error!("{fault}");
+                }
+            }
+            if self.first && reported.elapsed() >= self.stats {
+                reported = Instant::now();
+                worker.report_stats(&self.sensor.metrics);
+            }
+        }
+        worker.finish(source);
+        if self.first {
+            worker.report_stats(&self.sensor.metrics);
+        }
+    }
+}
+
+/// The capturing host's clock, which stamps live packets too. A little behind, since packets that were stamped earlier
+/// may still be on their way.
+fn clock() -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::new(now.as_secs().saturating_sub(1), now.subsec_nanos())
+}
+
+/// Serves metrics and the control socket until a signal says stop.
+fn serve(sensor: &Arc<Sensor>, loaded: &Loaded) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(async {
+        let settings = &loaded.config.metrics;
+        let metrics = metrics::serve(settings, Arc::clone(&sensor.metrics));
+        let metrics = metrics.await.with_context(|| format!("metrics on {}", settings.listen))?;
+        let socket = &loaded.config.control;
+        let control = control::Server::bind(socket).with_context(|| socket.socket.display().to_string())?;
+        let (status, reload) = (Arc::clone(sensor), Arc::clone(sensor));
+        let hooks = Hooks { status: Box::new(move || status.status()), reload: Box::new(move || reload.reload()) };
+        let control = tokio::spawn(control.serve(Arc::new(hooks)));
+        let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut hangup = signal(SignalKind::hangup())?;
+        tracing::info!(metrics = ?metrics.as_ref().map(metrics::Server::address), "watching");
+        loop {
+            tokio::select! {
+                _ = term.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => {
+                    let sensor = Arc::clone(sensor);
+                    tokio::task::spawn_blocking(move || match sensor.reload() {
+                        Ok(report) => tracing::info!(%report, "reloaded"),
+                        Err(reason) => tracing::error!("not reloaded, the old rules and settings stay:\n{reason}"),
+                    });
+                }
+            }
+        }
+        control.abort();
+        let _ = control.await;
+        Ok(())
+    })
+}

@@ -1,0 +1,166 @@
+//! Capture files processed as if they were live, each a session of its own.
+//!
+//! Every worker reads every file and takes its share of the flows. That costs each of them the decoding of all packets,
+//! and gives them the same clock and the same packet numbers: so the events are the same with any number of workers.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use vigia_parsers::packet::Captured;
+
+use super::{Bench, Place, RuleStore};
+use crate::capture::file::FileSource;
+use crate::capture::{FileSettings, Progress, Source, SourceError, directory};
+use crate::command::{Checksums, Context, Outcome, Replay, report, summary};
+use crate::config::Loaded;
+use crate::histogram::Histogram;
+use crate::inspection::Names;
+use crate::journal::Journal;
+use crate::metrics::{Counter, Metrics};
+use crate::pipeline::{Share, Worker};
+
+/// Processes capture files. `loaded` has the command line's settings over it already.
+pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::Result<Outcome> {
+    let config = loaded.config;
+    let captures = directory::expand(&arguments.captures)?;
+    let output = arguments.output.clone().unwrap_or_else(|| PathBuf::from("."));
+    std::fs::create_dir_all(&output).with_context(|| output.display().to_string())?;
+    let metrics = Metrics::new();
+    let (rules, found) = RuleStore::load(&config.rules, &metrics);
+    report(&found.diagnostics, context);
+    let workers = usize::from(arguments.workers);
+    let journal = Journal::single_file(&output.join("eve.json"), workers, &metrics)?;
+    let bench = Bench { config: &config, journal: &journal, metrics: &metrics, rules: &rules };
+    let reading = Reading { captures: &captures, settings: &config.capture.file, metrics: &metrics };
+    let worker = |index| {
+        bench.worker(Place {
+            index,
+            share: Share::new(index as u32, workers as u32),
+            names: Names { interfaces: vec!["capture".to_owned()], capture: String::new() },
+            verify_checksums: arguments.checksums == Some(Checksums::Check),
+            histogram: arguments.fields.is_some(),
+        })
+    };
+    let bar = progress_bar(arguments, &captures);
+    let (faults, histogram) = thread::scope(|scope| {
+        let others: Vec<_> = (1..workers).map(|index| {
+            let (worker, reading) = (worker(index), &reading);
+            scope.spawn(move || reading.read(worker, None))
+        });
+        let others: Vec<_> = others.collect();
+        let (faults, mut histogram) = reading.read(worker(0), Some(&bar));
+        for other in others {
+            let (_, theirs) = other.join().map_err(|_| anyhow::anyhow!("a worker failed"))?;
+            if let (Some(ours), Some(theirs)) = (&mut histogram, theirs) {
+                ours.merge(theirs);
+            }
+        }
+        anyhow::Ok((faults, histogram))
+    })?;
+    bar.finish_and_clear();
+    journal.close()?;
+    if let (Some(path), Some(histogram)) = (&arguments.fields, histogram) {
+        write_fields(path, &histogram)?;
+    }
+    for fault in &faults {
+        tracing::error!("{fault}");
+    }
+    conclude(arguments, &metrics, &faults, context)
+}
+
+/// What every worker reads.
+struct Reading<'a> {
+    captures: &'a [PathBuf],
+    settings: &'a FileSettings,
+    metrics: &'a Arc<Metrics>,
+}
+
+impl Reading<'_> {
+    /// One worker reads all captures, each to its end or fault. Gives the faults, and the values counted.
+    fn read(&self, mut worker: Worker, bar: Option<&ProgressBar>) -> (Vec<SourceError>, Option<Histogram>) {
+        let mut faults = Vec::new();
+        let mut numbered = 0;
+        for capture in self.captures {
+            worker.use_capture(&capture.display().to_string());
+            match FileSource::open(capture, self.settings) {
+                Ok(mut source) => faults.extend(self.one(&mut worker, &mut source, &mut numbered, bar)),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if bar.is_some() {
+            worker.report_stats(self.metrics);
+        }
+        (faults, worker.into_histogram())
+    }
+
+    /// One capture. Packets are numbered through all captures, so that the workers' events can be put in order.
+    fn one(
+        &self,
+        worker: &mut Worker,
+        source: &mut FileSource,
+        numbered: &mut u64,
+        bar: Option<&ProgressBar>,
+    ) -> Option<SourceError> {
+        let before = *numbered;
+        let start = bar.map_or(0, ProgressBar::position);
+        let outcome = loop {
+            let outcome = source.batch(&mut |captured, interface| {
+                *numbered += 1;
+                worker.frame(&Captured { number: *numbered, ..*captured }, interface);
+            });
+            match outcome {
+                Ok(Progress::Frames(_) | Progress::Idle) => worker.settle(source, false),
+                Ok(Progress::End) => break None,
+                Err(fault) => break Some(fault),
+            }
+            if let Some(bar) = bar {
+                bar.set_position(start + source.position().0);
+            }
+        };
+        worker.finish(source);
+        if let Some(bar) = bar {
+            bar.set_position(start + source.position().1);
+            if *numbered == before && outcome.is_some() {
+                self.metrics.shared().add(Counter::CaptureErrors, 1);
+            }
+        }
+        outcome
+    }
+}
+
+/// A bar on a terminal, nothing elsewhere.
+fn progress_bar(arguments: &Replay, captures: &[PathBuf]) -> ProgressBar {
+    if arguments.no_progress {
+        return ProgressBar::hidden();
+    }
+    let bytes = captures.iter().filter_map(|capture| std::fs::metadata(capture).ok()).map(|found| found.len()).sum();
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+    let bar = ProgressBar::new(bytes);
+    style.map_or(bar.clone(), |style| bar.with_style(style))
+}
+
+fn write_fields(path: &Path, histogram: &Histogram) -> anyhow::Result<()> {
+    let text = serde_json::to_string(&histogram.to_json())?;
+    std::fs::write(path, text).with_context(|| path.display().to_string())
+}
+
+/// The summary, and how the replay ended.
+fn conclude(
+    arguments: &Replay,
+    metrics: &Metrics,
+    faults: &[SourceError],
+    context: Context,
+) -> anyhow::Result<Outcome> {
+    let mut snapshot = serde_json::to_value(metrics.snapshot())?;
+    snapshot["faults"] = faults.iter().map(ToString::to_string).collect();
+    if arguments.json {
+        println!("{snapshot:#}");
+    } else {
+        print!("{}", summary::render(&snapshot, context.language, true));
+    }
+    anyhow::ensure!(summary::balances(&snapshot, true), "packets are not all accounted for");
+    Ok(if faults.is_empty() { Outcome::Done } else { Outcome::Damaged })
+}

@@ -8,5 +8,7 @@
 pub mod engine;
 pub mod language;
 
-pub use engine::{Compiled, Engine, FlowMemory, Gate, Moment, Rule, RuleId, Scratch, Subject, Verdict};
+pub use engine::{
+    Action, Compiled, Engine, FlowMemory, Gate, Moment, Rule, RuleId, Scratch, Subject, Target, Verdict,
+};
 pub use language::{Diagnostic, Severity, Source, Variables};

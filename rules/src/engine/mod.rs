@@ -1,6 +1,7 @@
 //! The compiled engine: rules grouped so that a packet or message meets only rules which can match it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use vigia_parsers::packet::Packet;
 use vigia_parsers::{Anomaly, Direction, Protocol, Record, Timestamp};
@@ -30,8 +31,37 @@ pub struct Rule {
     pub references: Vec<(String, String)>,
     /// `metadata` keys with their values, in the order of the rule.
     pub metadata: Vec<(String, Vec<String>)>,
+    /// What the rule's author asked for; Vigía never blocks, so it is only recorded.
+    pub action: Action,
+    /// The file it stands in, and its line there.
+    pub origin: (Arc<str>, u32),
+    /// The endpoint that is the victim, when the rule says so.
+    pub target: Option<Target>,
     /// Cross-flow counting: the caller asks a [`Gate`] before it reports the match.
     pub gated: bool,
+}
+
+/// The action of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Action {
+    /// Nothing is to be reported of what it matches.
+    Pass,
+    /// Raise an alert; would drop the packet in an inline system.
+    Drop,
+    /// Raise an alert; would reset the connection in an inline system.
+    Reject,
+    /// Raise an alert.
+    #[default]
+    Alert,
+}
+
+/// The endpoint that a rule calls its target (`target:src_ip`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The sender of what matched.
+    Source,
+    /// The receiver.
+    Destination,
 }
 
 /// What [`Engine::compile`] gives.
@@ -40,8 +70,10 @@ pub struct Compiled {
     pub engine: Engine,
     /// Everything wrong in the sources, in their order.
     pub diagnostics: Vec<Diagnostic>,
-    /// Rules left out.
+    /// Rules left out because of an error.
     pub failed: usize,
+    /// Rules left out on purpose: superseded by a higher revision, or what they require is not there.
+    pub skipped: usize,
 }
 
 /// The compiled rules. Immutable; shared by all workers.
@@ -75,6 +107,8 @@ pub enum Subject<'a> {
     Packet,
     /// Bytes of a TCP stream in order.
     Stream(&'a [u8]),
+    /// Something odd that reassembly met, in `stream-event` spelling: `reassembly_seq_gap`.
+    StreamEvent(&'static str),
     /// A message of the flow's protocol, or anomalies without one.
     Message {
         /// The record; `None` when only the anomalies are known.
@@ -105,7 +139,28 @@ impl Engine {
     /// Compiles the rules of `sources`.
     pub fn compile(sources: &[Source], variables: &Variables) -> Compiled {
         let _ = (sources, variables);
-        Compiled { engine: Self { rules: Vec::new() }, diagnostics: Vec::new(), failed: 0 }
+        Compiled { engine: Self { rules: Vec::new() }, diagnostics: Vec::new(), failed: 0, skipped: 0 }
+    }
+
+    /// Is any rule inspected at [`Subject::Packet`]? When not, the caller need not ask for packets.
+    pub fn wants_packets(&self) -> bool {
+        true
+    }
+
+    /// Is any rule inspected at [`Subject::Stream`]? When not, the caller need not ask for stream bytes.
+    pub fn wants_stream(&self) -> bool {
+        true
+    }
+
+    /// Is any rule inspected at [`Subject::Message`] of this protocol?
+    pub fn wants_messages(&self, protocol: &'static Protocol) -> bool {
+        let _ = protocol;
+        true
+    }
+
+    /// Hash of the rules in force, as hexadecimal digits: the same text and variables give the same hash everywhere.
+    pub fn hash(&self) -> &str {
+        ""
     }
 
     /// The rules, by [`RuleId`].

@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 pub mod engine;
+mod keyword;
 pub mod language;
 
-pub use engine::{Compiled, Engine, FlowMemory, Gate, Moment, Rule, RuleId, Scratch, Subject, Verdict};
+pub use engine::{Action, Compiled, Engine, FlowMemory, Gate, Moment, Rule, RuleId, Scratch, Subject, Target, Verdict};
+pub use keyword::{KeywordInfo, keywords};
 pub use language::{Diagnostic, Severity, Source, Variables};

@@ -1,13 +1,39 @@
 //! The compiled engine: rules grouped so that a packet or message meets only rules which can match it.
+//!
+//! A rule is inspected at exactly one of the moments a [`Subject`] names: at the message when it asks for fields or
+//! events of a protocol; in the stream when it has contents without a fixed place and the flow is TCP; otherwise at the
+//! packet. Within a moment a `Group` finds the candidates, and each is inspected in the order of its [`RuleId`].
+//!
+//! **Architecture invariants.** Inspection changes nothing but the flow's memory and the scratch, and allocates nothing
+//! unless a rule has something to remember.
 
+pub(crate) mod build;
+pub(crate) mod content;
+pub(crate) mod gate;
+mod group;
+mod memory;
+pub(crate) mod program;
+pub(crate) mod view;
+
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use vigia_parsers::packet::Packet;
 use vigia_parsers::{Anomaly, Direction, Protocol, Record, Timestamp};
 
-use crate::language::{Diagnostic, Source, Variables};
+pub(crate) use content::Buffer;
+pub use gate::{Gate, Verdict};
+pub use memory::FlowMemory;
 
-/// Index of a rule in its engine.
+use crate::language::{Diagnostic, Source, Variables};
+use gate::{Threshold, Track};
+use group::{Group, Work};
+use program::{Program, Scope};
+use view::View;
+
+/// Index of a rule in its engine: also its rank, for rules are inspected and reported in this order. Pass rules come
+/// first, then those that set flowbits before those that ask for them, then by priority and signature id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleId(pub u32);
 
@@ -30,8 +56,37 @@ pub struct Rule {
     pub references: Vec<(String, String)>,
     /// `metadata` keys with their values, in the order of the rule.
     pub metadata: Vec<(String, Vec<String>)>,
+    /// What the rule's author asked for; Vigía never blocks, so it is only recorded.
+    pub action: Action,
+    /// The file it stands in, and its line there.
+    pub origin: (Arc<str>, u32),
+    /// The endpoint that is the victim, when the rule says so.
+    pub target: Option<Target>,
     /// Cross-flow counting: the caller asks a [`Gate`] before it reports the match.
     pub gated: bool,
+}
+
+/// The action of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Action {
+    /// Nothing is to be reported of what it matches.
+    Pass,
+    /// Raise an alert; would drop the packet in an inline system.
+    Drop,
+    /// Raise an alert; would reset the connection in an inline system.
+    Reject,
+    /// Raise an alert.
+    #[default]
+    Alert,
+}
+
+/// The endpoint that a rule calls its target (`target:src_ip`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The sender of what matched.
+    Source,
+    /// The receiver.
+    Destination,
 }
 
 /// What [`Engine::compile`] gives.
@@ -40,13 +95,35 @@ pub struct Compiled {
     pub engine: Engine,
     /// Everything wrong in the sources, in their order.
     pub diagnostics: Vec<Diagnostic>,
-    /// Rules left out.
+    /// Rules left out because of an error.
     pub failed: usize,
+    /// Rules left out on purpose: superseded by a higher revision, or what they require is not there.
+    pub skipped: usize,
 }
 
 /// The compiled rules. Immutable; shared by all workers.
 pub struct Engine {
     rules: Vec<Rule>,
+    programs: Vec<Program>,
+    packets: Group,
+    /// By [`vigia_parsers::packet::DecodeEvent`].
+    decode_events: Vec<Vec<u32>>,
+    streams: Group,
+    stream_events: HashMap<&'static str, Vec<u32>>,
+    messages: Vec<Messages>,
+    /// Rules on events of the application layer that belong to no protocol.
+    events: Vec<u32>,
+    /// Names of flowbits.
+    bits: HashMap<u64, String>,
+    hash: String,
+}
+
+/// The rules on messages of one protocol.
+struct Messages {
+    protocol: &'static Protocol,
+    records: Group,
+    /// Rules that ask for an anomaly.
+    events: Vec<u32>,
 }
 
 /// The packet and flow around what is inspected.
@@ -75,6 +152,8 @@ pub enum Subject<'a> {
     Packet,
     /// Bytes of a TCP stream in order.
     Stream(&'a [u8]),
+    /// Something odd that reassembly met, in `stream-event` spelling: `reassembly_seq_gap`.
+    StreamEvent(&'static str),
     /// A message of the flow's protocol, or anomalies without one.
     Message {
         /// The record; `None` when only the anomalies are known.
@@ -84,14 +163,12 @@ pub enum Subject<'a> {
     },
 }
 
-/// What rules remember of a flow: bits, and which transactions raised what. Made on first use.
-#[derive(Debug, Default)]
-pub struct FlowMemory {}
-
 /// Working memory of one worker; reused, so that inspection does not allocate.
 #[derive(Debug, Default)]
 pub struct Scratch {
     matches: Vec<RuleId>,
+    candidates: Vec<u32>,
+    work: Work,
 }
 
 impl Scratch {
@@ -101,11 +178,44 @@ impl Scratch {
     }
 }
 
+/// The rule that stands for "passed" in the memory of a transaction.
+const PASSED: u64 = u64::MAX;
+
 impl Engine {
     /// Compiles the rules of `sources`.
     pub fn compile(sources: &[Source], variables: &Variables) -> Compiled {
-        let _ = (sources, variables);
-        Compiled { engine: Self { rules: Vec::new() }, diagnostics: Vec::new(), failed: 0 }
+        Self::compile_for(sources, variables, vigia_parsers::registry::PROTOCOLS)
+    }
+
+    /// Compiles the rules of `sources` for traffic of `protocols`.
+    pub fn compile_for(sources: &[Source], variables: &Variables, protocols: &'static [&'static Protocol]) -> Compiled {
+        build::compile(sources, variables, protocols)
+    }
+
+    /// Is any rule inspected at [`Subject::Packet`]? When not, the caller need not ask for packets, except for those
+    /// with decode events.
+    pub fn wants_packets(&self) -> bool {
+        !self.packets.is_empty()
+    }
+
+    /// Is any rule inspected at [`Subject::Packet`] for a packet with decode events?
+    pub fn wants_decode_events(&self) -> bool {
+        self.wants_packets() || self.decode_events.iter().any(|rules| !rules.is_empty())
+    }
+
+    /// Is any rule inspected at [`Subject::Stream`]? When not, the caller need not ask for stream bytes.
+    pub fn wants_stream(&self) -> bool {
+        !self.streams.is_empty()
+    }
+
+    /// Is any rule inspected at [`Subject::Message`] of this protocol?
+    pub fn wants_messages(&self, protocol: &'static Protocol) -> bool {
+        !self.events.is_empty() || self.messages.iter().any(|messages| view::same(messages.protocol, protocol))
+    }
+
+    /// Hash of the rules in force, as hexadecimal digits: the same text and variables give the same hash everywhere.
+    pub fn hash(&self) -> &str {
+        &self.hash
     }
 
     /// The rules, by [`RuleId`].
@@ -114,11 +224,31 @@ impl Engine {
     }
 
     /// What is known of a rule.
+    ///
+    /// # Panics
+    /// When the id is of another engine.
     pub fn rule(&self, id: RuleId) -> &Rule {
         &self.rules[id.0 as usize]
     }
 
+    /// Names of the flowbits that are set on a flow.
+    pub fn flowbits<'a>(&'a self, memory: &'a FlowMemory) -> impl Iterator<Item = &'a str> {
+        memory.bits().iter().filter_map(|bit| self.bits.get(bit).map(String::as_str))
+    }
+
+    /// Identity and threshold of a rule that is counted across flows.
+    pub(crate) fn threshold(&self, id: RuleId) -> Option<(u64, &Threshold)> {
+        let program = self.programs.get(id.0 as usize)?;
+        let threshold = program.threshold.as_ref().filter(|threshold| threshold.track != Track::Flow)?;
+        Some((program.identity, threshold))
+    }
+
     /// Inspects one subject; the matches are in `scratch` afterwards.
+    ///
+    /// A rule speaks once for each transaction of a protocol that numbers them; a rule about addresses or the protocol
+    /// alone speaks once for each direction of a flow. A pass rule that matches silences everything else at the same
+    /// moment; beyond that, one that asks for fields silences its transaction, and one about addresses, the protocol or
+    /// stream bytes silences the flow.
     pub fn inspect(
         &self,
         moment: &Moment<'_>,
@@ -126,36 +256,123 @@ impl Engine {
         memory: &mut Option<Box<FlowMemory>>,
         scratch: &mut Scratch,
     ) {
-        let _ = (moment, subject, memory);
         scratch.matches.clear();
+        scratch.candidates.clear();
+        let payload = || moment.packet.map(Packet::payload).unwrap_or_default();
+        let mut view = View { moment, payload: &[], record: None, anomalies: &[] };
+        match *subject {
+            Subject::Packet => {
+                view.payload = payload();
+                self.select_packet(&view, scratch);
+            }
+            Subject::Stream(bytes) => {
+                view.payload = bytes;
+                self.streams.select(&view, &mut scratch.work, &mut scratch.candidates);
+            }
+            Subject::StreamEvent(event) => {
+                view.payload = payload();
+                scratch.candidates.extend(self.stream_events.get(event).into_iter().flatten());
+            }
+            Subject::Message { record, anomalies } => {
+                view = View { moment, payload: payload(), record, anomalies };
+                self.select_message(&view, scratch);
+            }
+        }
+        if !scratch.candidates.is_empty() {
+            self.evaluate(&view, subject, memory, scratch);
+        }
+    }
+
+    fn select_packet(&self, view: &View<'_>, scratch: &mut Scratch) {
+        self.packets.select(view, &mut scratch.work, &mut scratch.candidates);
+        let Some(packet) = view.moment.packet.filter(|packet| !packet.events.is_empty()) else { return };
+        for event in packet.events.iter() {
+            scratch.candidates.extend(self.decode_events.get(event as usize).into_iter().flatten());
+        }
+        scratch.in_order();
+    }
+
+    fn select_message(&self, view: &View<'_>, scratch: &mut Scratch) {
+        let protocol = view.record.map(|record| record.protocol()).or(view.moment.protocol);
+        let messages = protocol.and_then(|protocol| self.messages.iter().find(|m| view::same(m.protocol, protocol)));
+        if let Some(messages) = messages.filter(|_| view.record.is_some()) {
+            messages.records.select(view, &mut scratch.work, &mut scratch.candidates);
+        }
+        if !view.anomalies.is_empty() {
+            scratch.candidates.extend(messages.iter().flat_map(|messages| &messages.events));
+            scratch.candidates.extend(&self.events);
+            scratch.in_order();
+        }
+    }
+
+    fn evaluate(
+        &self,
+        view: &View<'_>,
+        subject: &Subject<'_>,
+        memory: &mut Option<Box<FlowMemory>>,
+        scratch: &mut Scratch,
+    ) {
+        let transaction = view.record.map(|record| record.transaction());
+        if memory.as_ref().is_some_and(|memory| {
+            memory.passed() || transaction.is_some_and(|transaction| memory.has_fired(transaction, PASSED))
+        }) {
+            return;
+        }
+        let segment = view.moment.ip_protocol == TCP && matches!(subject, Subject::Packet);
+        for &candidate in &scratch.candidates {
+            let Some(program) = self.programs.get(candidate as usize) else { continue };
+            if program.in_stream && segment || !program.matches(view, memory.as_deref()) {
+                continue;
+            }
+            let fresh = match (program.scope, transaction) {
+                (Scope::Flow, _) if view.moment.direction.is_some() => {
+                    let direction = group::direction(view.moment.direction);
+                    memory.get_or_insert_default().first(program.identity, direction)
+                }
+                (_, Some(transaction)) => {
+                    let fired = memory.as_ref().is_some_and(|m| m.has_fired(transaction, program.identity));
+                    if !fired {
+                        memory.get_or_insert_default().fire(transaction, program.identity);
+                    }
+                    !fired
+                }
+                _ => true,
+            };
+            if !fresh {
+                continue;
+            }
+            program.apply(memory);
+            if program.pass {
+                match transaction {
+                    Some(transaction) => memory.get_or_insert_default().fire(transaction, PASSED),
+                    None if program.scope == Scope::Flow || matches!(subject, Subject::Stream(_)) => {
+                        memory.get_or_insert_default().pass();
+                    }
+                    None => {}
+                }
+                return;
+            }
+            if program.silent {
+                continue;
+            }
+            let by_flow = program.threshold.as_ref().filter(|threshold| threshold.track == Track::Flow);
+            let verdict = by_flow.map(|threshold| {
+                memory.get_or_insert_default().count(program.identity, threshold, view.moment.timestamp)
+            });
+            if verdict != Some(Verdict::Suppress) {
+                scratch.matches.push(RuleId(candidate));
+            }
+        }
     }
 }
 
-/// What a [`Gate`] says to a match of a gated rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Report it.
-    Report,
-    /// Below or above its threshold: count it, do not report it.
-    Suppress,
-}
+/// IP protocol number of TCP.
+pub(crate) const TCP: u8 = 6;
 
-/// Cross-flow counting of matches: `threshold` and `detection_filter`, by source, destination, both, or rule. One gate
-/// sees the matches of all workers in packet order, so that the number of workers changes nothing.
-#[derive(Debug, Default)]
-pub struct Gate {}
-
-impl Gate {
-    /// Counts a match and says whether it is to be reported.
-    pub fn admit(
-        &mut self,
-        engine: &Engine,
-        rule: RuleId,
-        source: IpAddr,
-        destination: IpAddr,
-        timestamp: Timestamp,
-    ) -> Verdict {
-        let _ = (engine, rule, source, destination, timestamp);
-        Verdict::Report
+impl Scratch {
+    /// Candidates of several groups in one order, each once.
+    fn in_order(&mut self) {
+        self.candidates.sort_unstable();
+        self.candidates.dedup();
     }
 }

@@ -1,8 +1,16 @@
 //! Rule text to syntax tree with spans, and the diagnostics a person can act on.
 
-use std::collections::BTreeMap;
+pub(crate) mod header;
+pub(crate) mod integer;
+pub(crate) mod set;
+pub(crate) mod syntax;
+mod variables;
+
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+
+pub use variables::Variables;
 
 /// One rule file (or an inline text) with its name for diagnostics.
 #[derive(Debug, Clone)]
@@ -22,7 +30,8 @@ pub enum Severity {
     Error,
 }
 
-/// Something wrong in a rule file: where, what was expected, what comes nearest.
+/// Something wrong in a rule file: where, what was expected, what comes nearest. Its `Display` is one line:
+/// `file:line:column: error[code]: message (help)`.
 #[derive(Debug, Clone)]
 pub struct Diagnostic {
     /// How bad.
@@ -42,20 +51,136 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// Line and column of the beginning, both from 1; columns count characters.
     pub fn position(&self) -> (usize, usize) {
-        let before = &self.source.text[..self.span.start.min(self.source.text.len())];
-        let line = before.matches('\n').count() + 1;
+        let mut start = self.span.start.min(self.source.text.len());
+        while !self.source.text.is_char_boundary(start) {
+            start -= 1;
+        }
+        let before = &self.source.text[..start];
+        let line = memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         (line, column)
     }
+
+    /// The diagnostic with the text around it, for a terminal.
+    pub fn report(&self) -> miette::Report {
+        miette::Report::new(Pretty(self.clone()))
+    }
 }
 
-/// What rules and their headers refer to.
-#[derive(Debug, Clone, Default)]
-pub struct Variables {
-    /// Address variables without `$`: `HOME_NET` to `[192.168.0.0/16,10.0.0.0/8,172.16.0.0/12]`.
-    pub addresses: BTreeMap<String, String>,
-    /// Port variables without `$`: `HTTP_PORTS` to `80`.
-    pub ports: BTreeMap<String, String>,
-    /// Classification to (description, priority), from `classification.config`.
-    pub classifications: BTreeMap<String, (String, u8)>,
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.position();
+        let severity = match self.severity {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        write!(f, "{}:{line}:{column}: {severity}[{}]: {}", self.source.name, self.code, self.message)?;
+        match &self.help {
+            Some(help) => write!(f, " ({help})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Diagnostic {}
+
+/// A diagnostic as miette shows it: the position is in its margin, so the message stands alone.
+#[derive(Debug)]
+struct Pretty(Diagnostic);
+
+impl fmt::Display for Pretty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for Pretty {}
+
+impl miette::Diagnostic for Pretty {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(self.0.code))
+    }
+
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.0.severity {
+            Severity::Warning => miette::Severity::Warning,
+            Severity::Error => miette::Severity::Error,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.0.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        Some(&self.0.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
+        let label = miette::LabeledSpan::new_with_span(Some("here".into()), self.0.span.clone());
+        Some(Box::new(std::iter::once(label)))
+    }
+}
+
+impl miette::SourceCode for Source {
+    fn read_span<'a>(
+        &'a self,
+        span: &miette::SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn miette::SpanContents<'a> + 'a>, miette::MietteError> {
+        let contents = self.text.read_span(span, lines_before, lines_after)?;
+        Ok(Box::new(miette::MietteSpanContents::new_named(
+            self.name.to_string(),
+            contents.data(),
+            *contents.span(),
+            contents.line(),
+            contents.column(),
+            contents.line_count(),
+        )))
+    }
+}
+
+/// A problem while a rule is compiled; it becomes a [`Diagnostic`] when the source is added.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+    pub(crate) span: Range<usize>,
+}
+
+impl Problem {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>, span: Range<usize>) -> Self {
+        Self { code, message: message.into(), help: None, span }
+    }
+
+    pub(crate) fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    pub(crate) fn maybe_help(self, help: Option<String>) -> Self {
+        Self { help, ..self }
+    }
+
+    pub(crate) fn diagnostic(self, severity: Severity, source: &Source) -> Diagnostic {
+        Diagnostic {
+            severity,
+            code: self.code,
+            message: self.message,
+            help: self.help,
+            source: source.clone(),
+            span: self.span,
+        }
+    }
+}
+
+/// The candidate most like `name`, when it is like it at all.
+pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_ascii_lowercase();
+    candidates
+        .map(|candidate| (strsim::normalized_damerau_levenshtein(&name, &candidate.to_ascii_lowercase()), candidate))
+        .filter(|(likeness, _)| *likeness >= 0.6)
+        .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)))
+        .map(|(_, candidate)| candidate)
 }

@@ -1,0 +1,197 @@
+//! Sources to engine: every rule is compiled, the best revision of each kept, all ranked and put into their groups.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use vigia_parsers::Protocol;
+use vigia_parsers::packet::DecodeEvent;
+
+use super::group::Group;
+use super::program::{BitEffect, Program};
+use super::{Compiled, Engine, Messages, Rule};
+use crate::keyword::{Environment, Fate, Place};
+use crate::language::header::Resolver;
+use crate::language::syntax::{self, Statement};
+use crate::language::{Problem, Severity, Source, Variables};
+
+/// A rule that compiled.
+pub(crate) struct Ready {
+    pub(crate) rule: Rule,
+    pub(crate) program: Program,
+    pub(crate) places: Vec<Place>,
+    /// Names of its flowbits.
+    pub(crate) bits: Vec<(u64, String)>,
+    /// Its statement: source and bytes.
+    pub(crate) statement: (usize, std::ops::Range<usize>),
+}
+
+pub(crate) fn compile(sources: &[Source], variables: &Variables, protocols: &'static [&'static Protocol]) -> Compiled {
+    let environment = Environment::new(variables, protocols);
+    let mut resolver = Resolver::new(variables);
+    let mut diagnostics = Vec::new();
+    let (mut failed, mut skipped) = (0, 0);
+    let mut ready: Vec<Ready> = Vec::new();
+    let mut known: HashMap<u64, usize> = HashMap::new();
+    for (number, source) in sources.iter().enumerate() {
+        let mut lines = Lines::default();
+        for statement in syntax::statements(&source.text) {
+            let mut warnings = Vec::new();
+            let line = lines.of(&source.text, statement.start);
+            let fate = compile_one(statement, &environment, &mut resolver, &mut warnings);
+            diagnostics.extend(warnings.into_iter().map(|warning| warning.diagnostic(Severity::Warning, source)));
+            match fate {
+                Ok(Fate::Skipped) => skipped += 1,
+                Ok(Fate::Ready(one)) => {
+                    let mut one = *one;
+                    one.rule.origin = (Arc::clone(&source.name), line);
+                    one.statement = (number, statement.start..statement.start + statement.text.len());
+                    match known.get(&one.program.identity) {
+                        None => {
+                            known.insert(one.program.identity, ready.len());
+                            ready.push(one);
+                        }
+                        Some(&at) => {
+                            skipped += 1;
+                            let loser = if one.rule.rev > ready[at].rule.rev {
+                                std::mem::replace(&mut ready[at], one)
+                            } else {
+                                one
+                            };
+                            let kept = &ready[at].rule;
+                            let (file, line) = &kept.origin;
+                            diagnostics.push(
+                                Problem::new(
+                                    "duplicate-sid",
+                                    format!("sid {} stands at {file}:{line} with revision {}", kept.sid, kept.rev),
+                                    loser.statement.1,
+                                )
+                                .help("the higher revision is kept")
+                                .diagnostic(Severity::Warning, &sources[loser.statement.0]),
+                            );
+                        }
+                    }
+                }
+                Err(problem) => {
+                    failed += 1;
+                    diagnostics.push(problem.diagnostic(Severity::Error, source));
+                }
+            }
+        }
+    }
+    let engine = assemble(ready, sources, variables);
+    Compiled { engine, diagnostics, failed, skipped }
+}
+
+fn compile_one(
+    statement: Statement<'_>,
+    environment: &Environment<'_>,
+    resolver: &mut Resolver<'_>,
+    warnings: &mut Vec<Problem>,
+) -> Result<Fate, Problem> {
+    let (text, transaction) = syntax::normalise(statement.text);
+    let tree = syntax::parse(&text, statement.start, transaction)?;
+    crate::keyword::compile(&tree, environment, resolver, warnings)
+}
+
+/// Line numbers of ascending offsets.
+#[derive(Default)]
+struct Lines {
+    line: u32,
+    at: usize,
+}
+
+impl Lines {
+    fn of(&mut self, text: &str, offset: usize) -> u32 {
+        self.line += memchr::memchr_iter(b'\n', &text.as_bytes()[self.at..offset]).count() as u32;
+        self.at = offset;
+        self.line + 1
+    }
+}
+
+/// Ranks the rules and puts them into groups.
+fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables) -> Engine {
+    ready.sort_by_cached_key(|one| {
+        (one.rule.action, bit_rank(&one.program), one.rule.priority, one.rule.sid, one.rule.gid)
+    });
+    let hash = fingerprint(&ready, sources, variables);
+    let mut decode_events = vec![Vec::new(); DecodeEvent::ALL.iter().map(|&e| e as usize + 1).max().unwrap_or(0)];
+    let mut stream_events: HashMap<&'static str, Vec<u32>> = HashMap::new();
+    let (mut packets, mut streams, mut events) = (Vec::new(), Vec::new(), Vec::new());
+    let mut messages: Vec<(&'static Protocol, Vec<_>, Vec<u32>)> = Vec::new();
+    let mut bits = HashMap::new();
+    for (id, one) in ready.iter_mut().enumerate() {
+        let id = id as u32;
+        bits.extend(one.bits.drain(..));
+        for place in &one.places {
+            let mut of = |protocol: &'static Protocol| -> usize {
+                messages.iter().position(|entry| entry.0 == protocol).unwrap_or_else(|| {
+                    messages.push((protocol, Vec::new(), Vec::new()));
+                    messages.len() - 1
+                })
+            };
+            match *place {
+                Place::Packet => packets.push(one.program.member(id)),
+                Place::DecodeEvent(event) => decode_events[event as usize].push(id),
+                Place::Stream => streams.push(one.program.member(id)),
+                Place::StreamEvent(event) => stream_events.entry(event).or_default().push(id),
+                Place::Message(protocol) => {
+                    let at = of(protocol);
+                    messages[at].1.push(one.program.member(id));
+                }
+                Place::Anomaly(Some(protocol)) => {
+                    let at = of(protocol);
+                    messages[at].2.push(id);
+                }
+                Place::Anomaly(None) => events.push(id),
+            }
+        }
+    }
+    let (rules, programs) = ready.into_iter().map(|one| (one.rule, one.program)).unzip();
+    Engine {
+        rules,
+        programs,
+        packets: Group::new(packets),
+        decode_events,
+        streams: Group::new(streams),
+        stream_events,
+        messages: messages
+            .into_iter()
+            .map(|(protocol, records, events)| Messages { protocol, records: Group::new(records), events })
+            .collect(),
+        events,
+        bits,
+        hash,
+    }
+}
+
+/// Rules that set flowbits go before those that ask for them.
+fn bit_rank(program: &Program) -> u8 {
+    let sets = program.bit_effects.iter().any(|effect| matches!(effect, BitEffect::Set(_) | BitEffect::Toggle(_)));
+    match (sets, program.bit_tests.is_empty()) {
+        (true, true) => 0,
+        (true, false) => 1,
+        (false, false) => 2,
+        (false, true) => 3,
+    }
+}
+
+/// FNV-1a with 128 bits over the rules in their order and what they refer to.
+fn fingerprint(ready: &[Ready], sources: &[Source], variables: &Variables) -> String {
+    let mut state: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    let mut add = |text: &str| {
+        for &byte in text.as_bytes().iter().chain(&[0]) {
+            state = (state ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
+        }
+    };
+    for one in ready {
+        let (source, span) = &one.statement;
+        add(sources.get(*source).and_then(|source| source.text.get(span.clone())).unwrap_or_default());
+        add(&one.rule.category);
+        add(&one.rule.priority.to_string());
+    }
+    for (name, text) in variables.addresses.iter().chain(&variables.ports) {
+        add(name);
+        add(text);
+    }
+    format!("{state:032x}")
+}

@@ -1,0 +1,171 @@
+//! One compiled rule, and how it is inspected.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use vigia_parsers::{Direction, Protocol};
+
+use super::gate::Threshold;
+use super::group::Member;
+use super::memory::FlowMemory;
+use super::view::{Condition, Key, View, same};
+use super::{Buffer, Moment};
+use crate::language::header::{AddressSet, PortSet};
+use crate::language::set::RangeSet;
+use crate::language::syntax::Arrow;
+
+/// Whom a rule is about.
+pub(crate) struct Header {
+    /// IP protocol numbers; 0 stands for packets without IP.
+    pub(crate) transports: RangeSet<u64>,
+    /// IPv6 only (true) or IPv4 only (false).
+    pub(crate) v6: Option<bool>,
+    /// The protocol of the flow.
+    pub(crate) protocol: Option<&'static Protocol>,
+    pub(crate) source: Option<Arc<AddressSet>>,
+    pub(crate) source_ports: Option<Arc<PortSet>>,
+    pub(crate) arrow: Arrow,
+    pub(crate) destination: Option<Arc<AddressSet>>,
+    pub(crate) destination_ports: Option<Arc<PortSet>>,
+}
+
+impl Header {
+    fn admits(&self, moment: &Moment<'_>) -> bool {
+        if !self.transports.contains(moment.ip_protocol.into())
+            || self.v6.is_some_and(|v6| moment.source.0.is_ipv6() != v6)
+            || self.protocol.is_some_and(|protocol| !moment.protocol.is_some_and(|of| same(protocol, of)))
+        {
+            return false;
+        }
+        let forward = || self.joins(moment.source, moment.destination);
+        let backward = || self.joins(moment.destination, moment.source);
+        match self.arrow {
+            Arrow::Directed => forward(),
+            Arrow::Both => forward() || backward(),
+            Arrow::Transaction if moment.direction == Some(Direction::ToClient) => backward(),
+            Arrow::Transaction => forward(),
+        }
+    }
+
+    fn joins(&self, source: (IpAddr, u16), destination: (IpAddr, u16)) -> bool {
+        self.source_ports.as_ref().is_none_or(|ports| ports.contains(source.1))
+            && self.destination_ports.as_ref().is_none_or(|ports| ports.contains(destination.1))
+            && self.source.as_ref().is_none_or(|set| set.contains(source.0))
+            && self.destination.as_ref().is_none_or(|set| set.contains(destination.0))
+    }
+
+    fn domains(&self) -> Vec<(Key, RangeSet<u64>)> {
+        let mut domains = Vec::new();
+        if !self.transports.is_everything() {
+            domains.push((Key::IpProtocol, self.transports.clone()));
+        }
+        if self.arrow == Arrow::Directed {
+            let wide = |ports: &PortSet| {
+                RangeSet::new(ports.ranges().iter().map(|range| (range.0.into(), range.1.into())).collect())
+            };
+            domains.extend(self.source_ports.iter().map(|ports| (Key::SourcePort, wide(ports))));
+            domains.extend(self.destination_ports.iter().map(|ports| (Key::DestinationPort, wide(ports))));
+        }
+        domains
+    }
+}
+
+/// The `flow` keyword.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct FlowTest {
+    pub(crate) established: Option<bool>,
+    pub(crate) direction: Option<Direction>,
+    /// Only datagrams put together from fragments, or only others.
+    pub(crate) fragment: Option<bool>,
+}
+
+impl FlowTest {
+    fn admits(&self, moment: &Moment<'_>) -> bool {
+        let fragment = || moment.packet.is_some_and(|p| p.ip.as_ref().is_some_and(|ip| ip.fragment.is_some()));
+        self.established.is_none_or(|established| established == moment.established)
+            && (self.direction.is_none() || self.direction == moment.direction)
+            && self.fragment.is_none_or(|wanted| wanted == fragment())
+    }
+}
+
+/// A question about flowbits: does any of these bits have this state?
+#[derive(Debug, Clone)]
+pub(crate) struct BitTest {
+    pub(crate) bits: Vec<u64>,
+    pub(crate) set: bool,
+}
+
+/// What a match does to a flowbit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum BitEffect {
+    Set(u64),
+    Unset(u64),
+    Toggle(u64),
+}
+
+/// How often a rule speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// For each packet, piece of stream or message that matches; once for each transaction.
+    Each,
+    /// Once for each direction of a flow: rules about addresses or the protocol alone.
+    Flow,
+}
+
+/// A compiled rule.
+pub(crate) struct Program {
+    /// Generator and signature id: the rule's name across reloads.
+    pub(crate) identity: u64,
+    pub(crate) header: Header,
+    pub(crate) flow: FlowTest,
+    pub(crate) bit_tests: Vec<BitTest>,
+    pub(crate) conditions: Vec<Box<dyn Condition>>,
+    pub(crate) pattern: Option<(Buffer, Vec<u8>)>,
+    pub(crate) bit_effects: Vec<BitEffect>,
+    pub(crate) pass: bool,
+    /// Never reports: only its flowbits count.
+    pub(crate) silent: bool,
+    pub(crate) scope: Scope,
+    pub(crate) threshold: Option<Threshold>,
+    /// Inspected in the stream of a TCP flow, so not in its packets.
+    pub(crate) in_stream: bool,
+}
+
+impl Program {
+    /// What the index needs to know of it.
+    pub(crate) fn member(&self, rule: u32) -> Member {
+        let mut domains = self.header.domains();
+        if let Some(direction) = self.flow.direction {
+            domains.push((Key::Direction, RangeSet::one(direction.index() as u64)));
+        }
+        domains.extend(self.conditions.iter().filter_map(|condition| condition.domain()));
+        Member { rule, domains, pattern: self.pattern.clone() }
+    }
+
+    /// Does it match?
+    pub(crate) fn matches(&self, view: &View<'_>, memory: Option<&FlowMemory>) -> bool {
+        self.header.admits(view.moment)
+            && self.flow.admits(view.moment)
+            && self.bit_tests.iter().all(|test| {
+                let state = |bit: &u64| memory.is_some_and(|memory| memory.bit(*bit));
+                test.bits.iter().any(|bit| state(bit) == test.set)
+            })
+            && self.conditions.iter().all(|condition| condition.holds(view))
+    }
+
+    /// Does to the flow's bits what a match does.
+    pub(crate) fn apply(&self, memory: &mut Option<Box<FlowMemory>>) {
+        if self.bit_effects.is_empty() {
+            return;
+        }
+        let memory = memory.get_or_insert_default();
+        for effect in &self.bit_effects {
+            match *effect {
+                BitEffect::Set(bit) => memory.set(bit),
+                BitEffect::Unset(bit) => memory.unset(bit),
+                BitEffect::Toggle(bit) if memory.bit(bit) => memory.unset(bit),
+                BitEffect::Toggle(bit) => memory.set(bit),
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What a condition sees, and what a condition is.
+
+use vigia_parsers::field::Value;
+use vigia_parsers::{Anomaly, Protocol, Record};
+
+use super::Moment;
+use crate::language::integer::ordered;
+use crate::language::set::RangeSet;
+
+/// One subject with the moment around it.
+pub(crate) struct View<'a> {
+    pub(crate) moment: &'a Moment<'a>,
+    /// Stream bytes, or the packet's payload.
+    pub(crate) payload: &'a [u8],
+    pub(crate) record: Option<&'a dyn Record>,
+    pub(crate) anomalies: &'a [Anomaly],
+}
+
+impl View<'_> {
+    /// Hands the values of a field of the record to `out`.
+    pub(crate) fn visit(&self, field: usize, out: &mut dyn FnMut(Value<'_>)) {
+        if let Some(record) = self.record {
+            record.visit(field, out);
+        }
+    }
+
+    /// Does any value of a field fulfil `test`?
+    pub(crate) fn any(&self, field: usize, test: impl Fn(Value<'_>) -> bool) -> bool {
+        let mut found = false;
+        self.visit(field, &mut |value| found = found || test(value));
+        found
+    }
+
+    /// Was this anomaly met?
+    pub(crate) fn has_anomaly(&self, kind: &str) -> bool {
+        self.anomalies.iter().any(|anomaly| anomaly.kind == kind)
+    }
+}
+
+/// Something exact that a group of rules is indexed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Key {
+    /// Number of the IP payload's protocol.
+    IpProtocol,
+    /// 0 to the server, 1 to the client, 2 without a flow.
+    Direction,
+    /// Port of the receiver.
+    DestinationPort,
+    /// Port of the sender.
+    SourcePort,
+    /// A field of the record.
+    Field(usize),
+}
+
+/// One thing a rule asks of what it inspects.
+pub(crate) trait Condition: Send + Sync {
+    /// Is it so?
+    fn holds(&self, view: &View<'_>) -> bool;
+
+    /// When the condition says no more than that a key has one of these values: that, for the index.
+    fn domain(&self) -> Option<(Key, RangeSet<u64>)> {
+        None
+    }
+}
+
+/// Is it the same protocol? One protocol may have several framings, each a [`Protocol`] of its own with the same name.
+pub(crate) fn same(a: &Protocol, b: &Protocol) -> bool {
+    std::ptr::eq(a, b) || a.name == b.name
+}
+
+/// A value as a number that keeps its order; `None` for what is none.
+pub(crate) fn as_number(value: Value<'_>) -> Option<u64> {
+    match value {
+        Value::Unsigned(value) => Some(value),
+        Value::Signed(value) => Some(ordered(value)),
+        Value::Flag(value) => Some(value.into()),
+        _ => None,
+    }
+}

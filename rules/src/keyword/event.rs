@@ -1,0 +1,93 @@
+//! `decode-event`, `stream-event` and `app-layer-event`: what was wrong or odd.
+
+use vigia_parsers::packet::DecodeEvent;
+
+use super::packet::unknown_protocol;
+use super::{Arity, Draft, Environment, Keyword, Use, names};
+use crate::engine::view::{Condition, View};
+use crate::language::syntax::Word;
+use crate::language::{Problem, nearest};
+
+pub(super) const KEYWORDS: &[Keyword] = &[
+    Keyword {
+        name: "decode-event",
+        aliases: &[],
+        doc: "Something odd in the packet's headers",
+        arity: Arity::Required,
+        compile: decode_event,
+    },
+    Keyword {
+        name: "stream-event",
+        aliases: &[],
+        doc: "Something odd in the TCP stream",
+        arity: Arity::Required,
+        compile: stream_event,
+    },
+    Keyword {
+        name: "app-layer-event",
+        aliases: &[],
+        doc: "Something that the protocol's standard does not allow: protocol.event",
+        arity: Arity::Required,
+        compile: app_layer_event,
+    },
+];
+
+fn unknown<'a>(name: Word<'_>, candidates: impl Iterator<Item = &'a str>) -> Problem {
+    Problem::new("unknown-event", format!("there is no event `{}`", name.text), name.span())
+        .maybe_help(nearest(name.text, candidates).map(|near| format!("did you mean `{near}`?")))
+}
+
+/// The packet has this decode event.
+struct Decode(DecodeEvent);
+
+impl Condition for Decode {
+    fn holds(&self, view: &View<'_>) -> bool {
+        view.moment.packet.is_some_and(|packet| packet.events.iter().any(|event| event == self.0))
+    }
+}
+
+fn decode_event(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
+    let event = DecodeEvent::ALL.iter().copied().find(|event| event.name() == it.value.text);
+    let event = event.ok_or_else(|| unknown(it.value, DecodeEvent::ALL.iter().map(|event| event.name())))?;
+    draft.decode_event = Some(event as u8);
+    draft.conditions.push(Box::new(Decode(event)));
+    Ok(())
+}
+
+fn stream_event(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
+    let event = names::STREAM_EVENTS.iter().find(|event| **event == it.value.text);
+    draft.stream_event = Some(event.ok_or_else(|| unknown(it.value, names::STREAM_EVENTS.iter().copied()))?);
+    draft.selective = true;
+    Ok(())
+}
+
+/// The message has this anomaly.
+struct HasAnomaly(&'static str);
+
+impl Condition for HasAnomaly {
+    fn holds(&self, view: &View<'_>) -> bool {
+        view.has_anomaly(self.0)
+    }
+}
+
+fn app_layer_event(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
+    let kind = match it.value.split_once('.') {
+        None => {
+            let event = names::APP_LAYER_EVENTS.iter().find(|event| **event == it.value.text);
+            draft.anomaly = Some(draft.protocol);
+            event.ok_or_else(|| unknown(it.value, names::APP_LAYER_EVENTS.iter().copied()))?
+        }
+        Some((protocol, event)) => {
+            let protocol = match environment.protocol(protocol.text) {
+                Some(known) => known,
+                None => return Err(unknown_protocol(protocol, environment)),
+            };
+            draft.need(protocol, it.name)?;
+            draft.anomaly = Some(Some(protocol));
+            let kinds = protocol.anomalies.iter().map(|anomaly| anomaly.name);
+            kinds.clone().find(|kind| *kind == event.text).ok_or_else(|| unknown(event, kinds))?
+        }
+    };
+    draft.conditions.push(Box::new(HasAnomaly(kind)));
+    Ok(())
+}

@@ -1,0 +1,241 @@
+//! Every field of every protocol is a keyword.
+//!
+//! Integers, numbers, flags and addresses are compared; text and bytes are sticky buffers. Of a field with many values,
+//! any one fulfils the condition, unless `,all` stands at the end.
+
+use vigia_parsers::Protocol;
+use vigia_parsers::field::{Cardinality, Field, Kind, Value};
+
+use super::{Draft, Environment};
+use crate::engine::Buffer;
+use crate::engine::view::{Condition, Key, View, as_number};
+use crate::language::Problem;
+use crate::language::header::{AddressSet, address_list};
+use crate::language::integer::{self, Domain, IntegerTest};
+use crate::language::set::RangeSet;
+use crate::language::syntax::{Argument, Word};
+
+/// Which of the values must fulfil a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quantifier {
+    /// At least one.
+    Any,
+    /// Every one, and there is one.
+    All,
+    /// Every one, or there is none.
+    AllOrAbsent,
+    /// At least one, or there is none.
+    AnyOrAbsent,
+}
+
+impl Quantifier {
+    fn holds(self, view: &View<'_>, field: usize, test: impl Fn(Value<'_>) -> bool) -> bool {
+        let (mut met, mut total) = (0usize, 0usize);
+        view.visit(field, &mut |value| {
+            total += 1;
+            met += usize::from(test(value));
+        });
+        match self {
+            Self::Any => met > 0,
+            Self::All => total > 0 && met == total,
+            Self::AllOrAbsent => met == total,
+            Self::AnyOrAbsent => met > 0 || total == 0,
+        }
+    }
+}
+
+/// An integer or flag of the record.
+pub(super) struct Integer {
+    pub(super) field: usize,
+    pub(super) test: IntegerTest,
+    pub(super) quantifier: Quantifier,
+    /// Width, when it is small enough for a mask to be turned into a set.
+    bits: u8,
+}
+
+impl Integer {
+    pub(super) fn new(protocol: &'static Protocol, field: usize, test: IntegerTest) -> Self {
+        let bits = match protocol.fields.get(field).map(|field| field.kind) {
+            Some(Kind::Unsigned { bits, .. }) => bits,
+            Some(Kind::Flag) => 1,
+            _ => 64,
+        };
+        Self { field, test, quantifier: Quantifier::Any, bits }
+    }
+}
+
+impl Condition for Integer {
+    fn holds(&self, view: &View<'_>) -> bool {
+        let test = |value: Value<'_>| as_number(value).is_some_and(|number| self.test.holds(number));
+        self.quantifier.holds(view, self.field, test)
+    }
+
+    fn domain(&self) -> Option<(Key, RangeSet<u64>)> {
+        if self.quantifier != Quantifier::Any {
+            return None;
+        }
+        let set = match &self.test {
+            IntegerTest::In(set) => set.clone(),
+            mask if self.bits <= 8 => {
+                RangeSet::new((0..=255).filter(|&value| mask.holds(value)).map(|value| (value, value)).collect())
+            }
+            IntegerTest::Mask { .. } => return None,
+        };
+        Some((Key::Field(self.field), set))
+    }
+}
+
+/// A measured value of the record.
+struct Number {
+    field: usize,
+    test: fn(f64, f64, f64) -> bool,
+    low: f64,
+    high: f64,
+    quantifier: Quantifier,
+}
+
+impl Condition for Number {
+    fn holds(&self, view: &View<'_>) -> bool {
+        self.quantifier.holds(view, self.field, |value| match value {
+            Value::Float(number) => (self.test)(number, self.low, self.high),
+            _ => false,
+        })
+    }
+}
+
+/// An address carried in the record.
+struct Address {
+    field: usize,
+    set: AddressSet,
+    quantifier: Quantifier,
+}
+
+impl Condition for Address {
+    fn holds(&self, view: &View<'_>) -> bool {
+        self.quantifier.holds(view, self.field, |value| match value {
+            Value::Address(address) => self.set.contains(address),
+            _ => false,
+        })
+    }
+}
+
+/// Adds a condition on a field, or makes it the buffer of the contents that follow.
+pub(super) fn compile(
+    draft: &mut Draft,
+    environment: &Environment<'_>,
+    protocol: &'static Protocol,
+    field: usize,
+    argument: &Argument<'_>,
+) -> Result<(), Problem> {
+    let Some(description) = protocol.fields.get(field) else { return Ok(()) };
+    draft.need(protocol, argument.name)?;
+    draft.message = true;
+    match description.kind {
+        Kind::Text | Kind::Bytes => buffer(draft, description, field, argument),
+        Kind::Time => Err(Problem::new("not-supported", "times are not supported yet", argument.name.span())),
+        Kind::Flag => {
+            let value = flag(argument)?;
+            draft.conditions.push(Box::new(Integer::new(protocol, field, flag_test(value))));
+            Ok(())
+        }
+        kind => {
+            let value = argument.value.ok_or_else(|| {
+                Problem::new("missing-value", format!("`{}` needs a value", argument.name.text), argument.name.span())
+                    .help(format!("expected `{}:...;`", argument.name.text))
+            })?;
+            let (value, quantifier) = quantified(value.unquoted(), description)?;
+            draft.conditions.push(match kind {
+                Kind::Unsigned { bits, names } => {
+                    let test = integer::parse(value, Domain { bits, signed: false, names })?;
+                    Box::new(Integer { quantifier, ..Integer::new(protocol, field, test) })
+                }
+                Kind::Signed(bits) => {
+                    let test = integer::parse(value, Domain { bits, signed: true, names: &[] })?;
+                    Box::new(Integer { quantifier, ..Integer::new(protocol, field, test) })
+                }
+                Kind::Address => {
+                    Box::new(Address { field, set: address_list(environment.variables, value)?, quantifier })
+                }
+                _ => Box::new(number(value, field, quantifier)?),
+            });
+            Ok(())
+        }
+    }
+}
+
+/// The test that a flag has this value.
+pub(super) fn flag_test(value: bool) -> IntegerTest {
+    IntegerTest::In(RangeSet::one(value.into()))
+}
+
+fn buffer(draft: &mut Draft, description: &Field, field: usize, argument: &Argument<'_>) -> Result<(), Problem> {
+    if let Some(value) = argument.value {
+        return Err(Problem::new(
+            "unexpected-value",
+            format!("`{}` is a sticky buffer and takes no value", argument.name.text),
+            value.span(),
+        )
+        .help(format!("expected `{}; content:\"...\";`", argument.name.text)));
+    }
+    draft.stick(Buffer::Field(field), description.cardinality == Cardinality::Many, argument.name)
+}
+
+fn flag(argument: &Argument<'_>) -> Result<bool, Problem> {
+    match argument.value.map(|value| (value.text, value)) {
+        None | Some(("true" | "1", _)) => Ok(true),
+        Some(("false" | "0", _)) => Ok(false),
+        Some((text, value)) => Err(Problem::new("invalid-value", format!("`{text}` is not a flag"), value.span())
+            .help("expected true or false")),
+    }
+}
+
+/// Splits `any` or `all` off the end of the value of a field with many values.
+fn quantified<'a>(value: Word<'a>, description: &Field) -> Result<(Word<'a>, Quantifier), Problem> {
+    let Some((rest, last)) = value.text.rsplit_once(',') else { return Ok((value, Quantifier::Any)) };
+    let quantifier = match last.trim() {
+        "any" => Quantifier::Any,
+        "all" => Quantifier::All,
+        "all_or_absent" => Quantifier::AllOrAbsent,
+        "or_absent" => Quantifier::AnyOrAbsent,
+        _ => return Ok((value, Quantifier::Any)),
+    };
+    if description.cardinality == Cardinality::One {
+        let last = value.part(last).trim();
+        return Err(Problem::new("invalid-value", "this field has always one value", last.span())
+            .help(format!("leave out `,{}`", last.text)));
+    }
+    Ok((value.part(rest).trim(), quantifier))
+}
+
+/// A condition on a number with a fraction: `>850`, `<=1.5`, `1.5<>2.5` (exclusive), `!0`.
+fn number(value: Word<'_>, field: usize, quantifier: Quantifier) -> Result<Number, Problem> {
+    let parse = |text: &str| {
+        text.trim().parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(|| {
+            Problem::new("invalid-value", format!("`{}` is not a condition on a number", value.text), value.span())
+                .help("expected n, !n, >n, >=n, <n, <=n or low<>high")
+        })
+    };
+    if let Some((low, high)) = value.text.split_once("<>") {
+        let (low, high) = (parse(low)?, parse(high)?);
+        if low >= high {
+            return Err(Problem::new("never-matches", format!("no value fulfils `{}`", value.text), value.span()));
+        }
+        return Ok(Number { field, test: |number, low, high| low < number && number < high, low, high, quantifier });
+    }
+    type Test = fn(f64, f64, f64) -> bool;
+    let operators: [(&str, Test); 7] = [
+        (">=", |number, low, _| number >= low),
+        ("<=", |number, low, _| number <= low),
+        ("!=", |number, low, _| number != low),
+        (">", |number, low, _| number > low),
+        ("<", |number, low, _| number < low),
+        ("!", |number, low, _| number != low),
+        ("=", |number, low, _| number == low),
+    ];
+    for (operator, test) in operators {
+        if let Some(rest) = value.text.strip_prefix(operator) {
+            return Ok(Number { field, test, low: parse(rest)?, high: 0.0, quantifier });
+        }
+    }
+    Ok(Number { field, test: |number, low, _| number == low, low: parse(value.text)?, high: 0.0, quantifier })
+}

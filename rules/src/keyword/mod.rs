@@ -1,0 +1,198 @@
+//! Every keyword of the rule language: one file a family, each with its own table.
+
+mod dnp3;
+mod event;
+mod field;
+mod flow;
+mod meta;
+mod modbus;
+mod names;
+mod packet;
+mod payload;
+mod rule;
+mod threshold;
+
+use std::collections::HashMap;
+
+use vigia_parsers::Protocol;
+use vigia_parsers::field::{Cardinality, Kind};
+
+use crate::language::syntax::{Argument, Word};
+use crate::language::{Problem, Variables, nearest};
+
+pub(crate) use rule::{Draft, Fate, Place, compile};
+
+/// Does a keyword take a value?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arity {
+    /// `nocase;`
+    None,
+    /// `sid:1;`
+    Required,
+    /// Either way.
+    Optional,
+}
+
+/// One keyword.
+pub(crate) struct Keyword {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// Other spellings.
+    pub(crate) aliases: &'static [&'static str],
+    /// One line of doc.
+    pub(crate) doc: &'static str,
+    /// Does it take a value?
+    pub(crate) arity: Arity,
+    /// Adds it to a rule. The value is trimmed; with [`Arity::None`] it is empty.
+    pub(crate) compile: fn(&mut Draft, &Environment<'_>, Use<'_>) -> Result<(), Problem>,
+}
+
+/// A keyword as a rule uses it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Use<'a> {
+    pub(crate) name: Word<'a>,
+    pub(crate) value: Word<'a>,
+}
+
+/// All families.
+const TABLE: &[&[Keyword]] = &[
+    meta::KEYWORDS,
+    payload::KEYWORDS,
+    flow::KEYWORDS,
+    threshold::KEYWORDS,
+    packet::KEYWORDS,
+    event::KEYWORDS,
+    modbus::KEYWORDS,
+    dnp3::KEYWORDS,
+];
+
+/// What rules are compiled against.
+pub(crate) struct Environment<'v> {
+    pub(crate) variables: &'v Variables,
+    pub(crate) protocols: &'static [&'static Protocol],
+    keywords: HashMap<&'static str, &'static Keyword>,
+}
+
+impl<'v> Environment<'v> {
+    pub(crate) fn new(variables: &'v Variables, protocols: &'static [&'static Protocol]) -> Self {
+        let mut keywords = HashMap::new();
+        for keyword in TABLE.iter().copied().flatten() {
+            keywords.insert(keyword.name, keyword);
+            keywords.extend(keyword.aliases.iter().map(|&alias| (alias, keyword)));
+        }
+        Self { variables, protocols, keywords }
+    }
+
+    /// The protocol of that name.
+    pub(crate) fn protocol(&self, name: &str) -> Option<&'static Protocol> {
+        self.protocols.iter().copied().find(|protocol| protocol.name == name)
+    }
+
+    /// Adds one option to a rule.
+    fn apply(&self, draft: &mut Draft, argument: &Argument<'_>) -> Result<(), Problem> {
+        let name = argument.name;
+        let Some(keyword) = self.keywords.get(name.text).or_else(|| {
+            // Suricata takes keywords in any case.
+            self.keywords.get(name.text.to_ascii_lowercase().as_str())
+        }) else {
+            if let Some((protocol, field)) = self.field(name) {
+                return field::compile(draft, self, protocol, field, argument);
+            }
+            return Err(self.unknown(name));
+        };
+        let value = match (keyword.arity, argument.value) {
+            (Arity::Required, None) => {
+                return Err(Problem::new("missing-value", format!("`{}` needs a value", name.text), name.span())
+                    .help(format!("expected `{}:...;`", name.text)));
+            }
+            (Arity::None, Some(value)) => {
+                return Err(Problem::new("unexpected-value", format!("`{}` takes no value", name.text), value.span()));
+            }
+            (_, value) => value.unwrap_or(Word { text: "", start: name.span().end }),
+        };
+        (keyword.compile)(draft, self, Use { name, value })
+    }
+
+    /// The field that `protocol.field` names.
+    fn field(&self, name: Word<'_>) -> Option<(&'static Protocol, usize)> {
+        let (protocol, field) = name.text.split_once('.')?;
+        let protocol = self.protocol(protocol)?;
+        Some((protocol, protocol.field(field)?))
+    }
+
+    fn unknown(&self, name: Word<'_>) -> Problem {
+        if names::KEYWORDS.contains(&name.text) {
+            return Problem::new("not-supported", format!("keyword `{}` is not supported yet", name.text), name.span());
+        }
+        let fields: Vec<String> = self
+            .protocols
+            .iter()
+            .flat_map(|protocol| protocol.fields.iter().map(|field| format!("{}.{}", protocol.name, field.name)))
+            .collect();
+        let candidates = self.keywords.keys().copied().chain(names::KEYWORDS.iter().copied());
+        let near = nearest(name.text, candidates.chain(fields.iter().map(String::as_str)));
+        Problem::new("unknown-keyword", format!("unknown keyword `{}`", name.text), name.span())
+            .maybe_help(near.map(|near| format!("did you mean `{near}`?")))
+    }
+}
+
+/// A keyword as the reference and `vigia rules fields` list it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeywordInfo {
+    /// Its name: `content`, `modbus.function`.
+    pub name: String,
+    /// Other spellings.
+    pub aliases: Vec<&'static str>,
+    /// One line of doc.
+    pub doc: &'static str,
+    /// What values it takes: `value`, `no value`, or the kind of the field.
+    pub takes: &'static str,
+    /// The names that a field's values have.
+    pub names: Vec<(u64, &'static str)>,
+    /// The protocol whose field it is.
+    pub protocol: Option<&'static str>,
+    /// It stands for any number of values of a message.
+    pub many: bool,
+}
+
+/// Every keyword that rules can use: those of the language, then every field of every protocol.
+pub fn keywords() -> Vec<KeywordInfo> {
+    let language = TABLE.iter().copied().flatten().map(|keyword| KeywordInfo {
+        name: keyword.name.to_owned(),
+        aliases: keyword.aliases.to_vec(),
+        doc: keyword.doc,
+        takes: match keyword.arity {
+            Arity::None => "no value",
+            Arity::Required => "value",
+            Arity::Optional => "value or none",
+        },
+        names: Vec::new(),
+        protocol: None,
+        many: false,
+    });
+    let all = vigia_parsers::registry::PROTOCOLS;
+    // A protocol with several framings is listed once.
+    let distinct = all.iter().enumerate().filter(|(at, p)| !all.iter().take(*at).any(|other| other.name == p.name));
+    let fields = distinct.flat_map(|(_, protocol)| {
+        protocol.fields.iter().map(|field| KeywordInfo {
+            name: format!("{}.{}", protocol.name, field.name),
+            aliases: Vec::new(),
+            doc: field.doc,
+            takes: match field.kind {
+                Kind::Unsigned { .. } | Kind::Signed(_) => "integer",
+                Kind::Float => "number",
+                Kind::Text | Kind::Bytes => "sticky buffer",
+                Kind::Flag => "flag",
+                Kind::Address => "address",
+                Kind::Time => "nothing yet",
+            },
+            names: match field.kind {
+                Kind::Unsigned { names, .. } => names.to_vec(),
+                _ => Vec::new(),
+            },
+            protocol: Some(protocol.name),
+            many: field.cardinality == Cardinality::Many,
+        })
+    });
+    language.chain(fields).collect()
+}

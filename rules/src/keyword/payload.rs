@@ -1,0 +1,208 @@
+//! `content` and its modifiers.
+
+use super::{Arity, Draft, Environment, Keyword, Use};
+use crate::engine::Buffer;
+use crate::engine::content::Content;
+use crate::language::Problem;
+use crate::language::syntax::Word;
+
+const fn modifier(name: &'static str, doc: &'static str, arity: Arity, compile: Compile) -> Keyword {
+    Keyword { name, aliases: &[], doc, arity, compile }
+}
+
+type Outcome = Result<(), Problem>;
+type Compile = fn(&mut Draft, &Environment<'_>, Use<'_>) -> Outcome;
+
+pub(super) const KEYWORDS: &[Keyword] = &[
+    modifier("content", "Bytes that must (with ! must not) be in the buffer", Arity::Required, content),
+    modifier("nocase", "Letters of the content in any case", Arity::None, nocase),
+    modifier("offset", "The content begins at this byte or later", Arity::Required, offset),
+    modifier("depth", "The content lies within so many bytes from the offset", Arity::Required, depth),
+    modifier(
+        "distance",
+        "The content begins so many bytes after the one before it, or later",
+        Arity::Required,
+        distance,
+    ),
+    modifier("within", "The content lies within so many bytes after the one before it", Arity::Required, within),
+    modifier("startswith", "The content is the beginning of the buffer", Arity::None, startswith),
+    modifier("endswith", "The content is the end of the buffer", Arity::None, endswith),
+    modifier("rawbytes", "Accepted for old rules; without effect", Arity::None, |draft, _, it| {
+        draft.last_content(it.name).map(drop)
+    }),
+    modifier(
+        "fast_pattern",
+        "Look for this content first: fast_pattern, only, or offset,length",
+        Arity::Optional,
+        fast,
+    ),
+    modifier("pkt_data", "Contents from here on are looked for in the payload again", Arity::None, |draft, _, it| {
+        draft.stick(Buffer::Payload, false, it.name)
+    }),
+];
+
+fn content(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let (negated, value) = match it.value.text.strip_prefix('!') {
+        Some(rest) => (true, it.value.part(rest).trim()),
+        None => (false, it.value),
+    };
+    draft.push_content(Content::new(bytes(value)?, negated));
+    Ok(())
+}
+
+/// The bytes of a pattern: text, `|hex|`, and `\` before `;`, `"`, `\` and `:`.
+pub(super) fn bytes(value: Word<'_>) -> Result<Vec<u8>, Problem> {
+    let word = value.unquoted();
+    if value.text.starts_with('"') && word.text.len() == value.text.len() {
+        return Err(Problem::new("syntax", "the pattern is not closed", value.span()).help("expected `\"`"));
+    }
+    let mut out = Vec::with_capacity(word.text.len());
+    let mut hex: Option<usize> = None;
+    let mut high: Option<u8> = None;
+    let mut characters = word.text.char_indices();
+    while let Some((at, c)) = characters.next() {
+        let here = || word.part(&word.text[at..at + c.len_utf8()]).span();
+        match (hex, c) {
+            (None, '|') => hex = Some(at),
+            (Some(_), '|') if high.is_some() => {
+                return Err(
+                    Problem::new("invalid-hex", "half a byte before `|`", here()).help("expected two digits a byte")
+                );
+            }
+            (Some(_), '|') => hex = None,
+            (Some(_), c) if c.is_whitespace() => {}
+            (Some(_), c) => {
+                let Some(digit) = c.to_digit(16) else {
+                    return Err(Problem::new("invalid-hex", format!("`{c}` is not a hexadecimal digit"), here())
+                        .help("between `|` stand bytes as two hexadecimal digits"));
+                };
+                match high.take() {
+                    None => high = Some(digit as u8),
+                    Some(first) => out.push(first << 4 | digit as u8),
+                }
+            }
+            (None, '\\') => match characters.next() {
+                Some((_, c @ (';' | '"' | '\\' | ':'))) => out.push(c as u8),
+                _ => {
+                    return Err(Problem::new("invalid-escape", "unknown escape", here())
+                        .help("expected \\; \\\" \\\\ or \\:, or bytes as |hex|"));
+                }
+            },
+            (None, '"' | ';') => {
+                return Err(Problem::new("syntax", format!("unexpected `{c}`"), here())
+                    .help("a semicolon or quotation mark inside is written \\; or \\\""));
+            }
+            (None, c) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    if let Some(at) = hex {
+        return Err(Problem::new("invalid-hex", "these bytes are not closed", word.part(&word.text[at..]).span())
+            .help("expected `|`"));
+    }
+    if out.is_empty() {
+        return Err(Problem::new("invalid-value", "the pattern is empty", value.span()));
+    }
+    Ok(out)
+}
+
+/// A whole number; names stand for values that other keywords extract.
+fn number(word: Word<'_>, low: i64, high: i64) -> Result<i64, Problem> {
+    let word = word.unquoted();
+    if word.text.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return Err(Problem::new(
+            "not-supported",
+            "values extracted from the payload are not supported yet",
+            word.span(),
+        ));
+    }
+    word.text.parse().ok().filter(|number| (low..=high).contains(number)).ok_or_else(|| {
+        Problem::new("invalid-value", format!("`{}` is not a number in range", word.text), word.span())
+            .help(format!("expected {low} to {high}"))
+    })
+}
+
+/// The furthest that positions can be set.
+const FAR: i64 = 1_048_576;
+
+fn nocase(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let content = draft.last_content(it.name)?;
+    content.nocase = true;
+    content.bytes.make_ascii_lowercase();
+    Ok(())
+}
+
+/// A content has its place either in the buffer or after the content before it.
+fn check_mixed(content: &Content, it: Use<'_>) -> Outcome {
+    if content.relative() && (content.offset.is_some() || content.depth.is_some()) {
+        return Err(Problem::new(
+            "conflict",
+            "offset and depth do not go with distance and within on the same content",
+            it.name.span(),
+        ));
+    }
+    Ok(())
+}
+
+fn offset(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let content = draft.last_content(it.name)?;
+    content.offset = Some(number(it.value, 0, 65_535)? as usize);
+    check_mixed(content, it)
+}
+
+fn depth(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let content = draft.last_content(it.name)?;
+    content.depth = Some(number(it.value, content.bytes.len() as i64, 65_535)? as usize);
+    check_mixed(content, it)
+}
+
+fn distance(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let content = draft.last_content(it.name)?;
+    content.distance = Some(number(it.value, -FAR, FAR)?);
+    check_mixed(content, it)
+}
+
+fn within(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let content = draft.last_content(it.name)?;
+    content.within = Some(number(it.value, content.bytes.len() as i64, FAR)?);
+    check_mixed(content, it)
+}
+
+fn startswith(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let content = draft.last_content(it.name)?;
+    if content.relative() || content.offset.is_some() || content.depth.is_some() {
+        return Err(Problem::new("conflict", "startswith does not go with other positions", it.name.span()));
+    }
+    (content.offset, content.depth) = (Some(0), Some(content.bytes.len()));
+    Ok(())
+}
+
+fn endswith(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    draft.last_content(it.name)?.endswith = true;
+    Ok(())
+}
+
+fn fast(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let content = draft.last_content(it.name)?;
+    let length = content.bytes.len();
+    if content.negated {
+        // The absence of bytes cannot be looked for first; the content is still inspected.
+        return Ok(());
+    }
+    content.fast_pattern = Some(match it.value.unquoted().split_once(',') {
+        None if matches!(it.value.text, "" | "only") => 0..length,
+        Some((from, count)) => {
+            let from = number(from, 0, length as i64)? as usize;
+            let count = number(count, 1, (length - from) as i64)? as usize;
+            from..from + count
+        }
+        None => {
+            return Err(Problem::new(
+                "invalid-value",
+                format!("`{}` is not a form of fast_pattern", it.value.text),
+                it.value.span(),
+            )
+            .help("expected nothing, only, or offset,length"));
+        }
+    });
+    Ok(())
+}

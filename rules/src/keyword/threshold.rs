@@ -1,0 +1,131 @@
+//! `threshold` and `detection_filter`.
+
+use super::{Arity, Draft, Environment, Keyword, Use};
+use crate::engine::gate::{Mode, Threshold, Track};
+use crate::language::Problem;
+use crate::language::syntax::Word;
+
+pub(super) const KEYWORDS: &[Keyword] = &[
+    Keyword {
+        name: "threshold",
+        aliases: &[],
+        doc: "How often the rule alerts: type limit|threshold|both|backoff, track, count, seconds",
+        arity: Arity::Required,
+        compile: threshold,
+    },
+    Keyword {
+        name: "detection_filter",
+        aliases: &[],
+        doc: "Alerts on every match after the first ones of a window: track, count, seconds",
+        arity: Arity::Required,
+        compile: detection_filter,
+    },
+];
+
+/// The `name value` pairs of either keyword.
+#[derive(Default)]
+struct Settings<'a> {
+    kind: Option<Word<'a>>,
+    track: Option<Word<'a>>,
+    count: Option<Word<'a>>,
+    seconds: Option<Word<'a>>,
+    multiplier: Option<Word<'a>>,
+}
+
+fn settings(value: Word<'_>) -> Result<Settings<'_>, Problem> {
+    let mut settings = Settings::default();
+    for pair in value.split(',') {
+        let (name, text) = pair.text.split_once(char::is_whitespace).unwrap_or((pair.text, ""));
+        let text = pair.part(text).trim();
+        let slot = match name {
+            "type" => &mut settings.kind,
+            "track" => &mut settings.track,
+            "count" => &mut settings.count,
+            "seconds" => &mut settings.seconds,
+            "multiplier" => &mut settings.multiplier,
+            "unique_on" => {
+                return Err(Problem::new("not-supported", "unique_on is not supported yet", pair.span()));
+            }
+            _ => {
+                return Err(Problem::new("unknown-value", format!("`{name}` is not a setting here"), pair.span())
+                    .help("expected type, track, count, seconds"));
+            }
+        };
+        if slot.replace(text).is_some() {
+            return Err(Problem::new("conflict", format!("`{name}` is given twice"), pair.span()));
+        }
+    }
+    Ok(settings)
+}
+
+/// The setting, which must be there.
+fn given<'a>(word: Option<Word<'a>>, name: &str, it: Use<'_>) -> Result<Word<'a>, Problem> {
+    word.ok_or_else(|| Problem::new("missing-value", format!("`{name}` is missing"), it.value.span()))
+}
+
+fn number(word: Word<'_>) -> Result<u32, Problem> {
+    word.text
+        .parse()
+        .ok()
+        .filter(|&number| number > 0)
+        .ok_or_else(|| Problem::new("invalid-value", format!("`{}` is not a number above 0", word.text), word.span()))
+}
+
+fn track(word: Word<'_>) -> Result<Track, Problem> {
+    Ok(match word.text {
+        "by_src" => Track::Source,
+        "by_dst" => Track::Destination,
+        "by_both" => Track::Both,
+        "by_rule" => Track::Rule,
+        "by_flow" => Track::Flow,
+        _ => {
+            return Err(Problem::new("unknown-value", format!("`{}` cannot be tracked", word.text), word.span())
+                .help("expected by_src, by_dst, by_both, by_rule or by_flow"));
+        }
+    })
+}
+
+fn store(draft: &mut Draft, threshold: Threshold, it: Use<'_>) -> Result<(), Problem> {
+    if draft.threshold.replace(threshold).is_some() {
+        return Err(Problem::new("conflict", "a rule has one threshold or detection_filter", it.name.span()));
+    }
+    Ok(())
+}
+
+fn threshold(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
+    let settings = settings(it.value)?;
+    let kind = given(settings.kind, "type", it)?;
+    let track_word = given(settings.track, "track", it)?;
+    let track = track(track_word)?;
+    let count = number(given(settings.count, "count", it)?)?;
+    let mode = match kind.text {
+        "limit" => Mode::Limit,
+        "threshold" => Mode::Threshold,
+        "both" => Mode::Both,
+        "backoff" if track != Track::Flow => {
+            return Err(Problem::new("conflict", "backoff goes with by_flow only", track_word.span()));
+        }
+        "backoff" => Mode::Backoff(number(given(settings.multiplier, "multiplier", it)?)?),
+        _ => {
+            return Err(Problem::new(
+                "unknown-value",
+                format!("`{}` is not a type of threshold", kind.text),
+                kind.span(),
+            )
+            .help("expected limit, threshold, both or backoff"));
+        }
+    };
+    let seconds = match mode {
+        Mode::Backoff(_) => 0,
+        _ => number(given(settings.seconds, "seconds", it)?)?,
+    };
+    store(draft, Threshold { mode, track, count, seconds }, it)
+}
+
+fn detection_filter(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
+    let settings = settings(it.value)?;
+    let track = track(given(settings.track, "track", it)?)?;
+    let count = number(given(settings.count, "count", it)?)?;
+    let seconds = number(given(settings.seconds, "seconds", it)?)?;
+    store(draft, Threshold { mode: Mode::Filter, track, count, seconds }, it)
+}

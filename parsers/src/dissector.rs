@@ -94,6 +94,11 @@ pub trait Record {
     /// Writes the record in the layout that consumers of EVE expect. The object around it is open already.
     fn tree(&self, tree: &mut dyn Tree);
 
+    /// As [`Record::tree`], for the record within an alert, where EVE has another layout for some protocols.
+    fn alert_tree(&self, tree: &mut dyn Tree) {
+        self.tree(tree);
+    }
+
     /// Number of the transaction within the flow, from 1: a request and its answer share it, so that a signature
     /// raises one alert for both.
     fn transaction(&self) -> u64;

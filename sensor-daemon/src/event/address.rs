@@ -1,0 +1,290 @@
+//! Addresses, ports, protocol names and community ids, rendered once a flow rather than once an event.
+
+use std::cmp::Ordering;
+use std::hash::BuildHasher;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest, Sha1};
+
+use super::eve::Endpoints;
+use super::json::hex;
+
+/// Flows whose text is kept; a power of two.
+const SLOTS: usize = 512;
+
+/// Text of the endpoints of the flows seen last, by hash: a newcomer takes the place of whoever stands there.
+#[derive(Debug)]
+pub(super) struct AddressCache {
+    slots: Vec<Slot>,
+    hasher: foldhash::fast::FixedState,
+    seed: Option<u16>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Slot {
+    endpoints: Option<Endpoints>,
+    icmp: Option<(u8, u8)>,
+    addresses: Vec<u8>,
+    community: Vec<u8>,
+}
+
+impl AddressCache {
+    /// With the seed of community ids; none when they are not wanted.
+    pub(super) fn new(seed: Option<u16>) -> Self {
+        Self { slots: vec![Slot::default(); SLOTS], hasher: foldhash::fast::FixedState::default(), seed }
+    }
+
+    /// Members `src_ip` to `ip_v`, and member `community_id`; each with its leading comma.
+    #[inline]
+    pub(super) fn text(&mut self, endpoints: &Endpoints, icmp: Option<(u8, u8)>) -> (&[u8], &[u8]) {
+        let index = self.hasher.hash_one(endpoints) as usize % SLOTS;
+        let slot = &mut self.slots[index];
+        if slot.endpoints.as_ref() != Some(endpoints) || slot.icmp != icmp {
+            slot.render(endpoints, icmp, self.seed);
+        }
+        (&slot.addresses, &slot.community)
+    }
+}
+
+impl Slot {
+    fn render(&mut self, endpoints: &Endpoints, icmp: Option<(u8, u8)>, seed: Option<u16>) {
+        self.endpoints = Some(*endpoints);
+        self.icmp = icmp;
+        self.addresses.clear();
+        members(&mut self.addresses, endpoints);
+        self.community.clear();
+        if let Some(seed) = seed {
+            self.community.extend_from_slice(b",\"community_id\":\"");
+            self.community.extend_from_slice(community_id(endpoints, icmp, seed).as_bytes());
+            self.community.push(b'"');
+        }
+    }
+}
+
+fn members(out: &mut Vec<u8>, endpoints: &Endpoints) {
+    let (source, destination) = (endpoints.source, endpoints.destination);
+    side(out, b",\"src_ip\":\"", b"\",\"src_port\":", endpoints.protocol, source);
+    side(out, b",\"dest_ip\":\"", b"\",\"dest_port\":", endpoints.protocol, destination);
+    out.extend_from_slice(b",\"proto\":\"");
+    protocol(out, endpoints.protocol);
+    out.extend_from_slice(if source.0.is_ipv4() { b"\",\"ip_v\":4" } else { b"\",\"ip_v\":6" });
+}
+
+fn side(out: &mut Vec<u8>, ip_key: &[u8], port_key: &[u8], protocol: u8, (ip, port): (IpAddr, u16)) {
+    out.extend_from_slice(ip_key);
+    address(out, ip);
+    if has_ports(protocol) {
+        out.extend_from_slice(port_key);
+        out.extend_from_slice(itoa::Buffer::new().format(port).as_bytes());
+    } else {
+        out.push(b'"');
+    }
+}
+
+/// TCP, UDP and SCTP.
+pub(super) fn has_ports(protocol: u8) -> bool {
+    matches!(protocol, 6 | 17 | 132)
+}
+
+/// IPv4 dotted, IPv6 with all its zeros, as EVE has them.
+pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(v4) => dotted(out, v4),
+        IpAddr::V6(v6) => expanded(out, v6),
+    }
+}
+
+fn dotted(out: &mut Vec<u8>, address: Ipv4Addr) {
+    for (at, octet) in address.octets().into_iter().enumerate() {
+        if at > 0 {
+            out.push(b'.');
+        }
+        out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+    }
+}
+
+fn expanded(out: &mut Vec<u8>, address: Ipv6Addr) {
+    for (at, group) in address.segments().into_iter().enumerate() {
+        if at > 0 {
+            out.push(b':');
+        }
+        hex(out, &group.to_be_bytes());
+    }
+}
+
+/// The community id (version 1) of a flow: the same whichever direction the packet goes.
+pub fn community_id(endpoints: &Endpoints, icmp: Option<(u8, u8)>, seed: u16) -> String {
+    let Endpoints { source, destination, protocol } = endpoints;
+    let (ports, one_way) = match icmp {
+        Some((kind, code)) => match icmp_counterpart(*protocol, kind) {
+            Some(counterpart) => (Some((kind.into(), counterpart.into())), false),
+            None => (Some((kind.into(), code.into())), true),
+        },
+        None => (has_ports(*protocol).then_some((source.1, destination.1)), false),
+    };
+    let (from, to) = ports.unwrap_or((0, 0));
+    let in_order = one_way || compare((source.0, from), (destination.0, to)) != Ordering::Greater;
+    let ((low, low_port), (high, high_port)) = match in_order {
+        true => ((source.0, from), (destination.0, to)),
+        false => ((destination.0, to), (source.0, from)),
+    };
+    let mut hash = Sha1::new();
+    hash.update(seed.to_be_bytes());
+    for ip in [low, high] {
+        match ip {
+            IpAddr::V4(v4) => hash.update(v4.octets()),
+            IpAddr::V6(v6) => hash.update(v6.octets()),
+        }
+    }
+    hash.update([*protocol, 0]);
+    if ports.is_some() {
+        hash.update(low_port.to_be_bytes());
+        hash.update(high_port.to_be_bytes());
+    }
+    let mut id = String::with_capacity(30);
+    id.push_str("1:");
+    STANDARD.encode_string(hash.finalize(), &mut id);
+    id
+}
+
+/// Addresses of the two versions never meet in a packet; within one their order is that of their octets.
+fn compare(one: (IpAddr, u16), other: (IpAddr, u16)) -> Ordering {
+    one.cmp(&other)
+}
+
+/// The ICMP type that answers `kind`, for those that come in pairs (community id specification, after Zeek).
+fn icmp_counterpart(protocol: u8, kind: u8) -> Option<u8> {
+    const ICMP: &[(u8, u8)] = &[(0, 8), (13, 14), (15, 16), (17, 18), (10, 9)];
+    const ICMPV6: &[(u8, u8)] = &[(128, 129), (130, 131), (133, 134), (135, 136), (139, 140), (144, 145)];
+    let pairs = if protocol == 58 { ICMPV6 } else { ICMP };
+    pairs.iter().find_map(|(one, other)| match kind {
+        _ if kind == *one => Some(*other),
+        _ if kind == *other => Some(*one),
+        _ => None,
+    })
+}
+
+/// Appends the name of an IP protocol (IANA's keyword), or its number where it has none.
+pub(super) fn protocol(out: &mut Vec<u8>, number: u8) {
+    match protocol_name(number) {
+        Some(name) => out.extend_from_slice(name.as_bytes()),
+        None => out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
+    }
+}
+
+fn protocol_name(number: u8) -> Option<&'static str> {
+    Some(match number {
+        0 => "HOPOPT",
+        1 => "ICMP",
+        2 => "IGMP",
+        3 => "GGP",
+        4 => "IPv4",
+        5 => "ST",
+        6 => "TCP",
+        7 => "CBT",
+        8 => "EGP",
+        9 => "IGP",
+        17 => "UDP",
+        27 => "RDP",
+        33 => "DCCP",
+        41 => "IPv6",
+        43 => "IPv6-Route",
+        44 => "IPv6-Frag",
+        45 => "IDRP",
+        46 => "RSVP",
+        47 => "GRE",
+        50 => "ESP",
+        51 => "AH",
+        58 => "IPv6-ICMP",
+        59 => "IPv6-NoNxt",
+        60 => "IPv6-Opts",
+        88 => "EIGRP",
+        89 => "OSPFIGP",
+        94 => "IPIP",
+        97 => "ETHERIP",
+        98 => "ENCAP",
+        103 => "PIM",
+        108 => "IPComp",
+        112 => "VRRP",
+        113 => "PGM",
+        115 => "L2TP",
+        124 => "ISIS over IPv4",
+        132 => "SCTP",
+        133 => "FC",
+        135 => "Mobility Header",
+        136 => "UDPLite",
+        137 => "MPLS-in-IP",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoints(source: (&str, u16), destination: (&str, u16), protocol: u8) -> Endpoints {
+        let parse = |(ip, port): (&str, u16)| (ip.parse().unwrap(), port);
+        Endpoints { source: parse(source), destination: parse(destination), protocol }
+    }
+
+    /// Examples of the specification's reference data.
+    #[test]
+    fn community_ids_equal_the_specifications() {
+        let cases = [
+            (("128.232.110.120", 34855), ("66.35.250.204", 80), 6, None, "1:LQU9qZlK+B5F3KDmev6m5PMibrg="),
+            (("192.168.1.52", 54585), ("8.8.8.8", 53), 17, None, "1:d/FP5EW3wiY1vCndhwleRRKHowQ="),
+            (("192.168.0.89", 0), ("192.168.0.1", 0), 1, Some((8, 0)), "1:X0snYXpgwiv9TZtqg64sgzUn6Dk="),
+            (("192.168.170.8", 7), ("192.168.170.56", 80), 132, None, "1:jQgCxbku+pNGw8WPbEc/TS/uTpQ="),
+            (
+                ("fe80::200:86ff:fe05:80da", 0),
+                ("fe80::260:97ff:fe07:69ea", 0),
+                58,
+                Some((135, 0)),
+                "1:dGHyGvjMfljg6Bppwm3bg0LO8TY=",
+            ),
+        ];
+        for (source, destination, protocol, icmp, id) in cases {
+            assert_eq!(community_id(&endpoints(source, destination, protocol), icmp, 0), id);
+            let answer = icmp.map(|(kind, code)| (icmp_counterpart(protocol, kind).unwrap(), code));
+            assert_eq!(community_id(&endpoints(destination, source, protocol), answer, 0), id, "the way back");
+        }
+        let (a, b) = (("10.0.0.1", 0), ("10.0.0.2", 0));
+        let unreachable = |one, other| community_id(&endpoints(one, other, 1), Some((3, 1)), 0);
+        assert_ne!(unreachable(a, b), unreachable(b, a), "types without an answer have a direction");
+    }
+
+    #[test]
+    fn addresses_read_as_in_eve() {
+        let mut out = Vec::new();
+        members(&mut out, &endpoints(("fe80::1", 502), ("::ffff:10.0.0.1", 80), 6));
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            ",\"src_ip\":\"fe80:0000:0000:0000:0000:0000:0000:0001\",\"src_port\":502,\
+             \"dest_ip\":\"0000:0000:0000:0000:0000:ffff:0a00:0001\",\"dest_port\":80,\"proto\":\"TCP\",\"ip_v\":6"
+        );
+        let mut out = Vec::new();
+        members(&mut out, &endpoints(("10.0.0.1", 0), ("255.255.255.255", 0), 253));
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            ",\"src_ip\":\"10.0.0.1\",\"dest_ip\":\"255.255.255.255\",\"proto\":\"253\",\"ip_v\":4"
+        );
+    }
+
+    #[test]
+    fn a_newcomer_in_a_slot_gets_its_own_text() {
+        let mut cache = AddressCache::new(Some(0));
+        for round in 0..2 {
+            for host in 0..2000u16 {
+                let [high, low] = host.to_be_bytes();
+                let source: IpAddr = Ipv4Addr::new(10, round, high, low).into();
+                let endpoints = Endpoints { source: (source, host), destination: (source, 502), protocol: 6 };
+                let (addresses, community) = cache.text(&endpoints, None);
+                assert!(String::from_utf8_lossy(addresses).contains(&format!("\"src_ip\":\"{source}\"")));
+                let id = community_id(&endpoints, None, 0);
+                assert_eq!(community, format!(",\"community_id\":\"{id}\"").as_bytes());
+            }
+        }
+    }
+}

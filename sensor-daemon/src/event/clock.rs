@@ -1,0 +1,113 @@
+//! Timestamps as EVE writes them: `2026-01-02T03:04:05.123456+0000`.
+
+use vigia_parsers::Timestamp;
+
+/// Renders timestamps; the date is worked out once a second of packet time.
+#[derive(Debug)]
+pub(super) struct TimeText {
+    second: u64,
+    text: [u8; LENGTH],
+}
+
+const LENGTH: usize = 31;
+
+impl Default for TimeText {
+    fn default() -> Self {
+        let mut text = *b"0000-00-00T00:00:00.000000+0000";
+        set_second(&mut text, 0);
+        Self { second: 0, text }
+    }
+}
+
+impl TimeText {
+    /// Appends a time without quotes.
+    pub(super) fn write(&mut self, out: &mut Vec<u8>, time: Timestamp) {
+        if time.seconds() != self.second {
+            self.second = time.seconds();
+            set_second(&mut self.text, self.second);
+        }
+        let micros = time.subsec_nanos() / 1000;
+        digits::<6>(&mut self.text, 20, micros);
+        out.extend_from_slice(&self.text);
+    }
+}
+
+/// A time as part of a file name: `20260102T030405`.
+pub(crate) fn compact_time(time: Timestamp) -> String {
+    let mut text = Vec::with_capacity(LENGTH);
+    TimeText::default().write(&mut text, time);
+    text[..19].iter().filter(|byte| !b"-:".contains(byte)).map(|byte| char::from(*byte)).collect()
+}
+
+fn set_second(text: &mut [u8; LENGTH], second: u64) {
+    let (year, month, day) = date(second / 86_400);
+    let of_day = (second % 86_400) as u32;
+    digits::<4>(text, 0, year);
+    digits::<2>(text, 5, month);
+    digits::<2>(text, 8, day);
+    digits::<2>(text, 11, of_day / 3600);
+    digits::<2>(text, 14, of_day / 60 % 60);
+    digits::<2>(text, 17, of_day % 60);
+}
+
+fn digits<const N: usize>(text: &mut [u8; LENGTH], at: usize, mut value: u32) {
+    for place in (at..at + N).rev() {
+        text[place] = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+}
+
+/// Year, month and day of the Gregorian calendar, from days since 1970-01-01. Counts in eras of 400 years that begin on
+/// the first of March, so that the leap day is the last of its year.
+fn date(days: u64) -> (u32, u32, u32) {
+    let days = days + 719_468;
+    let era = days / 146_097;
+    let of_era = days % 146_097;
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    (year as u32, month as u32, day as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_as_in_the_calendar() {
+        let mut clock = TimeText::default();
+        let mut text = |seconds, nanos| {
+            let mut out = Vec::new();
+            clock.write(&mut out, Timestamp::new(seconds, nanos));
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(text(0, 0), "1970-01-01T00:00:00.000000+0000");
+        assert_eq!(text(0, 999_999_999), "1970-01-01T00:00:00.999999+0000");
+        assert_eq!(text(951_782_400, 0), "2000-02-29T00:00:00.000000+0000");
+        assert_eq!(text(1_767_323_045, 123_456_789), "2026-01-02T03:04:05.123456+0000");
+        assert_eq!(text(4_107_542_399, 1_000), "2100-02-28T23:59:59.000001+0000");
+        assert_eq!(text(4_107_542_400, 0), "2100-03-01T00:00:00.000000+0000");
+        assert_eq!(text(1_767_323_045, 0), "2026-01-02T03:04:05.000000+0000", "time may step back");
+        assert_eq!(text(u64::MAX / 1_000_000_000, 0), "2554-07-21T23:34:33.000000+0000");
+    }
+
+    #[test]
+    fn a_time_can_stand_in_a_file_name() {
+        assert_eq!(compact_time(Timestamp::new(1_767_323_045, 5)), "20260102T030405");
+    }
+
+    #[test]
+    fn days_follow_each_other() {
+        let mut before = date(0);
+        for day in 1..200_000 {
+            let today = date(day);
+            let next_day = today.0 == before.0 && today.1 == before.1 && today.2 == before.2 + 1;
+            let first = today.2 == 1 && before.2 >= 28 && (today.0, today.1) > (before.0, before.1);
+            assert!(next_day || first, "{before:?} {today:?}");
+            before = today;
+        }
+    }
+}

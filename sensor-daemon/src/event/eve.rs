@@ -1,0 +1,666 @@
+//! The lines themselves.
+
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use vigia_parsers::packet::{DecodeEvent, Ethernet, Tunnel, Vlans};
+use vigia_parsers::{Anomaly, Direction, Protocol, Record, Timestamp};
+use vigia_rules::Rule;
+
+use crate::metrics::Snapshot;
+
+use super::address::{self, AddressCache};
+use super::clock::TimeText;
+use super::json::{JsonWriter, escape, hex};
+use super::{EventSettings, SCHEMA};
+
+/// Who speaks to whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Endpoints {
+    /// Address and port of the sender; of the client where the event is about a flow.
+    pub source: (IpAddr, u16),
+    /// Address and port of the receiver; of the server where the event is about a flow.
+    pub destination: (IpAddr, u16),
+    /// IP protocol number.
+    pub protocol: u8,
+}
+
+/// What an event's packet was taken from: EVE's `pkt_src`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PacketSource {
+    /// The wire or a capture file, within a tunnel or not.
+    Wire(Tunnel),
+    /// No packet: what a flow still held when it ended.
+    FlowEnd,
+}
+
+impl PacketSource {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Wire(Tunnel::None) => "wire/pcap",
+            Self::Wire(Tunnel::Ip) => "ipv4 tunnel",
+            Self::Wire(Tunnel::Gre | Tunnel::Erspan) => "gre tunnel",
+            Self::Wire(Tunnel::Vxlan) => "vxlan encapsulation",
+            Self::Wire(Tunnel::Geneve) => "geneve encapsulation",
+            Self::Wire(Tunnel::Gtp) => "gtp encapsulation",
+            Self::FlowEnd => "stream (flow timeout)",
+        }
+    }
+}
+
+/// What every event begins with.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Header<'a> {
+    /// Time of the packet.
+    pub timestamp: Timestamp,
+    /// Id of the flow; only its lower 51 bits are written, so that it is exact as a double. 0: no flow.
+    pub flow_id: u64,
+    /// Interface; empty for capture files.
+    pub in_iface: &'a str,
+    /// Capture file; empty for interfaces.
+    pub pcap_filename: &'a str,
+    /// Number of the packet in its capture, from 1; 0: none (`pcap_cnt`).
+    pub number: u64,
+    /// VLAN ids, outermost first.
+    pub vlans: Vlans,
+    /// Who speaks to whom. Alerts and anomalies have the packet's view, everything else the flow's.
+    pub endpoints: Option<Endpoints>,
+    /// Type and code of an ICMP packet.
+    pub icmp: Option<(u8, u8)>,
+    /// Outermost Ethernet header.
+    pub ethernet: Option<Ethernet>,
+    /// What the packet was taken from; none for flow events.
+    pub source: Option<PacketSource>,
+}
+
+/// What a flow carried until now.
+#[derive(Debug, Clone, Copy)]
+pub struct FlowSoFar {
+    /// Client and server.
+    pub endpoints: Endpoints,
+    /// Packets to the server and to the client.
+    pub packets: [u64; 2],
+    /// Bytes on the wire to the server and to the client.
+    pub bytes: [u64; 2],
+    /// Time of the first packet.
+    pub start: Timestamp,
+}
+
+/// An alert, besides its header.
+#[derive(Clone, Copy)]
+pub struct Alert<'a> {
+    /// The flow, if there is one.
+    pub flow: Option<FlowSoFar>,
+    /// The flow's protocol, once detected.
+    pub protocol: Option<&'static Protocol>,
+    /// The message that matched.
+    pub record: Option<&'a dyn Record>,
+    /// Direction in the flow of what matched.
+    pub direction: Option<Direction>,
+    /// What was inspected: payload of the packet, or bytes of the stream.
+    pub payload: &'a [u8],
+    /// Whether `payload` is of the stream.
+    pub stream: bool,
+    /// Flowbits set on the flow.
+    pub flowbits: &'a [&'a str],
+}
+
+/// State of a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlowState {
+    /// Packets of one direction only, or no handshake.
+    New,
+    /// Both directions seen, or picked up midstream.
+    Established,
+    /// TCP: closed by FIN or RST.
+    Closed,
+    /// Shunted on purpose.
+    Bypassed,
+}
+
+/// Why a flow is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlowReason {
+    /// It was silent for long enough.
+    Timeout,
+    /// Evicted: the table was full.
+    Forced,
+    /// The sensor stops.
+    Shutdown,
+    /// Its five-tuple begins anew.
+    TcpReuse,
+    /// It goes on: a report of a long flow.
+    Interim,
+}
+
+/// State of a TCP session (RFC 9293 §3.3.2).
+#[allow(missing_docs)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TcpState {
+    None,
+    SynSent,
+    SynReceived,
+    Established,
+    FinWait1,
+    FinWait2,
+    TimeWait,
+    LastAck,
+    CloseWait,
+    Closing,
+    Closed,
+}
+
+/// What a flow event says of TCP.
+#[derive(Debug, Clone, Copy)]
+pub struct TcpSummary {
+    /// All flags seen, to the server and to the client.
+    pub flags: [u8; 2],
+    /// State of the session.
+    pub state: TcpState,
+    /// Whether bytes were lost, to the server and to the client.
+    pub gap: [bool; 2],
+}
+
+/// What a flow event says; the header has the time of the report and the endpoints.
+#[derive(Debug, Clone, Copy)]
+pub struct FlowSummary {
+    /// Packets to the server and to the client.
+    pub packets: [u64; 2],
+    /// Bytes on the wire to the server and to the client.
+    pub bytes: [u64; 2],
+    /// Time of the first packet.
+    pub start: Timestamp,
+    /// Time of the last packet.
+    pub end: Timestamp,
+    /// State.
+    pub state: FlowState,
+    /// Why it is reported.
+    pub reason: FlowReason,
+    /// Whether an alert was raised on it.
+    pub alerted: bool,
+    /// Its protocol, once detected.
+    pub protocol: Option<&'static Protocol>,
+    /// Transactions of its protocol.
+    pub transactions: u64,
+    /// What there is to say of TCP.
+    pub tcp: Option<TcpSummary>,
+}
+
+/// Something that a standard does not allow.
+#[derive(Debug, Clone, Copy)]
+pub enum Anomalous {
+    /// In packet headers.
+    Decode(DecodeEvent),
+    /// In a TCP stream, by name.
+    Stream(&'static str),
+    /// In a message of a protocol.
+    Application(&'static Protocol, Anomaly),
+}
+
+/// The rules in force, as events name them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ruleset {
+    /// Counts up with every reload.
+    pub generation: u64,
+    /// Hash of the rule sources, hexadecimal.
+    pub hash: String,
+}
+
+/// Writer of EVE lines. It keeps the text of what repeats: the second, the endpoints of the flows seen last.
+pub struct Eve {
+    settings: EventSettings,
+    time: TimeText,
+    addresses: AddressCache,
+    ruleset: Ruleset,
+}
+
+impl Eve {
+    /// A writer.
+    pub fn new(settings: &EventSettings) -> Self {
+        let seed = settings.community_id.then_some(settings.community_id_seed);
+        Self {
+            settings: settings.clone(),
+            time: TimeText::default(),
+            addresses: AddressCache::new(seed),
+            ruleset: Ruleset::default(),
+        }
+    }
+
+    /// Alerts from now on are of this ruleset.
+    pub fn set_ruleset(&mut self, ruleset: Ruleset) {
+        self.ruleset = ruleset;
+    }
+
+    /// Appends an `alert` line.
+    pub fn alert(&mut self, out: &mut Vec<u8>, header: &Header<'_>, rule: &Rule, alert: &Alert<'_>) {
+        self.header(out, header, "alert", alert.flowbits);
+        let mut json = JsonWriter::resume(out);
+        if let Some(record) = alert.record {
+            json.number("tx_id", record.transaction().saturating_sub(1));
+        }
+        json.nested("alert", |json| signature(json, rule));
+        if let Some(record) = alert.record {
+            json.nested(record.protocol().name, |json| record.alert_tree(json));
+        }
+        if let Some(protocol) = alert.protocol {
+            json.string("app_proto", protocol.name);
+        }
+        if let Some(direction) = alert.direction {
+            json.string("direction", direction_name(direction));
+        }
+        if let Some(flow) = &alert.flow {
+            json.nested("flow", |json| self.flow_so_far(json, flow));
+        }
+        self.payload(&mut json, alert);
+        let ruleset = &self.ruleset;
+        self.close(json, header, |json| {
+            if ruleset.generation > 0 {
+                json.nested("ruleset", |json| {
+                    json.number("generation", ruleset.generation);
+                    json.string("hash", &ruleset.hash);
+                });
+            }
+        });
+    }
+
+    /// Appends a `flow` line.
+    pub fn flow(&mut self, out: &mut Vec<u8>, header: &Header<'_>, flow: &FlowSummary) {
+        self.header(out, header, "flow", &[]);
+        let mut json = JsonWriter::resume(out);
+        if let Some(protocol) = flow.protocol {
+            json.string("app_proto", protocol.name);
+        }
+        json.nested("flow", |json| {
+            volume(json, flow.packets, flow.bytes);
+            self.time_member(json, "start", flow.start);
+            self.time_member(json, "end", flow.end);
+            json.number("age", flow.end.seconds().saturating_sub(flow.start.seconds()));
+            json.string("state", flow.state.name());
+            json.string("reason", flow.reason.name());
+            json.boolean("alerted", flow.alerted);
+            if flow.protocol.is_some() {
+                json.number("tx_cnt", flow.transactions);
+            }
+        });
+        if let Some(tcp) = &flow.tcp {
+            json.nested("tcp", |json| tcp_members(json, tcp));
+        }
+        self.close(json, header, |_| {});
+    }
+
+    /// Appends an `anomaly` line.
+    pub fn anomaly(&mut self, out: &mut Vec<u8>, header: &Header<'_>, anomaly: &Anomalous) {
+        self.header(out, header, "anomaly", &[]);
+        let mut json = JsonWriter::resume(out);
+        json.nested("anomaly", |json| match anomaly {
+            Anomalous::Decode(event) => prefixed(json, "decode", "decoder.", event.name()),
+            Anomalous::Stream(event) => prefixed(json, "stream", "stream.", event),
+            Anomalous::Application(protocol, anomaly) => {
+                json.string("app_proto", protocol.name);
+                prefixed(json, "applayer", "", anomaly.kind);
+                json.string("layer", "proto_parser");
+            }
+        });
+        self.close(json, header, |json| {
+            if let Anomalous::Application(_, anomaly) = anomaly {
+                json.number("offset", anomaly.offset as u64);
+            }
+        });
+    }
+
+    /// Appends the line of a protocol record, its type the protocol's name.
+    pub fn record(&mut self, out: &mut Vec<u8>, header: &Header<'_>, record: &dyn Record) {
+        let name = record.protocol().name;
+        self.header(out, header, name, &[]);
+        let mut json = JsonWriter::resume(out);
+        json.number("tx_id", record.transaction().saturating_sub(1));
+        json.nested(name, |json| record.tree(json));
+        self.close(json, header, |_| {});
+    }
+
+    /// Appends a `stats` line: the counters that have a place in Suricata's layout.
+    pub fn stats(&mut self, out: &mut Vec<u8>, timestamp: Timestamp, snapshot: &Snapshot) {
+        self.begin(out, timestamp);
+        out.extend_from_slice(b",\"event_type\":\"stats\"");
+        let mut json = JsonWriter::resume(out);
+        json.nested("stats", |json| {
+            let paths: Vec<_> = snapshot.stats.iter().map(|(path, value)| (path.as_str(), *value)).collect();
+            stats_members(json, &paths, 0, &mut |json, group| {
+                if group == "detect" {
+                    self.engine(json, snapshot);
+                }
+            });
+        });
+        let packets = &snapshot.packets;
+        let header = Header { timestamp, ..Header::default() };
+        self.close(json, &header, |json| {
+            json.nested("packets", |json| {
+                json.number("seen", packets.seen);
+                json.number("processed", packets.processed);
+                json.number("shunted", packets.shunted);
+                json.nested("dropped", |json| packets.dropped.iter().for_each(|(cause, n)| json.number(cause, *n)));
+            });
+        });
+    }
+
+    fn engine(&mut self, json: &mut JsonWriter<'_>, snapshot: &Snapshot) {
+        let ruleset = &snapshot.ruleset;
+        json.nested_list("engines", |json| {
+            json.nested("", |json| {
+                json.number("id", 0);
+                self.time_member(json, "last_reload", Timestamp::new(ruleset.loaded_at_s, 0));
+                json.number("rules_loaded", ruleset.loaded);
+                json.number("rules_failed", ruleset.failed);
+                json.number("rules_skipped", 0);
+            });
+        });
+    }
+
+    fn begin(&mut self, out: &mut Vec<u8>, timestamp: Timestamp) {
+        out.reserve(1024);
+        out.extend_from_slice(b"{\"timestamp\":\"");
+        self.time.write(out, timestamp);
+        out.push(b'"');
+    }
+
+    /// The envelope, in the order of Suricata's.
+    fn header(&mut self, out: &mut Vec<u8>, header: &Header<'_>, event_type: &str, flowbits: &[&str]) {
+        self.begin(out, header.timestamp);
+        if header.flow_id != 0 {
+            number(out, b",\"flow_id\":", header.flow_id & ((1 << 51) - 1));
+        }
+        if !header.in_iface.is_empty() {
+            text(out, b",\"in_iface\":\"", header.in_iface);
+        }
+        if header.number != 0 {
+            number(out, b",\"pcap_cnt\":", header.number);
+        }
+        text(out, b",\"event_type\":\"", event_type);
+        if let [first, inner @ ..] = header.vlans.ids() {
+            number(out, b",\"vlan\":[", (*first).into());
+            inner.iter().for_each(|id| number(out, b",", (*id).into()));
+            out.push(b']');
+        }
+        let (addresses, community) = match &header.endpoints {
+            Some(endpoints) => self.addresses.text(endpoints, header.icmp),
+            None => (&[][..], &[][..]),
+        };
+        out.extend_from_slice(addresses);
+        if let Some((kind, code)) = header.icmp {
+            number(out, b",\"icmp_type\":", kind.into());
+            number(out, b",\"icmp_code\":", code.into());
+        }
+        if let Some(source) = header.source {
+            text(out, b",\"pkt_src\":\"", source.name());
+        }
+        if !flowbits.is_empty() {
+            let mut json = JsonWriter::resume(out);
+            json.nested("metadata", |json| {
+                json.nested_list("flowbits", |json| flowbits.iter().for_each(|bit| json.string("", bit)));
+            });
+        }
+        out.extend_from_slice(community);
+        if let Some(ethernet) = header.ethernet.filter(|_| self.settings.ethernet || header.endpoints.is_none()) {
+            let mut json = JsonWriter::resume(out);
+            json.nested("ether", |json| ether(json, &ethernet));
+        }
+    }
+
+    /// What every event ends with: sensor, capture file, and Vigía's own.
+    fn close(&self, mut json: JsonWriter<'_>, header: &Header<'_>, own: impl FnOnce(&mut JsonWriter<'_>)) {
+        if !self.settings.sensor_name.is_empty() {
+            json.string("host", &self.settings.sensor_name);
+        }
+        if !header.pcap_filename.is_empty() {
+            json.string("pcap_filename", header.pcap_filename);
+        }
+        if self.settings.vigia {
+            json.nested("vigia", |json| {
+                json.number("schema", SCHEMA);
+                own(json);
+            });
+        }
+        json.finish_line();
+    }
+
+    fn flow_so_far(&mut self, json: &mut JsonWriter<'_>, flow: &FlowSoFar) {
+        volume(json, flow.packets, flow.bytes);
+        self.time_member(json, "start", flow.start);
+        let Endpoints { source, destination, protocol } = flow.endpoints;
+        address_member(json, "src_ip", source.0);
+        address_member(json, "dest_ip", destination.0);
+        if address::has_ports(protocol) {
+            json.number("src_port", source.1.into());
+            json.number("dest_port", destination.1.into());
+        }
+    }
+
+    fn time_member(&mut self, json: &mut JsonWriter<'_>, key: &str, time: Timestamp) {
+        json.raw(key, |out| {
+            out.push(b'"');
+            self.time.write(out, time);
+            out.push(b'"');
+        });
+    }
+
+    fn payload(&self, json: &mut JsonWriter<'_>, alert: &Alert<'_>) {
+        let settings = &self.settings;
+        if alert.payload.is_empty() || !(settings.payload || settings.payload_printable) {
+            return;
+        }
+        let payload = &alert.payload[..alert.payload.len().min(settings.payload_bytes)];
+        if settings.payload {
+            json.string("payload", &STANDARD.encode(payload));
+        }
+        json.number("payload_length", alert.payload.len() as u64);
+        if settings.payload_printable {
+            json.raw("payload_printable", |out| printable(out, payload));
+        }
+        json.number("stream", alert.stream.into());
+    }
+}
+
+#[inline]
+fn number(out: &mut Vec<u8>, key: &[u8], value: u64) {
+    out.extend_from_slice(key);
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+#[inline]
+fn text(out: &mut Vec<u8>, key: &[u8], value: &str) {
+    out.extend_from_slice(key);
+    escape(out, value.as_bytes());
+    out.push(b'"');
+}
+
+/// Printable ASCII and line ends as they are, a dot for the rest.
+fn printable(out: &mut Vec<u8>, payload: &[u8]) {
+    out.push(b'"');
+    for byte in payload {
+        match byte {
+            b' '..=b'~' | b'\r' | b'\n' => escape(out, &[*byte]),
+            _ => out.push(b'.'),
+        }
+    }
+    out.push(b'"');
+}
+
+fn signature(json: &mut JsonWriter<'_>, rule: &Rule) {
+    json.string("action", "allowed");
+    json.number("gid", rule.gid.into());
+    json.number("signature_id", rule.sid.into());
+    json.number("rev", rule.rev.into());
+    json.string("signature", &rule.message);
+    json.string("category", &rule.category);
+    json.number("severity", rule.priority.into());
+    if !rule.metadata.is_empty() {
+        json.nested("metadata", |json| {
+            for (key, values) in &rule.metadata {
+                json.nested_list(key, |json| values.iter().for_each(|value| json.string("", value)));
+            }
+        });
+    }
+    if !rule.references.is_empty() {
+        json.nested_list("references", |json| {
+            rule.references.iter().for_each(|(kind, value)| json.string("", &reference(kind, value)));
+        });
+    }
+}
+
+/// A reference as a link, for the systems that rule sets commonly refer to.
+fn reference(kind: &str, value: &str) -> String {
+    let prefix = match kind {
+        _ if value.contains("://") => "",
+        "url" => "http://",
+        "cve" => "https://cve.mitre.org/cgi-bin/cvename.cgi?name=",
+        "bugtraq" | "bid" => "http://www.securityfocus.com/bid/",
+        "nessus" => "http://cgi.nessus.org/plugins/dump.php3?id=",
+        "et" => "http://doc.emergingthreats.net/",
+        "exploitdb" => "https://www.exploit-db.com/exploits/",
+        "attack" => "https://attack.mitre.org/techniques/",
+        _ => return format!("{kind}:{value}"),
+    };
+    format!("{prefix}{value}")
+}
+
+fn volume(json: &mut JsonWriter<'_>, packets: [u64; 2], bytes: [u64; 2]) {
+    json.number("pkts_toserver", packets[0]);
+    json.number("pkts_toclient", packets[1]);
+    json.number("bytes_toserver", bytes[0]);
+    json.number("bytes_toclient", bytes[1]);
+}
+
+fn tcp_members(json: &mut JsonWriter<'_>, tcp: &TcpSummary) {
+    let all = tcp.flags[0] | tcp.flags[1];
+    json.raw("tcp_flags", |out| quoted_hex(out, all));
+    json.raw("tcp_flags_ts", |out| quoted_hex(out, tcp.flags[0]));
+    json.raw("tcp_flags_tc", |out| quoted_hex(out, tcp.flags[1]));
+    for (bit, name) in ["fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"].into_iter().enumerate() {
+        if all & (1 << bit) != 0 {
+            json.boolean(name, true);
+        }
+    }
+    json.string("state", tcp.state.name());
+    for (name, gap) in ["ts_gap", "tc_gap"].into_iter().zip(tcp.gap) {
+        if gap {
+            json.boolean(name, true);
+        }
+    }
+}
+
+fn quoted_hex(out: &mut Vec<u8>, byte: u8) {
+    out.push(b'"');
+    hex(out, &[byte]);
+    out.push(b'"');
+}
+
+fn ether(json: &mut JsonWriter<'_>, ethernet: &Ethernet) {
+    mac_member(json, "src_mac", ethernet.source);
+    mac_member(json, "dest_mac", ethernet.destination);
+    json.number("ether_type", ethernet.ethertype.into());
+}
+
+fn mac_member(json: &mut JsonWriter<'_>, key: &str, mac: [u8; 6]) {
+    json.raw(key, |out| {
+        for (at, octet) in mac.into_iter().enumerate() {
+            out.push(if at == 0 { b'"' } else { b':' });
+            hex(out, &[octet]);
+        }
+        out.push(b'"');
+    });
+}
+
+fn address_member(json: &mut JsonWriter<'_>, key: &str, ip: IpAddr) {
+    json.raw(key, |out| {
+        out.push(b'"');
+        address::address(out, ip);
+        out.push(b'"');
+    });
+}
+
+fn prefixed(json: &mut JsonWriter<'_>, kind: &str, prefix: &str, name: &str) {
+    json.string("type", kind);
+    json.raw("event", |out| {
+        out.push(b'"');
+        escape(out, prefix.as_bytes());
+        escape(out, name.as_bytes());
+        out.push(b'"');
+    });
+}
+
+/// Dotted paths, sorted, as nested objects: `skip` bytes of each are written already. `extra` may add members to a
+/// top-level group.
+fn stats_members(
+    json: &mut JsonWriter<'_>,
+    paths: &[(&str, u64)],
+    skip: usize,
+    extra: &mut dyn FnMut(&mut JsonWriter<'_>, &str),
+) {
+    let mut rest = paths;
+    while let Some((path, value)) = rest.first() {
+        let path = &path[skip..];
+        let Some((group, _)) = path.split_once('.') else {
+            json.number(path, *value);
+            rest = &rest[1..];
+            continue;
+        };
+        let inside = |other: &str| other[skip..].strip_prefix(group).is_some_and(|tail| tail.starts_with('.'));
+        let end = rest.iter().position(|(other, _)| !inside(other)).unwrap_or(rest.len());
+        json.nested(group, |json| {
+            stats_members(json, &rest[..end], skip + group.len() + 1, extra);
+            if skip == 0 {
+                extra(json, group);
+            }
+        });
+        rest = &rest[end..];
+    }
+}
+
+fn direction_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::ToServer => "to_server",
+        Direction::ToClient => "to_client",
+    }
+}
+
+impl FlowState {
+    fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Established => "established",
+            Self::Closed => "closed",
+            Self::Bypassed => "bypassed",
+        }
+    }
+}
+
+impl FlowReason {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Forced => "forced",
+            Self::Shutdown => "shutdown",
+            Self::TcpReuse => "tcp_reuse",
+            Self::Interim => "interim",
+        }
+    }
+}
+
+impl TcpState {
+    fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::SynSent => "syn_sent",
+            Self::SynReceived => "syn_recv",
+            Self::Established => "established",
+            Self::FinWait1 => "fin_wait1",
+            Self::FinWait2 => "fin_wait2",
+            Self::TimeWait => "time_wait",
+            Self::LastAck => "last_ack",
+            Self::CloseWait => "close_wait",
+            Self::Closing => "closing",
+            Self::Closed => "closed",
+        }
+    }
+}

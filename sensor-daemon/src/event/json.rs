@@ -1,0 +1,384 @@
+//! JSON straight into a byte buffer: no map of values, no allocation.
+
+use vigia_parsers::field::Tree;
+
+/// Writes JSON values at the end of a buffer. Whatever the order of calls, the outcome is one well-formed value: an `end`
+/// too many is ignored, and [`JsonWriter::finish`] closes what was left open.
+#[derive(Debug)]
+pub struct JsonWriter<'b> {
+    out: &'b mut Vec<u8>,
+    /// Bit n: the container at depth n is a list. Containers deeper than that are objects.
+    lists: u64,
+    depth: u32,
+    /// `end` never closes this or what is around it.
+    floor: u32,
+    comma: bool,
+}
+
+/// Containers within containers that can be lists.
+const LIST_DEPTH: u32 = 64;
+
+impl<'b> JsonWriter<'b> {
+    /// Opens an object at the end of `out`.
+    pub fn object(out: &'b mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, lists: 0, depth: 1, floor: 1, comma: false }
+    }
+
+    /// Goes on with an object at the end of `out` that has members already.
+    pub(super) fn resume(out: &'b mut Vec<u8>) -> Self {
+        Self { out, lists: 0, depth: 1, floor: 1, comma: true }
+    }
+
+    /// Closes everything.
+    pub fn finish(mut self) {
+        self.close(0);
+    }
+
+    /// Closes everything and ends the line.
+    pub(super) fn finish_line(mut self) {
+        self.close(0);
+        self.out.push(b'\n');
+    }
+
+    /// Writes the members that `write` adds as an object; what `write` leaves open is closed, and it cannot close more.
+    pub fn nested(&mut self, key: &str, write: impl FnOnce(&mut Self)) {
+        self.open(key, false);
+        self.guarded(write);
+    }
+
+    /// As [`Self::nested`], for a list.
+    pub fn nested_list(&mut self, key: &str, write: impl FnOnce(&mut Self)) {
+        self.open(key, true);
+        self.guarded(write);
+    }
+
+    fn guarded(&mut self, write: impl FnOnce(&mut Self)) {
+        let (depth, floor) = (self.depth, self.floor);
+        self.floor = depth;
+        write(self);
+        self.floor = floor;
+        self.close(depth - 1);
+    }
+
+    /// A member whose value `write` appends raw: numbers and text that need no escape.
+    pub(super) fn raw(&mut self, key: &str, write: impl FnOnce(&mut Vec<u8>)) {
+        self.key(key);
+        write(self.out);
+    }
+
+    /// An unsigned number.
+    #[inline]
+    pub fn number(&mut self, key: &str, value: u64) {
+        self.key(key);
+        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    /// Text.
+    #[inline]
+    pub fn string(&mut self, key: &str, value: &str) {
+        self.key(key);
+        self.out.push(b'"');
+        escape(self.out, value.as_bytes());
+        self.out.push(b'"');
+    }
+
+    /// True or false.
+    #[inline]
+    pub fn boolean(&mut self, key: &str, value: bool) {
+        self.key(key);
+        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    #[inline]
+    fn key(&mut self, key: &str) {
+        let in_list = self.in_list();
+        let out = &mut *self.out;
+        if self.comma {
+            out.push(b',');
+        }
+        self.comma = true;
+        if !in_list {
+            out.push(b'"');
+            // Keys are our own identifiers; escaping one costs nothing where there is nothing to escape.
+            escape(out, key.as_bytes());
+            out.extend_from_slice(b"\":");
+        }
+    }
+
+    #[inline]
+    fn in_list(&self) -> bool {
+        self.depth <= LIST_DEPTH && self.lists >> (self.depth - 1) & 1 == 1
+    }
+
+    fn open(&mut self, key: &str, list: bool) {
+        self.key(key);
+        let list = list && self.depth < LIST_DEPTH;
+        if self.depth < LIST_DEPTH {
+            self.lists = self.lists & !(1 << self.depth) | u64::from(list) << self.depth;
+        }
+        self.depth += 1;
+        self.out.push(if list { b'[' } else { b'{' });
+        self.comma = false;
+    }
+
+    fn close(&mut self, depth: u32) {
+        while self.depth > depth {
+            let closer = if self.in_list() { b']' } else { b'}' };
+            self.out.push(closer);
+            self.depth -= 1;
+            self.comma = true;
+        }
+    }
+}
+
+impl Tree for JsonWriter<'_> {
+    fn unsigned(&mut self, key: &'static str, value: u64) {
+        self.number(key, value);
+    }
+
+    fn signed(&mut self, key: &'static str, value: i64) {
+        self.key(key);
+        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    fn float(&mut self, key: &'static str, value: f64) {
+        self.key(key);
+        if value.is_finite() {
+            self.out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+        } else {
+            self.out.extend_from_slice(b"null");
+        }
+    }
+
+    fn flag(&mut self, key: &'static str, value: bool) {
+        self.boolean(key, value);
+    }
+
+    fn text(&mut self, key: &'static str, value: &str) {
+        self.string(key, value);
+    }
+
+    fn octets(&mut self, key: &'static str, value: &[u8]) {
+        self.key(key);
+        self.out.push(b'"');
+        for chunk in value.utf8_chunks() {
+            escape(self.out, chunk.valid().as_bytes());
+            if !chunk.invalid().is_empty() {
+                self.out.extend_from_slice("\u{fffd}".as_bytes());
+            }
+        }
+        self.out.push(b'"');
+    }
+
+    fn hex(&mut self, key: &'static str, value: &[u8]) {
+        self.key(key);
+        self.out.push(b'"');
+        hex(self.out, value);
+        self.out.push(b'"');
+    }
+
+    fn object(&mut self, key: &'static str) {
+        self.open(key, false);
+    }
+
+    fn list(&mut self, key: &'static str) {
+        self.open(key, true);
+    }
+
+    fn end(&mut self) {
+        if self.depth > self.floor {
+            self.close(self.depth - 1);
+        }
+    }
+}
+
+/// Appends lower-case hexadecimal digits.
+pub(super) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.reserve(2 * bytes.len());
+    for byte in bytes {
+        out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+}
+
+/// Appends UTF-8 text with `"`, `\` and control characters escaped (RFC 8259 §7).
+#[inline]
+pub(super) fn escape(out: &mut Vec<u8>, mut text: &[u8]) {
+    loop {
+        let (clean, rest) = text.split_at(clean_prefix(text));
+        out.extend_from_slice(clean);
+        let Some((special, rest)) = rest.split_first() else { return };
+        escape_one(out, *special);
+        text = rest;
+    }
+}
+
+#[cold]
+fn escape_one(out: &mut Vec<u8>, byte: u8) {
+    match byte {
+        b'"' => out.extend_from_slice(b"\\\""),
+        b'\\' => out.extend_from_slice(b"\\\\"),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        _ => {
+            out.extend_from_slice(b"\\u00");
+            hex(out, &[byte]);
+        }
+    }
+}
+
+/// Length of the beginning that needs no escape; eight bytes at a time, then one by one.
+#[inline]
+fn clean_prefix(text: &[u8]) -> usize {
+    let (words, rest) = text.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let specials = specials(u64::from_le_bytes(*word));
+        if specials != 0 {
+            return at * 8 + specials.trailing_zeros() as usize / 8;
+        }
+    }
+    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    words.len() * 8 + rest.iter().position(special).unwrap_or(rest.len())
+}
+
+/// Sets the high bit of each byte below 0x20 or equal to `"` or `\`. Bytes above the lowest one found may be set wrongly
+/// (the borrow of the subtraction), the lowest never is.
+#[inline]
+const fn specials(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let quote = word ^ (ONES * b'"' as u64);
+    let backslash = word ^ (ONES * b'\\' as u64);
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let quote = quote.wrapping_sub(ONES) & !quote;
+    let backslash = backslash.wrapping_sub(ONES) & !backslash;
+    (control | quote | backslash) & HIGH
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    fn written(write: impl FnOnce(&mut JsonWriter<'_>)) -> Value {
+        let mut out = Vec::new();
+        let mut json = JsonWriter::object(&mut out);
+        write(&mut json);
+        json.finish();
+        assert!(!out.contains(&b'\n'), "a line is one line");
+        serde_json::from_slice(&out).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&out)))
+    }
+
+    #[test]
+    fn values_of_every_kind_read_back() {
+        let value = written(|json| {
+            json.unsigned("unsigned", u64::MAX);
+            json.signed("signed", i64::MIN);
+            json.float("float", 0.1);
+            json.float("whole", 20.0);
+            json.float("nan", f64::NAN);
+            json.flag("flag", true);
+            json.hex("hex", &[0x05, 0x64, 0xff]);
+            json.list("list");
+            json.unsigned("", 1);
+            json.object("");
+            json.text("text", "a\"b\\c\u{1}\n");
+            json.end();
+            json.list("");
+            json.end();
+            json.end();
+            json.octets("octets", b"ok\xff\xfe\xc3(");
+        });
+        let expected = serde_json::json!({
+            "unsigned": u64::MAX, "signed": i64::MIN, "float": 0.1, "whole": 20.0, "nan": null, "flag": true,
+            "hex": "0564ff", "list": [1, {"text": "a\"b\\c\u{1}\n"}, []], "octets": "ok\u{fffd}\u{fffd}\u{fffd}(",
+        });
+        assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn a_record_can_neither_leave_open_nor_close_what_is_not_its_own() {
+        let value = written(|json| {
+            json.nested("open", |json| {
+                json.list("a");
+                json.object("");
+            });
+            json.nested("closing", |json| {
+                json.end();
+                json.end();
+                json.unsigned("still", 1);
+            });
+            json.unsigned("after", 2);
+        });
+        assert_eq!(value, serde_json::json!({"open": {"a": [{}]}, "closing": {"still": 1}, "after": 2}));
+    }
+
+    #[test]
+    fn nesting_beyond_the_bound_stays_well_formed() {
+        let value = written(|json| (0..100).for_each(|_| json.list("deep")));
+        assert!(value["deep"].is_array());
+    }
+
+    /// What a record could ask of the writer.
+    #[derive(Debug, Clone)]
+    enum Call {
+        Unsigned(u64),
+        Float(f64),
+        Octets(Vec<u8>),
+        Text(String),
+        Object,
+        List,
+        End,
+    }
+
+    fn call() -> impl Strategy<Value = Call> {
+        prop_oneof![
+            any::<u64>().prop_map(Call::Unsigned),
+            any::<f64>().prop_map(Call::Float),
+            any::<Vec<u8>>().prop_map(Call::Octets),
+            any::<String>().prop_map(Call::Text),
+            Just(Call::Object),
+            Just(Call::List),
+            Just(Call::End),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_of_calls_gives_json(calls in proptest::collection::vec(call(), 0..200)) {
+            written(|json| {
+                for call in &calls {
+                    match call {
+                        Call::Unsigned(value) => json.unsigned("u", *value),
+                        Call::Float(value) => json.float("f", *value),
+                        Call::Octets(value) => json.octets("o", value),
+                        Call::Text(value) => json.text("t", value),
+                        Call::Object => json.object("object"),
+                        Call::List => json.list("list"),
+                        Call::End => json.end(),
+                    }
+                }
+            });
+        }
+
+        #[test]
+        fn text_reads_back(text in any::<String>()) {
+            prop_assert_eq!(written(|json| json.text("t", &text))["t"].as_str(), Some(&*text));
+        }
+
+        #[test]
+        fn octets_read_back_as_lossy_text(octets in any::<Vec<u8>>()) {
+            let value = written(|json| json.octets("o", &octets));
+            prop_assert_eq!(value["o"].as_str(), Some(&*String::from_utf8_lossy(&octets)));
+        }
+
+        #[test]
+        fn every_byte_to_escape_is_found(octets in proptest::collection::vec(0u8..0x80, 0..64)) {
+            let slow = octets.iter().position(|byte| *byte < 0x20 || b"\"\\".contains(byte)).unwrap_or(octets.len());
+            prop_assert_eq!(clean_prefix(&octets), slow);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What a worker reports to.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use vigia_parsers::{Record, Timestamp};
+use vigia_rules::{Engine, RuleId};
+
+use crate::journal::{AlertBatch, AlertEntry, RecordBatch, Submitter};
+use crate::metrics::{Counter, Counters, Metrics};
+
+use super::EventSettings;
+use super::eve::{Alert, Anomalous, Eve, FlowSummary, Header, Ruleset};
+
+/// Bytes of lines after which a batch goes to the journal: big enough for cheap writes, small enough for the cache.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// A worker's events: counted, written as lines, and handed to the journal in batches. Counting and writing are one call,
+/// so that a line without its counter does not exist.
+pub struct Output {
+    /// The worker's counters. Published with every [`Output::flush`].
+    pub counters: Counters,
+    eve: Eve,
+    settings: EventSettings,
+    journal: Submitter,
+    records: RecordBatch,
+    alerts: AlertBatch,
+}
+
+impl Output {
+    /// Events of one worker.
+    pub fn new(settings: &EventSettings, counters: Counters, journal: Submitter, engine: Arc<Engine>) -> Self {
+        Self {
+            counters,
+            eve: Eve::new(settings),
+            settings: settings.clone(),
+            records: journal.record_batch(),
+            alerts: journal.alert_batch(engine),
+            journal,
+        }
+    }
+
+    /// Alerts from now on are of these rules.
+    pub fn set_engine(&mut self, engine: Arc<Engine>, ruleset: Ruleset) {
+        self.submit_alerts();
+        self.alerts.engine = engine;
+        self.eve.set_ruleset(ruleset);
+    }
+
+    /// A signature matched. Whether it becomes an alert is decided in packet order by the journal where the rule counts
+    /// across flows; there it is counted, too.
+    pub fn alert(&mut self, header: &Header<'_>, rule: RuleId, alert: &Alert<'_>) {
+        self.counters.add(Counter::SignatureMatches, 1);
+        let start = self.alerts.lines.len();
+        let about = self.alerts.engine.rule(rule);
+        if self.settings.alert {
+            self.eve.alert(&mut self.alerts.lines, header, about, alert);
+        }
+        let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let (source, destination) =
+            header.endpoints.map_or((nowhere, nowhere), |ends| (ends.source.0, ends.destination.0));
+        self.alerts.entries.push(AlertEntry {
+            packet: header.number,
+            rule,
+            source,
+            destination,
+            timestamp: header.timestamp,
+            length: self.alerts.lines.len() - start,
+        });
+        if self.alerts.lines.len() >= BATCH_BYTES {
+            self.submit_alerts();
+        }
+    }
+
+    /// A flow ended, or has gone on for long.
+    pub fn flow(&mut self, header: &Header<'_>, flow: &FlowSummary) {
+        self.counters.add(Counter::FlowEvents, 1);
+        if self.settings.flow {
+            self.eve.flow(&mut self.records.lines, header, flow);
+            self.recorded(header.timestamp);
+        }
+    }
+
+    /// Something that a standard does not allow was met.
+    pub fn anomaly(&mut self, header: &Header<'_>, anomaly: &Anomalous) {
+        self.counters.add(Counter::AnomalyEvents, 1);
+        match anomaly {
+            Anomalous::Decode(event) => self.counters.decode_event(*event),
+            Anomalous::Stream(_) => self.counters.add(Counter::StreamAnomalies, 1),
+            Anomalous::Application(protocol, anomaly) => self.counters.anomaly(protocol, anomaly.kind),
+        }
+        if self.settings.anomaly {
+            self.eve.anomaly(&mut self.records.lines, header, anomaly);
+            self.recorded(header.timestamp);
+        }
+    }
+
+    /// A transaction of a protocol is complete.
+    #[inline]
+    pub fn record(&mut self, header: &Header<'_>, record: &dyn Record) {
+        self.counters.add(Counter::RecordEvents, 1);
+        self.counters.record(record.protocol());
+        if self.settings.records {
+            self.eve.record(&mut self.records.lines, header, record);
+            self.recorded(header.timestamp);
+        }
+    }
+
+    /// Reports the counters of the whole sensor; called by one worker every [`EventSettings::stats_interval_s`].
+    pub fn stats(&mut self, timestamp: Timestamp, metrics: &Metrics) {
+        self.counters.add(Counter::StatsEvents, 1);
+        if self.settings.stats {
+            self.counters.publish();
+            self.eve.stats(&mut self.records.lines, timestamp, &metrics.snapshot());
+            self.recorded(timestamp);
+        }
+    }
+
+    /// Are records written at all? Lets the caller skip what only a record needs.
+    pub fn wants_records(&self) -> bool {
+        self.settings.records
+    }
+
+    /// A batch of packets is done: all of them up to number `through` have been seen by the workers they belong to, this
+    /// one's share included. Publishes the counters and hands the alerts on; the records when there are enough of them or
+    /// `idle` says that no packet is waiting.
+    pub fn flush(&mut self, through: u64, idle: bool) {
+        self.counters.publish();
+        if idle || (self.journal.in_order() && !self.alerts.entries.is_empty()) {
+            self.submit_records();
+        }
+        if through > self.alerts.through || !self.alerts.entries.is_empty() {
+            self.alerts.through = self.alerts.through.max(through);
+            self.submit_alerts();
+        }
+    }
+
+    fn recorded(&mut self, timestamp: Timestamp) {
+        if self.records.events == 0 {
+            self.records.first = timestamp;
+        }
+        self.records.events += 1;
+        if self.records.lines.len() >= BATCH_BYTES {
+            self.submit_records();
+        }
+    }
+
+    fn submit_records(&mut self) {
+        if self.records.events > 0 {
+            let batch = std::mem::replace(&mut self.records, self.journal.record_batch());
+            self.journal.records(batch);
+        }
+    }
+
+    fn submit_alerts(&mut self) {
+        let mut next = self.journal.alert_batch(Arc::clone(&self.alerts.engine));
+        next.through = self.alerts.through;
+        self.journal.alerts(std::mem::replace(&mut self.alerts, next));
+    }
+}
+
+/// What is still held goes to the journal, also when the worker ends by a panic.
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.flush(0, true);
+    }
+}

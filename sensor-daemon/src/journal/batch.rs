@@ -1,0 +1,182 @@
+//! Batches of events on their way from a worker to a writer, and the buffers that come back.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use vigia_parsers::Timestamp;
+use vigia_rules::{Engine, RuleId};
+
+use crate::metrics::{Block, Counter};
+
+use super::Stream;
+
+/// Lines of the record stream.
+#[derive(Debug, Default)]
+pub struct RecordBatch {
+    /// Whole lines.
+    pub lines: Vec<u8>,
+    /// Number of lines.
+    pub events: u64,
+    /// Time of the first event.
+    pub first: Timestamp,
+}
+
+/// A match of a signature, and its line in [`AlertBatch::lines`].
+#[derive(Debug, Clone, Copy)]
+pub struct AlertEntry {
+    /// Number of the packet that raised it.
+    pub packet: u64,
+    /// The rule.
+    pub rule: RuleId,
+    /// Sender of what matched.
+    pub source: IpAddr,
+    /// Receiver of it.
+    pub destination: IpAddr,
+    /// Time of the packet.
+    pub timestamp: Timestamp,
+    /// Length of its line in bytes; 0 when alerts are not written.
+    pub length: usize,
+}
+
+/// Matches of signatures of one worker, in packet order.
+pub struct AlertBatch {
+    /// The worker, from 0.
+    pub worker: usize,
+    /// The worker has done all packets up to this number; not one of them will raise another alert.
+    pub through: u64,
+    /// The rules that the entries refer to.
+    pub engine: Arc<Engine>,
+    /// The matches.
+    pub entries: Vec<AlertEntry>,
+    /// Their lines, one after another.
+    pub lines: Vec<u8>,
+}
+
+impl AlertBatch {
+    /// A batch of `worker` without matches.
+    pub fn new(worker: usize, engine: Arc<Engine>) -> Self {
+        Self { worker, through: 0, engine, entries: Vec::new(), lines: Vec::new() }
+    }
+}
+
+/// What a writer receives.
+pub(super) enum Message {
+    Records(RecordBatch),
+    Alerts(AlertBatch),
+    /// Write what has been submitted, then end.
+    Stop,
+}
+
+/// Buffers that come back from the writers to be filled anew. Where none waits, one is made.
+#[derive(Clone)]
+pub(super) struct Pools {
+    lines: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
+    entries: (Sender<Vec<AlertEntry>>, Receiver<Vec<AlertEntry>>),
+}
+
+/// Buffers kept for reuse.
+const POOLED: usize = 64;
+
+/// A buffer that grew beyond this (a flood of alerts) is not kept.
+const LARGEST_POOLED: usize = 4 << 20;
+
+impl Default for Pools {
+    fn default() -> Self {
+        Self { lines: bounded(POOLED), entries: bounded(POOLED) }
+    }
+}
+
+impl Pools {
+    pub(super) fn give_back_lines(&self, mut lines: Vec<u8>) {
+        if (1..=LARGEST_POOLED).contains(&lines.capacity()) {
+            lines.clear();
+            // A full pool has buffers enough.
+            let _ = self.lines.0.try_send(lines);
+        }
+    }
+
+    pub(super) fn give_back(&self, batch: AlertBatch) {
+        let AlertBatch { mut entries, lines, .. } = batch;
+        self.give_back_lines(lines);
+        if entries.capacity() > 0 {
+            entries.clear();
+            let _ = self.entries.0.try_send(entries);
+        }
+    }
+}
+
+/// A worker's way into the journal.
+pub struct Submitter {
+    worker: usize,
+    live: bool,
+    alerts: Sender<Message>,
+    records: Sender<Message>,
+    pools: Pools,
+    counters: Arc<Block>,
+}
+
+impl Submitter {
+    pub(super) fn new(
+        worker: usize,
+        live: bool,
+        (alerts, records): (Sender<Message>, Sender<Message>),
+        pools: Pools,
+        counters: Arc<Block>,
+    ) -> Self {
+        Self { worker, live, alerts, records, pools, counters }
+    }
+
+    /// An empty batch to fill with records.
+    pub fn record_batch(&self) -> RecordBatch {
+        let lines = self.pools.lines.1.try_recv().unwrap_or_default();
+        RecordBatch { lines, ..RecordBatch::default() }
+    }
+
+    /// An empty batch to fill with matches of the rules of `engine`.
+    pub fn alert_batch(&self, engine: Arc<Engine>) -> AlertBatch {
+        let lines = self.pools.lines.1.try_recv().unwrap_or_default();
+        let entries = self.pools.entries.1.try_recv().unwrap_or_default();
+        AlertBatch { entries, lines, ..AlertBatch::new(self.worker, engine) }
+    }
+
+    /// Hands records to the journal. Returns at once in a live sensor, where a batch that finds the queue full is lost and
+    /// counted; waits in a replay.
+    pub fn records(&self, batch: RecordBatch) {
+        let (events, bytes) = (batch.events, batch.lines.len());
+        if let Some(Message::Records(batch)) = self.submit(&self.records, Message::Records(batch)) {
+            self.lost(Stream::Records, events, bytes);
+            self.pools.give_back_lines(batch.lines);
+        }
+    }
+
+    /// Hands matches to the journal; as [`Submitter::records`].
+    pub fn alerts(&self, batch: AlertBatch) {
+        let (events, bytes) = (batch.entries.len() as u64, batch.lines.len());
+        if let Some(Message::Alerts(batch)) = self.submit(&self.alerts, Message::Alerts(batch)) {
+            self.lost(Stream::Alerts, events, bytes);
+            self.pools.give_back(batch);
+        }
+    }
+
+    /// Do both streams end in one file, in the order of submission?
+    pub(crate) fn in_order(&self) -> bool {
+        !self.live
+    }
+
+    /// Gives the message back when it is lost.
+    fn submit(&self, queue: &Sender<Message>, message: Message) -> Option<Message> {
+        if !self.live {
+            return queue.send(message).err().map(|error| error.0);
+        }
+        match queue.try_send(message) {
+            Ok(()) => None,
+            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => Some(message),
+        }
+    }
+
+    fn lost(&self, stream: Stream, events: u64, bytes: usize) {
+        self.counters.add(stream.of((Counter::LostAlertsQueue, Counter::LostRecordsQueue)), events);
+        self.counters.add(stream.of((Counter::LostAlertBytes, Counter::LostRecordBytes)), bytes as u64);
+    }
+}

@@ -185,7 +185,7 @@ impl Check<'_, '_> {
     fn values(&mut self, count: usize, data: &[u8], asked: Option<Body<'_>>) {
         let code = self.message.function();
         let registers = !is_bits(code);
-        self.expect((1..=250).contains(&count) && (count % 2 == 0 || !registers), INVALID_VALUE, 0);
+        self.expect((1..=250).contains(&count) && (!registers || count.is_multiple_of(2)), INVALID_VALUE, 0);
         self.expect(count == data.len(), INVALID_VALUE, 0);
         if let Some((_, quantity)) = asked.and_then(|body| body.read_range()) {
             self.same(count, bytes_for(code, quantity), 0);

@@ -23,7 +23,8 @@ pub(super) fn frame(bytes: &[u8], _: Direction) -> Frame {
 }
 
 /// Certain of a whole, faultless message of a public function with a layout, when what follows it begins like another.
-/// Whole messages of any other kind are a Maybe, beginnings too unless they contradict themselves.
+/// Whole messages of any other kind are a Maybe: on a port of Modbus worth a try, elsewhere not for one alone.
+/// Beginnings are a Maybe too unless they contradict themselves: they say nothing until more is there.
 pub(super) fn probe(bytes: &[u8], direction: Direction) -> Probe {
     if !begins(bytes) {
         return Probe::No;
@@ -31,8 +32,8 @@ pub(super) fn probe(bytes: &[u8], direction: Direction) -> Probe {
     let (Some(length), true) = (word(bytes, 4), bytes.len() >= SHORTEST) else { return Probe::Maybe };
     let end = MBAP + usize::from(length);
     let Some((whole, rest)) = bytes.split_at_checked(end) else {
-        let assigned = bytes.get(7).is_some_and(|raw| is_assigned(*raw) || *raw == function::UMAS);
-        return if assigned { Probe::Maybe } else { Probe::No };
+        let known = bytes.get(7).is_some_and(|raw| is_assigned(*raw) || *raw == function::UMAS);
+        return if known { Probe::Maybe } else { Probe::No };
     };
     // A read of few registers from address 0 in an RTU frame has what looks like an MBAP header.
     if !begins(rest) || rtu::is_frame(bytes, direction) {
@@ -40,10 +41,14 @@ pub(super) fn probe(bytes: &[u8], direction: Direction) -> Probe {
     }
     match Message::new(Transport::Mbap, whole, direction) {
         Ok(message) if is_certain(&message) => Probe::Certain,
+        Ok(_) if whole.starts_with(&LONG_SEQUENCE) => Probe::No,
         Ok(_) => Probe::Maybe,
         Err(_) => Probe::No,
     }
 }
+
+/// A BER sequence with its length in four bytes, as Windows writes LDAP: zeros and a right length in the same places.
+const LONG_SEQUENCE: [u8; 2] = [0x30, 0x84];
 
 /// Can a message begin so? True of no bytes at all.
 fn begins(bytes: &[u8]) -> bool {

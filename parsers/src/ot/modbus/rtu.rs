@@ -117,8 +117,8 @@ pub(super) fn frame(bytes: &[u8], direction: Direction) -> Frame {
     }
 }
 
-/// Certain of a whole, faultless frame of a public function. Whole frames of other functions, and beginnings that
-/// nothing contradicts, are a Maybe.
+/// Certain of a whole, faultless frame of a public function, when what follows it begins like another. Whole frames of
+/// other functions are a Maybe, and so are beginnings that nothing contradicts: they say nothing until more is there.
 pub(super) fn probe(bytes: &[u8], direction: Direction) -> Probe {
     if !begins(bytes) {
         return Probe::No;
@@ -128,12 +128,25 @@ pub(super) fn probe(bytes: &[u8], direction: Direction) -> Probe {
         Length::Known(length) if length > LONGEST => Probe::No,
         Length::Known(length) if length > bytes.len() => Probe::Maybe,
         Length::Known(length) => match bytes.split_at_checked(length) {
-            Some((frame, rest)) if faultless(frame, direction) && begins(rest) => Probe::Certain,
+            Some((frame, rest)) if begins(rest) && faultless(frame, direction) => {
+                if is_like_roc(frame) {
+                    Probe::Maybe
+                } else {
+                    Probe::Certain
+                }
+            }
             _ => Probe::No,
         },
         Length::Unknown if bytes.len() <= LONGEST && right(bytes, bytes.len()) => Probe::Maybe,
         Length::Unknown => Probe::No,
     }
+}
+
+/// A message of the ROC protocol without data has the length and the checksum of a request to read bits, of as many
+/// as its operation code times 256.
+fn is_like_roc(frame: &[u8]) -> bool {
+    let bits = matches!(frame.get(1), Some(&(function::READ_COILS | function::READ_DISCRETE_INPUTS)));
+    bits && frame.len() == 8 && frame.get(5) == Some(&0)
 }
 
 /// Can a frame begin so? True of no bytes at all.

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-pub use replay::{Checksums, Replay};
+pub use replay::Replay;
 pub use run::Run;
 
 use crate::config::Loaded;

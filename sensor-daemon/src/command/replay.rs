@@ -3,16 +3,7 @@
 use std::path::PathBuf;
 
 use super::{ConfigArgument, Context, Outcome, RulesArgument};
-use crate::config::Loaded;
-
-/// What is done with wrong checksums.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Checksums {
-    /// They are counted.
-    Ignore,
-    /// Packets that carry them are dropped and counted.
-    Check,
-}
+use crate::config::{Checksums, Loaded};
 
 /// Arguments of `vigia replay`.
 #[derive(Debug, Clone, clap::Args)]
@@ -57,6 +48,9 @@ impl Replay {
     /// The settings in force: those loaded, with the command line's over them.
     pub fn apply(&self, mut loaded: Loaded) -> Loaded {
         self.rules.apply(&mut loaded.config.rules);
+        if let Some(checksums) = self.checksums {
+            loaded.config.decode.checksums = checksums;
+        }
         loaded
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{ConfigArgument, Context, Outcome, RulesArgument};
+use crate::capture::InterfaceSettings;
 use crate::config::Loaded;
 
 /// Arguments of `vigia run`.
@@ -34,6 +35,10 @@ impl Run {
     /// The settings in force: those loaded, with the command line's over them. A reload does the same again.
     pub fn apply(&self, mut loaded: Loaded) -> Loaded {
         self.rules.apply(&mut loaded.config.rules);
+        if !self.interfaces.is_empty() {
+            let named = |name: &String| InterfaceSettings { name: name.clone(), ..InterfaceSettings::default() };
+            loaded.config.capture.interfaces = self.interfaces.iter().map(named).collect();
+        }
         loaded
     }
 

@@ -32,7 +32,8 @@ pub fn markdown() -> String {
 
 /// Keys with plain values come first: after a table's header, TOML has no way back to the table around it.
 fn section(out: &mut String, node: Node<'_>, values: &Value, path: &str, comments: bool) {
-    if !path.is_empty() {
+    // A table that only holds tables needs no header of its own.
+    if !path.is_empty() && node.keys().any(|(_, inner)| !is_section(&inner)) {
         out.push('\n');
         if comments {
             comment(out, node.doc());
@@ -41,6 +42,10 @@ fn section(out: &mut String, node: Node<'_>, values: &Value, path: &str, comment
     }
     for (key, inner) in node.keys().filter(|(_, inner)| !is_section(inner)) {
         let value = values.get(key).unwrap_or(&Value::Null);
+        let empty = value.as_array().is_some_and(Vec::is_empty);
+        if comments && empty && is_list_of_tables(&inner) {
+            continue;
+        }
         if comments {
             comment(out, inner.doc());
             if let Some(allowed) = allowed(&inner) {
@@ -57,12 +62,16 @@ fn section(out: &mut String, node: Node<'_>, values: &Value, path: &str, comment
             }
         }
     }
+    if comments {
+        let lists = node.keys().filter(|(_, inner)| is_list_of_tables(inner));
+        lists.for_each(|(key, inner)| example(out, inner, &join(path, key)));
+    }
     for (key, inner) in node.keys().filter(|(_, inner)| is_section(inner)) {
         let value = values.get(key).unwrap_or(&Value::Null);
         if value.is_null() {
             continue;
         }
-        let full = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+        let full = join(path, key);
         match inner.shape() {
             Shape::Map => {
                 out.push('\n');
@@ -76,6 +85,25 @@ fn section(out: &mut String, node: Node<'_>, values: &Value, path: &str, comment
             }
             _ => section(out, inner, value, &full, comments),
         }
+    }
+}
+
+fn is_list_of_tables(node: &Node<'_>) -> bool {
+    node.items().is_some_and(|item| item.shape() == Shape::Table)
+}
+
+/// A list of tables is empty by default, and each entry has a header of its own: a comment shows one.
+fn example(out: &mut String, node: Node<'_>, path: &str) {
+    let Some(item) = node.items() else { return };
+    out.push('\n');
+    comment(out, node.doc());
+    let _ = writeln!(out, "# [[{path}]]");
+    for (key, inner) in item.keys() {
+        inner.doc().lines().for_each(|line| {
+            let _ = writeln!(out, "# # {line}");
+        });
+        let value = inner.default().map(inline).unwrap_or_default();
+        let _ = writeln!(out, "# {key} = {value}");
     }
 }
 
@@ -102,9 +130,9 @@ fn allowed(node: &Node<'_>) -> Option<String> {
     }
 }
 
-/// The largest value of an integer type says nothing to a person, except where the type is chosen for it (ports).
+/// The largest value of an integer type says nothing to a person.
 fn is_type_bound(high: i128) -> bool {
-    [u8::MAX.into(), u32::MAX.into(), i32::MAX.into(), i64::MAX.into()].contains(&high)
+    [u8::MAX.into(), u16::MAX.into(), u32::MAX.into(), i32::MAX.into(), i64::MAX.into()].contains(&high)
 }
 
 fn bounds<N: std::fmt::Display>(low: Option<N>, high: Option<N>) -> Option<String> {
@@ -165,7 +193,7 @@ fn page(out: &mut String, node: Node<'_>, values: &Value, path: &str) {
         out.push_str("| key | type | default | meaning |\n|---|---|---|---|\n");
     }
     for (key, inner) in keys {
-        let default = match values.get(key) {
+        let default = match values.get(key).or_else(|| inner.default()) {
             None | Some(Value::Null) => "unset".to_owned(),
             Some(Value::Object(_)) => "below".to_owned(),
             Some(value) => format!("`{}`", inline(value)),

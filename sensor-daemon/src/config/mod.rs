@@ -13,6 +13,8 @@ mod schema;
 
 use std::path::{Path, PathBuf};
 
+use vigia_parsers::packet::DecodeLimits;
+
 use crate::diagnostic::{Diagnostic, Text};
 use crate::language::{Argument, Language, Message};
 
@@ -30,8 +32,16 @@ pub struct Config {
     pub language: Option<Language>,
     /// Who this sensor is.
     pub sensor: Sensor,
+    /// Capture: from which interfaces, with how much memory.
+    pub capture: crate::capture::Settings,
+    /// Decoding of packet headers.
+    pub decode: Decode,
+    /// Flows: how many, for how long, and what is kept of them.
+    pub flow: crate::flow::Settings,
     /// Rules: which files, and what their variables stand for.
     pub rules: rules::Settings,
+    /// Where metrics are served.
+    pub metrics: crate::metrics::MetricsSettings,
     /// What the sensor says about its own work, on standard error.
     pub log: Log,
     /// The Unix socket through which `vigia status` and `vigia reload` speak to the running sensor.
@@ -44,6 +54,52 @@ pub struct Config {
 pub struct Sensor {
     /// Name of the sensor, the `host` of every event. Unset: events have no `host`.
     pub name: Option<String>,
+}
+
+/// What is done with wrong checksums.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Deserialize,
+    serde::Serialize,
+    schemars::JsonSchema,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Checksums {
+    /// They are counted. Captured on a sending host, checksums are often not yet filled in.
+    #[default]
+    Ignore,
+    /// Packets that carry them are dropped and counted.
+    Check,
+}
+
+/// Decoding of packet headers.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Decode {
+    /// Headers of a packet that are walked at the most, tunnels included; beyond them it is dropped with a cause.
+    #[schemars(range(min = 4))]
+    pub max_layers: u8,
+    /// What is done with wrong checksums.
+    pub checksums: Checksums,
+}
+
+impl Default for Decode {
+    fn default() -> Self {
+        Self { max_layers: DecodeLimits::default().layers, checksums: Checksums::default() }
+    }
+}
+
+impl Decode {
+    /// As the decoder takes them.
+    pub const fn limits(&self) -> DecodeLimits {
+        DecodeLimits { layers: self.max_layers }
+    }
 }
 
 /// How much the log says.
@@ -96,7 +152,9 @@ pub struct Problem {
 impl Config {
     /// What the types allow and the sensor does not.
     fn problems(&self) -> Vec<Problem> {
-        Vec::new()
+        let capture = self.capture.validate().err();
+        let capture = capture.map(|error| Problem { key: format!("capture.{}", error.key), reason: error.what.into() });
+        capture.into_iter().collect()
     }
 }
 

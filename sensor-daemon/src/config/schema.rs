@@ -116,6 +116,11 @@ impl<'s> Node<'s> {
         }
     }
 
+    /// What it holds when nothing is said of it.
+    pub(super) fn default(&self) -> Option<&'s Value> {
+        self.used.get("default")
+    }
+
     /// The texts it may be, each with what it means.
     pub(super) fn choices(&self) -> Option<Vec<(&'s str, &'s str)>> {
         if let Some(names) = self.inner.get("enum").and_then(Value::as_array) {

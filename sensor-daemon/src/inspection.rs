@@ -14,8 +14,7 @@ use vigia_rules::{Engine, FlowMemory, Moment, Scratch, Subject};
 
 use crate::capture::InterfaceId;
 use crate::event::{
-    self,
-    Alert, Anomalous, Endpoints, FlowReason, FlowSoFar, FlowSummary, Header, Output, PacketSource, TcpSummary,
+    self, Alert, Anomalous, Endpoints, FlowReason, FlowSoFar, FlowSummary, Header, Output, PacketSource, TcpSummary,
 };
 use crate::flow::{self, Deliver, EndReason, EndedFlow, Flow, FlowState, FlowTable, Reassembler, StreamEvent};
 use crate::histogram::Histogram;
@@ -502,7 +501,11 @@ fn packet_header<'n>(packet: &Packet<'_>, names: &'n Names, interface: Interface
     Header {
         timestamp: packet.timestamp,
         flow_id,
-        in_iface: if names.capture.is_empty() { names.interfaces.get(interface as usize).map_or("", String::as_str) } else { "" },
+        in_iface: if names.capture.is_empty() {
+            names.interfaces.get(interface as usize).map_or("", String::as_str)
+        } else {
+            ""
+        },
         pcap_filename: &names.capture,
         number: if names.capture.is_empty() { 0 } else { packet.number },
         vlans: packet.vlans,

@@ -182,7 +182,8 @@ impl Worker {
             if self.state.duplicates.check(packet).is_some() {
                 return Fate::Dropped(DropCause::Duplicate);
             }
-            if packet.checksums().any_bad() {
+            let checksums = packet.checksums();
+            if checksums.ip_bad || checksums.transport_bad {
                 self.inspector.output.counters.add(Counter::BadChecksums, 1);
                 if self.verify_checksums {
                     return Fate::Dropped(DropCause::Checksum);
@@ -331,22 +332,25 @@ impl Worker {
         ] {
             counters.set(gauge, value);
         }
-        self.progress.forward(counters, [
-            (Counter::FlowsTimeout, table.timed_out),
-            (Counter::FlowsReused, table.reused),
-            (Counter::FlowsShutdown, table.shut_down),
-            (Counter::FlowsForced, evicted),
-            (Counter::FlowsEvicted, evicted),
-            (Counter::StreamGaps, streams.gaps),
-            (Counter::StreamGapBytes, streams.gap_bytes),
-            (Counter::SegmentsBuffered, streams.out_of_order),
-            (Counter::SegmentsRefused, streams.gaps_limited + streams.gaps_memory),
-            (Counter::SegmentOverlaps, streams.retransmitted),
-            (Counter::SegmentOverlapsDifferent, streams.overlap_different),
-            (Counter::Midstream, streams.midstream),
-            (Counter::DefragExpired, defrag.timed_out),
-            (Counter::DefragRefused, defrag.limited_fragments + defrag.limited_datagrams + defrag.limited_memory),
-        ]);
+        self.progress.forward(
+            counters,
+            [
+                (Counter::FlowsTimeout, table.timed_out),
+                (Counter::FlowsReused, table.reused),
+                (Counter::FlowsShutdown, table.shut_down),
+                (Counter::FlowsForced, evicted),
+                (Counter::FlowsEvicted, evicted),
+                (Counter::StreamGaps, streams.gaps),
+                (Counter::StreamGapBytes, streams.gap_bytes),
+                (Counter::SegmentsBuffered, streams.out_of_order),
+                (Counter::SegmentsRefused, streams.gaps_limited + streams.gaps_memory),
+                (Counter::SegmentOverlaps, streams.retransmitted),
+                (Counter::SegmentOverlapsDifferent, streams.overlap_different),
+                (Counter::Midstream, streams.midstream),
+                (Counter::DefragExpired, defrag.timed_out),
+                (Counter::DefragRefused, defrag.limited_fragments + defrag.limited_datagrams + defrag.limited_memory),
+            ],
+        );
         for counters in &self.counters {
             counters.publish();
         }
@@ -379,6 +383,8 @@ fn layer(packet: &Packet<'_>) -> Option<Counter> {
         Transport::Sctp => Counter::Sctp,
         Transport::Icmp { .. } if version_six => Counter::Icmpv6,
         Transport::Icmp { .. } => Counter::Icmpv4,
-        Transport::None => return packet.ethernet.filter(|ethernet| ethernet.ethertype == 0x0806).map(|_| Counter::Arp),
+        Transport::None => {
+            return packet.ethernet.filter(|ethernet| ethernet.ethertype == 0x0806).map(|_| Counter::Arp);
+        }
     })
 }

@@ -40,6 +40,10 @@ pub struct Config {
     pub flow: crate::flow::Settings,
     /// Rules: which files, and what their variables stand for.
     pub rules: rules::Settings,
+    /// Which events are written, and what they hold.
+    pub events: crate::event::EventSettings,
+    /// The durable log of events.
+    pub journal: crate::journal::JournalSettings,
     /// Where metrics are served.
     pub metrics: crate::metrics::MetricsSettings,
     /// What the sensor says about its own work, on standard error.

@@ -145,7 +145,7 @@ impl Settings {
         let texts: Vec<_> = files.iter().filter_map(|file| read(file, &mut diagnostics)).collect();
         let sources: Vec<_> =
             texts.iter().map(|text| Source { name: text.name().into(), text: text.text().into() }).collect();
-        let Compiled { engine, diagnostics: found, failed } = Engine::compile(&sources, &variables);
+        let Compiled { engine, diagnostics: found, failed, .. } = Engine::compile(&sources, &variables);
         diagnostics.extend(found.into_iter().map(|diagnostic| translate(diagnostic, &texts)));
         Ruleset { engine, diagnostics, failed, files }
     }

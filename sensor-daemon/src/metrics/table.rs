@@ -103,6 +103,7 @@ causes! {
     Ignored: "ignored" "A setting says that it is of no interest.";
     DecodeLimit: "decode_limit" "More layers than the bound on decoding.";
     UnsupportedLink: "unsupported_link" "A link type that is not decoded.";
+    Malformed: "malformed" "A ring or file described it in a way that makes no sense.";
     Checksum: "checksum" "Its checksum is wrong, and checksums are checked." => "tcp.invalid_checksum";
     FragmentLimit: "fragment_limit" "A fragment beyond the bounds of defragmentation.";
     WorkerPanic: "worker_panic" "Its worker failed on it and was restarted.";

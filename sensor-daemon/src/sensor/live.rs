@@ -16,10 +16,12 @@ use vigia_parsers::Timestamp;
 use super::{Bench, Place, RuleStore};
 use crate::capture::{self, Progress, Source};
 use crate::command::{Context, Outcome, Run, report};
-use crate::config::{self, Loaded};
+use crate::config::{self, Config, Loaded};
 use crate::control::{self, Hooks};
+use crate::diagnostic::{Diagnostic, render_all};
 use crate::inspection::Names;
 use crate::journal::Journal;
+use crate::language::Language;
 use crate::metrics::{self, Counter, Metrics};
 use crate::pipeline::{Share, Worker};
 
@@ -32,10 +34,15 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
     let (journal, recovery) = Journal::open(&loaded.config.journal, &metrics)?;
     tracing::info!(directory = %loaded.config.journal.directory.display(), ?recovery, "journal");
     let sources = capture::open_live(&loaded.config.capture)?;
-    let sensor = Arc::new(Sensor { metrics, rules, arguments: arguments.clone(), loaded: Mutex::new(loaded.clone()) });
+    let sensor = Arc::new(Sensor {
+        metrics,
+        rules,
+        arguments: arguments.clone(),
+        loaded: Mutex::new(loaded.clone()),
+        language: context.language,
+    });
     let stop = AtomicBool::new(false);
-    let bench =
-        Bench { config: &loaded.config, journal: &journal, metrics: &sensor.metrics, rules: &sensor.rules };
+    let bench = Bench { config: &loaded.config, journal: &journal, metrics: &sensor.metrics, rules: &sensor.rules };
     let outcome = thread::scope(|scope| {
         let workers: Vec<_> = sources
             .into_iter()
@@ -46,7 +53,6 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
                     index,
                     share: Share::ALL,
                     names: Names { interfaces, capture: String::new() },
-                    verify_checksums: false,
                     histogram: false,
                 });
                 let watch = Watch { sensor: &sensor, stop: &stop, first: index == 0, stats: stats_interval(&loaded) };
@@ -78,6 +84,7 @@ struct Sensor {
     rules: RuleStore,
     arguments: Run,
     loaded: Mutex<Loaded>,
+    language: Language,
 }
 
 impl Sensor {
@@ -88,9 +95,9 @@ impl Sensor {
     /// Loads configuration and rules again; what is at fault does not take the place of what works.
     fn reload(&self) -> Result<Value, String> {
         let mut current = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let failed = |counter, diagnostics: Vec<crate::diagnostic::Diagnostic>| {
+        let failed = |counter, diagnostics: Vec<Diagnostic>| {
             self.metrics.shared().add(counter, 1);
-            diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+            render_all(&diagnostics, self.language, false, usize::MAX)
         };
         let loaded = config::load(current.path.as_deref())
             .map_err(|diagnostics| failed(Counter::ConfigReloadsFailed, diagnostics))?;
@@ -99,7 +106,9 @@ impl Sensor {
             .rules
             .reload(&loaded.config.rules, &self.metrics)
             .map_err(|diagnostics| failed(Counter::ConfigReloadsFailed, diagnostics))?;
-        let restart = Config::needs_restart(&current.config, &loaded.config);
+        // Workers, rings and the journal are made at the start; the rules are what a running sensor can exchange.
+        let restart = Config { rules: Default::default(), ..current.config.clone() }
+            != Config { rules: Default::default(), ..loaded.config.clone() };
         self.metrics.shared().add(Counter::ConfigReloads, 1);
         *current = loaded;
         let ruleset = self.metrics.ruleset();

@@ -7,10 +7,9 @@ mod rules;
 
 use std::sync::Arc;
 
-use vigia_parsers::packet::DecodeLimits;
 use vigia_parsers::registry::PROTOCOLS;
 
-use crate::config::Config;
+use crate::config::{Checksums, Config};
 use crate::event::{EventSettings, Output};
 use crate::inspection::Names;
 use crate::journal::Journal;
@@ -34,13 +33,12 @@ struct Place {
     index: usize,
     share: Share,
     names: Names,
-    verify_checksums: bool,
     histogram: bool,
 }
 
 impl Bench<'_> {
     fn worker(&self, place: Place) -> Worker {
-        let Place { index, share, names, verify_checksums, histogram } = place;
+        let Place { index, share, names, histogram } = place;
         let rules = self.rules.current();
         let mut counters = names.interfaces.iter().map(|interface| self.metrics.worker(index, interface));
         let first = counters.next().unwrap_or_else(|| self.metrics.worker(index, ""));
@@ -54,8 +52,8 @@ impl Bench<'_> {
         Worker::new(Parts {
             share,
             flow: self.config.flow.clone(),
-            decode: DecodeLimits::default(),
-            verify_checksums,
+            decode: self.config.decode.limits(),
+            verify_checksums: self.config.decode.checksums == Checksums::Check,
             protocols: PROTOCOLS,
             rules: rules.as_ref().clone(),
             names,

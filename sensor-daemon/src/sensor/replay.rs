@@ -14,7 +14,7 @@ use vigia_parsers::packet::Captured;
 use super::{Bench, Place, RuleStore};
 use crate::capture::file::FileSource;
 use crate::capture::{FileSettings, Progress, Source, SourceError, directory};
-use crate::command::{Checksums, Context, Outcome, Replay, report, summary};
+use crate::command::{Context, Outcome, Replay, report, summary};
 use crate::config::Loaded;
 use crate::histogram::Histogram;
 use crate::inspection::Names;
@@ -40,17 +40,16 @@ pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::R
             index,
             share: Share::new(index as u32, workers as u32),
             names: Names { interfaces: vec!["capture".to_owned()], capture: String::new() },
-            verify_checksums: arguments.checksums == Some(Checksums::Check),
             histogram: arguments.fields.is_some(),
         })
     };
     let bar = progress_bar(arguments, &captures);
     let (faults, histogram) = thread::scope(|scope| {
-        let others: Vec<_> = (1..workers).map(|index| {
+        let start = |index| {
             let (worker, reading) = (worker(index), &reading);
             scope.spawn(move || reading.read(worker, None))
-        });
-        let others: Vec<_> = others.collect();
+        };
+        let others: Vec<_> = (1..workers).map(start).collect();
         let (faults, mut histogram) = reading.read(worker(0), Some(&bar));
         for other in others {
             let (_, theirs) = other.join().map_err(|_| anyhow::anyhow!("a worker failed"))?;

@@ -1,8 +1,7 @@
 //! The walk over a frame's headers: one loop, one function a header.
 //!
-//! Each header's function reads it at [`Decoder::at`], moves `at` behind it, narrows [`Decoder::end`] where the header
-//! states a length, and says which [`Layer`] stands next. What is left between `at` and `end` when the walk stops is the
-//! payload.
+//! Each header's function reads it at the front of what is not decoded yet, takes it off, cuts the end where the header
+//! states a length, and says which [`Layer`] stands next. What is left when the walk stops is the payload.
 
 use super::event::DecodeEvent;
 use super::{DecodeLimits, Packet, Transport, Tunnel};
@@ -37,13 +36,10 @@ pub(super) enum Layer {
     Payload,
 }
 
-/// Position in the frame, and the packet as far as it is known.
+/// The packet as far as it is known. What of the frame is not decoded yet is its payload: between [`Decoder::at`], where
+/// the next header begins, and [`Decoder::end`], where the enclosing layer ends as far as it was captured.
 pub(super) struct Decoder<'a, 'p> {
     pub(super) packet: &'p mut Packet<'a>,
-    /// Offset of the header being decoded.
-    pub(super) at: usize,
-    /// Where the enclosing layer ends, as far as it was captured.
-    pub(super) end: usize,
     /// The enclosing layer goes on beyond `end`: the capture cut it, or an event has said already that bytes are
     /// missing. A header cut short is then no fault of its own.
     pub(super) cut: bool,
@@ -51,13 +47,23 @@ pub(super) struct Decoder<'a, 'p> {
 }
 
 impl<'a, 'p> Decoder<'a, 'p> {
+    /// A decoder of all bytes of `packet`.
     pub(super) fn new(packet: &'p mut Packet<'a>, cut: bool, limits: &DecodeLimits) -> Self {
-        let end = packet.bytes.len();
-        Self { packet, at: 0, end, cut, layers_left: limits.layers }
+        Self { packet, cut, layers_left: limits.layers }
+    }
+
+    /// Offset of the header being decoded.
+    pub(super) fn at(&self) -> usize {
+        self.packet.payload.start
+    }
+
+    /// Where the enclosing layer ends, as far as it was captured.
+    pub(super) fn end(&self) -> usize {
+        self.packet.payload.end
     }
 
     /// Walks the headers from `layer` on.
-    pub(super) fn run(mut self, mut layer: Layer) {
+    pub(super) fn run(&mut self, mut layer: Layer) {
         while layer != Layer::Payload && self.enter() {
             layer = match layer {
                 Layer::Ethernet => self.ethernet(),
@@ -86,7 +92,6 @@ impl<'a, 'p> Decoder<'a, 'p> {
                 Layer::Payload => Layer::Payload,
             };
         }
-        self.packet.payload = self.at..self.end;
     }
 
     /// Accounts for one more header; false, with the event, when there are too many.
@@ -110,20 +115,20 @@ impl<'a, 'p> Decoder<'a, 'p> {
 
     /// The bytes of the layer from `at` on.
     pub(super) fn rest(&self) -> &'a [u8] {
-        self.packet.bytes.get(self.at..self.end).unwrap_or_default()
+        self.packet.payload()
     }
 
     /// Moves behind a header of `length` bytes, which have been read.
     pub(super) fn skip(&mut self, length: usize) {
-        self.at = (self.at + length).min(self.end);
+        self.packet.payload.start = (self.at() + length).min(self.end());
     }
 
     /// The header at `at` states that it and its payload are `length` bytes long: what follows is not theirs. If that is
     /// more than there is, `too_long` is raised, unless the capture explains it.
     pub(super) fn bound(&mut self, length: usize, too_long: DecodeEvent) {
-        let end = self.at.saturating_add(length);
-        if end <= self.end {
-            self.end = end;
+        let end = self.at().saturating_add(length);
+        if end <= self.end() {
+            self.packet.payload.end = end;
             self.cut = false;
         } else if !self.cut {
             self.event(too_long);
@@ -133,7 +138,7 @@ impl<'a, 'p> Decoder<'a, 'p> {
 
     /// Raises an event at the current header.
     pub(super) fn event(&mut self, event: DecodeEvent) {
-        self.packet.events.push(event, self.at);
+        self.packet.events.push(event, self.at());
     }
 
     /// The header at `at` is cut short: stops, and raises the event unless the capture cut it.

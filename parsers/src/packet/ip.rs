@@ -57,7 +57,7 @@ impl Decoder<'_, '_> {
         }
         // 0 in captures of a host whose network card divides the packet: it is as long as the frame.
         let total_length = match u16::from_be_bytes([header[2], header[3]]) {
-            0 => self.end - self.at,
+            0 => self.end() - self.at(),
             stated => usize::from(stated),
         };
         if total_length < header_length {
@@ -70,7 +70,7 @@ impl Decoder<'_, '_> {
             };
             self.ipv4_options(options);
         }
-        let start = self.at;
+        let start = self.at();
         let fragment = ipv4_fragment(header);
         if let Some(fragment) = &fragment
             && fragment.offset as usize + total_length > MAX_DATAGRAM
@@ -83,8 +83,8 @@ impl Decoder<'_, '_> {
             destination: Ipv4Addr::new(header[16], header[17], header[18], header[19]).into(),
             protocol: header[9],
             ttl: header[8],
-            header: start..self.at,
-            payload: self.at..self.end,
+            header: start..self.at(),
+            payload: self.at()..self.end(),
             fragment,
         });
         match fragment {
@@ -99,7 +99,7 @@ impl Decoder<'_, '_> {
         let mut seen = [0u64; 4];
         let mut at = 0;
         while let Some(&kind) = options.get(at) {
-            let place = self.at + 20 + at;
+            let place = self.at() + 20 + at;
             match kind {
                 0 => {
                     if options[at..].iter().any(|byte| *byte != 0) {
@@ -139,7 +139,7 @@ impl Decoder<'_, '_> {
         if header[0] >> 4 != 6 {
             return self.fault(DecodeEvent::Ipv6WrongIpVersion);
         }
-        let start = self.at;
+        let start = self.at();
         let payload_length = u16::from_be_bytes([header[4], header[5]]);
         // 0 in jumbograms (RFC 2675), and where the network card divides the packet: it is as long as the frame.
         if payload_length != 0 || header[6] == protocol::NO_NEXT_HEADER {
@@ -153,8 +153,8 @@ impl Decoder<'_, '_> {
             destination: address(header, 24),
             protocol: chain.next,
             ttl: header[7],
-            header: start..self.at,
-            payload: self.at..self.end,
+            header: start..self.at(),
+            payload: self.at()..self.end(),
             fragment: chain.fragment,
         });
         match chain.fragment {
@@ -235,7 +235,7 @@ impl Decoder<'_, '_> {
                 at += 1;
                 continue;
             }
-            let place = self.at + at;
+            let place = self.at() + at;
             let length = header.get(at + 1).copied().map(usize::from);
             let Some(data) = length.and_then(|length| header.get(at + 2..at + 2 + length)) else {
                 self.packet.events.push(DecodeEvent::Ipv6ExthdrInvalidOptlen, place);
@@ -274,7 +274,7 @@ impl Decoder<'_, '_> {
         if *reserved != 0 || offset_and_flags & 6 != 0 {
             self.event(DecodeEvent::Ipv6FhNonZeroReservedField);
         }
-        let length = self.end - self.at - 8;
+        let length = self.end() - self.at() - 8;
         // The header of what was fragmented belongs in the first fragment (RFC 7112); the shortest has 8 bytes.
         if offset == 0 && length < 8 {
             self.short(DecodeEvent::Ipv6TruncExthdr);
@@ -339,7 +339,9 @@ impl Decoder<'_, '_> {
             protocol::MPLS => Layer::Mpls,
             protocol::AUTHENTICATION if v4 => self.ipv4_authentication(),
             protocol::ESP if self.header::<8>().is_none() => self.short(DecodeEvent::EspPktTooSmall),
-            protocol::NO_NEXT_HEADER if !v4 && self.at < self.end => self.fault(DecodeEvent::Ipv6DataAfterNoneHeader),
+            protocol::NO_NEXT_HEADER if !v4 && self.at() < self.end() => {
+                self.fault(DecodeEvent::Ipv6DataAfterNoneHeader)
+            }
             protocol::FIRST_UNASSIGNED.. if v4 => self.fault(DecodeEvent::Ipv4UnknownProtocol),
             protocol::FIRST_UNASSIGNED.. => self.fault(DecodeEvent::Ipv6UnknownNextHeader),
             _ => Layer::Payload,
@@ -352,10 +354,11 @@ impl Decoder<'_, '_> {
             return Layer::Payload;
         }
         let Some(next) = self.authentication() else { return self.short(DecodeEvent::AhPktTooSmall) };
+        let start = self.at();
         if let Some(ip) = &mut self.packet.ip {
             ip.protocol = next;
-            ip.header.end = self.at;
-            ip.payload.start = self.at;
+            ip.header.end = start;
+            ip.payload.start = start;
         }
         self.by_protocol(next)
     }

@@ -11,6 +11,8 @@ mod event;
 mod ip;
 mod link;
 mod redundancy;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod tunnel;
 mod wan;
@@ -331,7 +333,7 @@ pub fn decode<'a>(captured: &Captured<'a>, limits: &DecodeLimits) -> Packet<'a> 
         ip: None,
         transport: Transport::None,
         ports: [0, 0],
-        payload: 0..0,
+        payload: 0..captured.frame.len(),
         events: DecodeEvents::default(),
     };
     if let Some((tag, _)) = captured.stripped_vlan
@@ -363,7 +365,7 @@ pub fn decode_ip<'a>(datagram: &'a [u8], last: &Packet<'_>, limits: &DecodeLimit
         ip: None,
         transport: Transport::None,
         ports: [0, 0],
-        payload: 0..0,
+        payload: 0..datagram.len(),
         events: DecodeEvents::default(),
     };
     let mut decoder = Decoder::new(&mut packet, false, limits);

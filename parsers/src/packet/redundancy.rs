@@ -48,14 +48,14 @@ impl Decoder<'_, '_> {
         if ip_end.is_some_and(|ip_end| ip_end > start || ip_end <= lsdu) {
             return;
         }
-        let place = self.at + start;
+        let place = self.at() + start;
         let known_lan = matches!(lan, 0xa | 0xb);
         if right {
             if !known_lan {
                 self.packet.events.push(DecodeEvent::PrpInvalidLan, place);
             }
             self.packet.redundancy = Some(Redundancy { kind: RedundancyKind::Prp, lan, sequence });
-            self.end = place;
+            self.packet.payload.end = place;
         } else if known_lan && ip_end.is_some() {
             self.packet.events.push(DecodeEvent::PrpSizeMismatch, place);
         }
@@ -66,7 +66,7 @@ impl Decoder<'_, '_> {
         let Some([p0, p1, n0, n1, t0, t1]) = self.header() else { return self.short(DecodeEvent::HsrHeaderTooSmall) };
         let path_and_size = u16::from_be_bytes([*p0, *p1]);
         let size = usize::from(path_and_size & 0x0fff);
-        if size < TRAILER || (size > self.end - self.at && !self.cut) {
+        if size < TRAILER || (size > self.end() - self.at() && !self.cut) {
             self.event(DecodeEvent::HsrSizeMismatch);
         }
         self.packet.redundancy = Some(Redundancy {

@@ -50,7 +50,7 @@ impl Decoder<'_, '_> {
                 }
                 _ => {}
             }
-            let place = self.at + 20 + at;
+            let place = self.at() + 20 + at;
             let length = usize::from(options.get(at + 1).copied().unwrap_or(0));
             if length < 2 || at + length > options.len() || !tcp_option_length_is_right(kind, length) {
                 self.packet.events.push(DecodeEvent::TcpOptInvalidLen, place);
@@ -71,7 +71,7 @@ impl Decoder<'_, '_> {
         let Some([s0, s1, d0, d1, l0, l1, _, _]) = self.header() else {
             return self.short(DecodeEvent::UdpHlenTooSmall);
         };
-        let available = self.end - self.at;
+        let available = self.end() - self.at();
         // 0 in jumbograms (RFC 2675), and where the network card divides the datagram.
         match usize::from(u16::from_be_bytes([*l0, *l1])) {
             0 => {}
@@ -185,7 +185,7 @@ impl Decoder<'_, '_> {
         let chunks = self.rest();
         let (mut at, mut count, mut data, mut alone) = (0, 0, 0, None);
         while at < chunks.len() {
-            let place = self.at + at;
+            let place = self.at() + at;
             if count == MAX_CHUNKS {
                 self.packet.events.push(DecodeEvent::SctpTooManyChunks, place);
                 return;

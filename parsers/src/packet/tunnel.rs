@@ -75,7 +75,7 @@ impl Decoder<'_, '_> {
                 }
             }
         }
-        if length > self.end - self.at {
+        if length > self.end() - self.at() {
             return self.short(DecodeEvent::GreVersion0HdrTooBig);
         }
         let sequenced = flags & gre_flag::SEQUENCE != 0;
@@ -139,7 +139,7 @@ impl Decoder<'_, '_> {
         for flag in [gre_flag::SEQUENCE, gre_flag::ACKNOWLEDGEMENT] {
             length += if flags & flag != 0 { 4 } else { 0 };
         }
-        if length > self.end - self.at {
+        if length > self.end() - self.at() {
             return self.short(DecodeEvent::GreVersion1HdrTooBig);
         }
         let payload = usize::from(be16(self.rest(), 4));
@@ -176,7 +176,7 @@ impl Decoder<'_, '_> {
             || self.rest().get(20..).is_some_and(|frame| looks_like_ethernet(frame, self.cut))
                 && !looks_like_ethernet(self.rest().get(12..).unwrap_or_default(), self.cut);
         let length = if platform { 20 } else { 12 };
-        if length > self.end - self.at {
+        if length > self.end() - self.at() {
             return self.short(DecodeEvent::ErspanHeaderTooSmall);
         }
         self.skip(length);

@@ -32,8 +32,14 @@ impl Findings {
         findings
     }
 
-    /// Adds one.
-    pub(super) fn push(&mut self, kind: &'static str, offset: usize) {
+    /// Adds one about the whole message, which is kept whatever else there is.
+    pub(super) fn put_first(&mut self, kind: &'static str) {
+        self.list.rotate_right(1);
+        self.list[0] = Anomaly { kind, offset: 0 };
+        self.count = (self.count + 1).min(Self::LIMIT);
+    }
+
+    fn push(&mut self, kind: &'static str, offset: usize) {
         if let Some(free) = self.list.get_mut(self.count) {
             *free = Anomaly { kind, offset };
             self.count += 1;

@@ -107,7 +107,7 @@ impl State {
             let oldest = self.outstanding().first().map(|oldest| oldest.envelope.timestamp);
             let recent = oldest.is_some_and(|oldest| envelope.timestamp.since(oldest) < FLOOD_WINDOW_NS);
             if recent && !std::mem::replace(&mut self.flooded, true) {
-                findings.push(FLOODED, 0);
+                findings.put_first(FLOODED);
             }
             self.give_up(1, sink);
         }
@@ -156,7 +156,7 @@ impl State {
             let record = Exchange { message, request: None, transaction: before.transaction };
             return sink.message(envelope, &record, findings.as_slice());
         }
-        findings.push(UNSOLICITED_RESPONSE, 0);
+        findings.put_first(UNSOLICITED_RESPONSE);
         self.last += 1;
         let record = Exchange { message, request: None, transaction: self.last };
         sink.message(envelope, &record, findings.as_slice());

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::dissector::Anomaly;
 
-/// Anomalies of one message; more than [`Findings::LIMIT`] are not kept.
+/// Anomalies of one message, the first [`Findings::LIMIT`]: enough to tell what is wrong, and little to clear each time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Findings {
     list: [Anomaly; Self::LIMIT],
@@ -19,7 +19,7 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    const LIMIT: usize = 8;
+    const LIMIT: usize = 4;
 
     /// Everything wrong with `message` by itself and, when it is the answer to `request`, together with it.
     pub(super) fn of(message: &Message<'_>, request: Option<&Message<'_>>) -> Self {
@@ -32,8 +32,14 @@ impl Findings {
         findings
     }
 
-    /// Adds one.
-    pub(super) fn push(&mut self, kind: &'static str, offset: usize) {
+    /// Adds one about the whole message, which is kept whatever else there is.
+    pub(super) fn put_first(&mut self, kind: &'static str) {
+        self.list.rotate_right(1);
+        self.list[0] = Anomaly { kind, offset: 0 };
+        self.count = (self.count + 1).min(Self::LIMIT);
+    }
+
+    fn push(&mut self, kind: &'static str, offset: usize) {
         if let Some(free) = self.list.get_mut(self.count) {
             *free = Anomaly { kind, offset };
             self.count += 1;

@@ -10,10 +10,9 @@ use crate::field::Tree;
 
 /// Writes the transaction: its number, its request, its response.
 pub(super) fn write(record: &Exchange<'_>, tree: &mut dyn Tree) {
-    let message = &record.message;
+    let message = record.message;
     tree.unsigned("id", record.transaction);
-    let (request, response) =
-        if message.request { (Some(message), None) } else { (record.request.as_ref(), Some(message)) };
+    let (request, response) = if message.request { (Some(message), None) } else { (record.request, Some(message)) };
     if let Some(request) = request {
         side("request", request, None, tree);
     }

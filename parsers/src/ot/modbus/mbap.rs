@@ -30,13 +30,16 @@ pub(super) fn probe(bytes: &[u8], direction: Direction) -> Probe {
         return Probe::No;
     }
     let (Some(length), true) = (word(bytes, 4), bytes.len() >= SHORTEST) else { return Probe::Maybe };
+    // A read from address 0 in an RTU frame has what looks like an MBAP header.
+    if rtu::is_frame(bytes, direction) {
+        return Probe::No;
+    }
     let end = MBAP + usize::from(length);
     let Some((whole, rest)) = bytes.split_at_checked(end) else {
         let known = bytes.get(7).is_some_and(|raw| is_assigned(*raw) || *raw == function::UMAS);
         return if known { Probe::Maybe } else { Probe::No };
     };
-    // A read of few registers from address 0 in an RTU frame has what looks like an MBAP header.
-    if !begins(rest) || rtu::is_frame(bytes, direction) {
+    if !begins(rest) {
         return Probe::No;
     }
     match Message::new(Transport::Mbap, whole, direction) {

@@ -14,9 +14,9 @@ const MOST_ADDRESSES: u16 = 2000;
 /// A message with its place in the flow.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Exchange<'a> {
-    pub(super) message: Message<'a>,
+    pub(super) message: &'a Message<'a>,
     /// What it answers, if that was seen.
-    pub(super) request: Option<Message<'a>>,
+    pub(super) request: Option<&'a Message<'a>>,
     pub(super) transaction: u64,
 }
 
@@ -41,7 +41,7 @@ impl Record for Exchange<'_> {
 impl<'a> Exchange<'a> {
     /// What the message or else its request says.
     fn either<T>(&self, get: impl Fn(&Body<'a>) -> Option<T>) -> Option<T> {
-        get(&self.message.body).or_else(|| get(&self.request.as_ref()?.body))
+        get(&self.message.body).or_else(|| get(&self.request?.body))
     }
 
     fn access(&self) -> Option<Access> {
@@ -172,7 +172,7 @@ crate::fields! {
         function_raw: Unsigned { bits: 8, names: &[] }, One, "Function code as on the wire, exception bit included (§7)"
             => out(Value::Unsigned(record.message.raw.into()));
         category: Unsigned { bits: 4, names: names::CATEGORIES }, One, "Category of the function code (§5)"
-            => out(Value::Unsigned(names::category(&record.message)));
+            => out(Value::Unsigned(names::category(record.message)));
         request: Flag, One, "Is it a request?" => out(Value::Flag(record.message.request));
         exception: Flag, One, "Is the exception bit of the function code set? (§7)"
             => out(Value::Flag(record.message.raw & EXCEPTION != 0));

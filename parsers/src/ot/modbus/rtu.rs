@@ -117,8 +117,9 @@ pub(super) fn frame(bytes: &[u8], direction: Direction) -> Frame {
     }
 }
 
-/// Certain of a whole, faultless frame of a public function, when what follows it begins like another. Whole frames of
-/// other functions are a Maybe, and so are beginnings that nothing contradicts: they say nothing until more is there.
+/// Certain of a whole, faultless frame of a public function of known length, when what follows it begins like another.
+/// Beginnings that nothing contradicts are a Maybe: they say nothing until more is there. A right checksum alone is
+/// not enough, since other protocols use the same.
 pub(super) fn probe(bytes: &[u8], direction: Direction) -> Probe {
     if !begins(bytes) {
         return Probe::No;
@@ -128,16 +129,9 @@ pub(super) fn probe(bytes: &[u8], direction: Direction) -> Probe {
         Length::Known(length) if length > LONGEST => Probe::No,
         Length::Known(length) if length > bytes.len() => Probe::Maybe,
         Length::Known(length) => match bytes.split_at_checked(length) {
-            Some((frame, rest)) if begins(rest) && faultless(frame, direction) => {
-                if is_like_roc(frame) {
-                    Probe::Maybe
-                } else {
-                    Probe::Certain
-                }
-            }
+            Some((frame, rest)) if begins(rest) && faultless(frame, direction) && !is_like_roc(frame) => Probe::Certain,
             _ => Probe::No,
         },
-        Length::Unknown if bytes.len() <= LONGEST && right(bytes, bytes.len()) => Probe::Maybe,
         Length::Unknown => Probe::No,
     }
 }

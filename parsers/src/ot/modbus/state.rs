@@ -4,7 +4,7 @@ use super::check::Findings;
 use super::message::{Message, Transport};
 use super::pdu::EXCEPTION;
 use super::record::Exchange;
-use super::{FLOODED, PROTOCOL, UNSOLICITED_RESPONSE, VALUE_MISMATCH};
+use super::{FLOODED, PROTOCOL, UNSOLICITED_RESPONSE, VALUE_MISMATCH, names};
 use crate::dissector::{Direction, Dissector, Envelope, Sink};
 use crate::time::Timestamp;
 
@@ -17,7 +17,7 @@ const MOST_KEPT: usize = 260;
 const FLOOD_WINDOW_NS: u64 = 10_000_000_000;
 /// The same datagram within this time is the same message seen twice (a mirrored port, a repeated frame).
 const REPEAT_WINDOW_NS: u64 = 100_000_000;
-/// Serial line address that all units listen to and none answers (MODBUS over Serial Line V1.02 §2.1).
+/// Serial line address that all units listen to; a write to it is not answered (MODBUS over Serial Line V1.02 §2.1).
 const BROADCAST: u8 = 0;
 
 /// A request that waits, as its raw bytes: reading them again is cheaper than a second form of every record.
@@ -68,8 +68,8 @@ impl Dissector for State {
             self.give_up(self.waiting, sink);
         }
         match Message::new(self.transport, message, envelope.direction) {
-            Ok(request) if request.request => self.request(envelope, message, request, sink),
-            Ok(response) => self.response(envelope, response, sink),
+            Ok(request) if request.request => self.request(envelope, message, &request, sink),
+            Ok(response) => self.response(envelope, &response, sink),
             Err(anomaly) => sink.anomaly(envelope, &PROTOCOL, anomaly),
         }
     }
@@ -92,9 +92,9 @@ impl State {
         self.slots.get(..self.waiting).unwrap_or_default()
     }
 
-    fn request(&mut self, envelope: &Envelope, bytes: &[u8], message: Message<'_>, sink: &mut dyn Sink) {
-        let mut findings = Findings::of(&message, None);
-        if let Some(at) = self.superseded(&message, bytes) {
+    fn request(&mut self, envelope: &Envelope, bytes: &[u8], message: &Message<'_>, sink: &mut dyn Sink) {
+        let mut findings = Findings::of(message, None);
+        if let Some(at) = self.superseded(message, bytes) {
             let before = &self.slots[at];
             if is_repeat(envelope, before.envelope.timestamp) && kept(bytes) == before.bytes {
                 let record = Exchange { message, request: None, transaction: before.transaction };
@@ -107,21 +107,22 @@ impl State {
             let oldest = self.outstanding().first().map(|oldest| oldest.envelope.timestamp);
             let recent = oldest.is_some_and(|oldest| envelope.timestamp.since(oldest) < FLOOD_WINDOW_NS);
             if recent && !std::mem::replace(&mut self.flooded, true) {
-                findings.push(FLOODED, 0);
+                findings.put_first(FLOODED);
             }
             self.give_up(1, sink);
         }
         self.last += 1;
         sink.message(envelope, &Exchange { message, request: None, transaction: self.last }, findings.as_slice());
-        self.keep(envelope, &message, bytes);
-        if self.transport == Transport::Rtu && message.unit == BROADCAST {
+        self.keep(envelope, message, bytes);
+        let write = names::access(message.function()).is_some_and(|access| access.write);
+        if self.transport == Transport::Rtu && message.unit == BROADCAST && write {
             self.remove(self.waiting - 1);
             self.log_unanswered(sink);
         }
     }
 
-    fn response(&mut self, envelope: &Envelope, message: Message<'_>, sink: &mut dyn Sink) {
-        let Some(at) = self.asked(&message) else { return self.unsolicited(envelope, message, sink) };
+    fn response(&mut self, envelope: &Envelope, message: &Message<'_>, sink: &mut dyn Sink) {
+        let Some(at) = self.asked(message) else { return self.unsolicited(envelope, message, sink) };
         if self.transport == Transport::Rtu {
             // Answers come in order: what was asked before has got none.
             self.give_up(at, sink);
@@ -131,31 +132,31 @@ impl State {
         }
         let Some(slot) = self.slots.get(self.waiting) else { return };
         let request = slot.message(self.transport);
-        let record = Exchange { message, request, transaction: slot.transaction };
-        let findings = Findings::of(&message, request.as_ref());
+        let record = Exchange { message, request: request.as_ref(), transaction: slot.transaction };
+        let findings = Findings::of(message, request.as_ref());
         sink.message(envelope, &record, findings.as_slice());
         sink.transaction(envelope, &record);
         self.answered = Some(Answered {
             transaction: slot.transaction,
             timestamp: envelope.timestamp,
-            id: id(&message),
+            id: id(message),
             unit: message.unit,
             raw: message.raw,
         });
     }
 
     /// A response to nothing: an answer seen twice, or one whose request was not seen.
-    fn unsolicited(&mut self, envelope: &Envelope, message: Message<'_>, sink: &mut dyn Sink) {
-        let mut findings = Findings::of(&message, None);
+    fn unsolicited(&mut self, envelope: &Envelope, message: &Message<'_>, sink: &mut dyn Sink) {
+        let mut findings = Findings::of(message, None);
         let repeated = self.answered.as_ref().filter(|before| {
             is_repeat(envelope, before.timestamp)
-                && (before.id, before.unit, before.raw) == (id(&message), message.unit, message.raw)
+                && (before.id, before.unit, before.raw) == (id(message), message.unit, message.raw)
         });
         if let Some(before) = repeated {
             let record = Exchange { message, request: None, transaction: before.transaction };
             return sink.message(envelope, &record, findings.as_slice());
         }
-        findings.push(UNSOLICITED_RESPONSE, 0);
+        findings.put_first(UNSOLICITED_RESPONSE);
         self.last += 1;
         let record = Exchange { message, request: None, transaction: self.last };
         sink.message(envelope, &record, findings.as_slice());
@@ -242,7 +243,10 @@ impl State {
     fn log_unanswered(&self, sink: &mut dyn Sink) {
         let Some(slot) = self.slots.get(self.waiting) else { return };
         if let Some(message) = slot.message(self.transport) {
-            sink.transaction(&slot.envelope, &Exchange { message, request: None, transaction: slot.transaction });
+            sink.transaction(
+                &slot.envelope,
+                &Exchange { message: &message, request: None, transaction: slot.transaction },
+            );
         }
     }
 }

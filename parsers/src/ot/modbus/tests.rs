@@ -5,6 +5,7 @@ use super::state::State;
 use super::{
     FLOODED, INVALID_CHECKSUM, INVALID_PROTOCOL_ID, LONGEST_MESSAGE, PROTOCOL, RTU, UNSOLICITED_RESPONSE, rtu,
 };
+use crate::conversation::{Conversation, Opening};
 use crate::dissector::Direction::{self, ToClient, ToServer};
 use crate::dissector::{Anomaly, Dissector, Envelope, Frame, Probe, Protocol};
 use crate::testing::{Collected, Heard, bytes, envelope};
@@ -216,7 +217,7 @@ fn frames_and_recognises_the_examples() {
             let bare = pdu.len() == 2;
             let unmeasured = pdu.starts_with("2B 0D") || (pdu.starts_with("2B") && direction == ToClient);
             let over_tcp = if bare { Probe::Maybe } else { Probe::Certain };
-            let over_rtu = if unmeasured { Probe::Maybe } else { Probe::Certain };
+            let over_rtu = if unmeasured { Probe::No } else { Probe::Certain };
             for (protocol, message, expected) in
                 [(&PROTOCOL, mbap(7, 1, pdu), over_tcp), (&RTU, frame(1, pdu), over_rtu)]
             {
@@ -316,6 +317,9 @@ fn an_answer_without_request_is_a_transaction_of_its_own() {
     assert_eq!(session.last().anomalies, [Anomaly { kind: UNSOLICITED_RESPONSE, offset: 0 }]);
     assert_eq!((session.last().field("value"), session.last().field("address")), ("1".into(), "".into()));
     assert_eq!(session.logged(), [1]);
+    // However much else is wrong with it: a rule for lost requests asks for this.
+    session.answer(5, 250, "14 20 02 00 02 00 02 00 02 00 02");
+    assert_eq!((session.last().kinds()[0], session.last().kinds().len()), (UNSOLICITED_RESPONSE, 4));
 }
 
 #[test]
@@ -427,6 +431,10 @@ fn rtu_reads_from_address_0_are_not_taken_for_an_mbap_header() {
     assert_eq!(read, frame(1, "03 0000 0002"));
     assert_eq!((PROTOCOL.probe)(&read, ToServer), Probe::No);
     assert_eq!((RTU.probe)(&read, ToServer), Probe::Certain);
+    // Where the length promises more, the checksum can end with a function code too.
+    for unit in 1..=247 {
+        assert_eq!((PROTOCOL.probe)(&frame(unit, "03 0000 000A"), ToServer), Probe::No, "{unit}");
+    }
 }
 
 #[test]
@@ -481,7 +489,7 @@ fn probe_needs_more_than_zeros_and_a_length() {
     let ldap = bytes("30 84 00 00 00 10 02 01 01 61 84 00 00 00 07 0A 01 00 04 00 04 00");
     assert_eq!((PROTOCOL.probe)(&ldap, ToClient), Probe::No);
     // ROC: as long and with the same checksum as a request to read 1536 bits.
-    assert_eq!((RTU.probe)(&frame(1, "02 0304 0600"), ToServer), Probe::Maybe);
+    assert_eq!((RTU.probe)(&frame(1, "02 0304 0600"), ToServer), Probe::No);
 }
 
 #[test]
@@ -615,4 +623,24 @@ fn tree_has_the_layout_that_consumers_of_eve_expect() {
     rtu.send(ToServer, &frame(3, "06 0001 0003")).send(ToClient, &frame(3, "06 0001 0003"));
     let all = session.sink.transactions.iter().chain(&rtu.sink.transactions);
     insta::assert_snapshot!(all.map(|heard| heard.json.as_str()).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn a_conversation_on_any_port_tells_the_two_ways_apart() {
+    let opening = Opening { client_port: 50_000, server_port: 4001, datagram: false, roles_known: true };
+    for (expected, request, response) in [
+        (&PROTOCOL, mbap(1, 1, "03 0000 0002"), mbap(1, 1, "03 04 0001 0002")),
+        (&RTU, frame(1, "03 0000 0002"), frame(1, "03 04 0001 0002")),
+    ] {
+        let mut conversation = Conversation::new(opening, crate::registry::PROTOCOLS);
+        let mut sink = Collected::default();
+        conversation.data(&envelope(ToServer, 1), &request, &mut sink);
+        // A serial gateway forwards what it has.
+        let (head, tail) = response.split_at(4);
+        conversation.data(&envelope(ToClient, 2), head, &mut sink);
+        conversation.data(&envelope(ToClient, 3), tail, &mut sink);
+        assert_eq!(conversation.protocol().map(|protocol| protocol.title), Some(expected.title));
+        let answers: Vec<_> = sink.transactions.iter().map(|answer| (answer.protocol, answer.field("value"))).collect();
+        assert_eq!(answers, [(&PROTOCOL, "1 2".to_owned())]);
+    }
 }

@@ -63,6 +63,15 @@ impl Header {
         self.control & 0x0f
     }
 
+    /// True when the standard defines the function code.
+    pub const fn is_known(self) -> bool {
+        if self.primary() {
+            matches!(self.function(), 0..=4 | 9)
+        } else {
+            matches!(self.function(), 0 | 1 | 11 | 14 | 15)
+        }
+    }
+
     /// True when the frame's function is to carry user data: confirmed or unconfirmed.
     pub const fn is_user_data(self) -> bool {
         self.primary() && matches!(self.function(), 3 | 4)
@@ -184,8 +193,8 @@ fn crc_holds(bytes: &[u8]) -> bool {
 /// The CRC of a header or block (§9.2): polynomial 0x3D65, reflected, complemented; sent low octet first.
 pub fn crc(bytes: &[u8]) -> u16 {
     let mut crc = 0u16;
-    let mut eights = bytes.chunks_exact(8);
-    for eight in &mut eights {
+    let (eights, rest) = bytes.as_chunks::<8>();
+    for eight in eights {
         // A CRC is linear, so each octet's share stands in a table of its own and eight are added at once.
         let [c0, c1] = crc.to_le_bytes();
         crc = TABLES[7][usize::from(eight[0] ^ c0)]
@@ -197,7 +206,7 @@ pub fn crc(bytes: &[u8]) -> u16 {
             ^ TABLES[1][usize::from(eight[6])]
             ^ TABLES[0][usize::from(eight[7])];
     }
-    for &octet in eights.remainder() {
+    for &octet in rest {
         crc = crc >> 8 ^ TABLES[0][usize::from(crc as u8 ^ octet)];
     }
     !crc

@@ -109,18 +109,17 @@ impl<'a> ObjectHeader<'a> {
     }
 
     fn points_in(&self, octets: &'a [u8]) -> Points<'a> {
-        let layout = self.layout();
-        Points { header: *self, layout, extent: self.extent(layout), octets, number: 0, first_bit: 0 }
+        Points { header: *self, layout: self.layout(), extent: self.extent(), octets, number: 0, first_bit: 0 }
     }
 
-    fn extent(&self, layout: Option<Layout>) -> Extent {
+    fn extent(&self) -> Extent {
         if self.size_prefixed() {
             return Extent::Prefixed;
         }
         if !self.values {
             return Extent::Octets(0);
         }
-        let parts = match layout {
+        let parts = match self.layout() {
             Some(Layout::Nothing) => return Extent::Octets(0),
             Some(Layout::Packed { bits, .. }) if !self.index_prefixed() => return Extent::Bits(bits),
             Some(Layout::Packed { .. }) => return Extent::Octets(1),
@@ -141,7 +140,7 @@ impl<'a> ObjectHeader<'a> {
             Ok(length) if length <= rest.len() => Ok(length),
             _ => Err(rest.len()),
         };
-        match self.extent(self.layout()) {
+        match self.extent() {
             Extent::Unknown => Err(0),
             Extent::Octets(size) => all((prefix + size) as u64),
             Extent::Bits(bits) => {
@@ -262,7 +261,7 @@ impl<'a> Iterator for Headers<'a> {
             }
             Err(whole) => {
                 header.points = &rest[..whole];
-                let unknown = matches!(header.extent(header.layout()), Extent::Unknown);
+                let unknown = matches!(header.extent(), Extent::Unknown);
                 self.stop(if unknown { "unknown_object" } else { "truncated_object" }, offset);
             }
         }

@@ -119,9 +119,9 @@ const COMMANDED_STATE: Part = Bits(&[("status_code", 7), ("commanded_state", 1)]
 const TIME: Part = Time("timestamp");
 
 /// The layout of a group's variation; `None` where the standard has none or it is not known here.
+#[expect(clippy::manual_range_patterns, reason = "groups one by one make the match one jump by group")]
 pub fn layout(group: u8, variation: u8) -> Option<Layout> {
     use Layout::{Nothing, Packed, Parts};
-    // Groups one by one, not as ranges: so the match becomes one jump by group.
     Some(match (group, variation) {
         (0, 1..=253 | 255) => Parts(&[Unsigned("data_type", 1), Unsigned("length", 1), Octets("value", Of(1))]),
         (0, 0 | 254) => Nothing,

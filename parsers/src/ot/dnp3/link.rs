@@ -1,6 +1,6 @@
 //! The link layer (IEEE 1815-2012 §9): frames of a ten-octet header and blocks of up to sixteen octets, each with a CRC.
 
-use crate::dissector::{Frame, Probe};
+use crate::dissector::{Direction, Frame, Probe};
 
 /// The two octets every frame begins with (§9.2).
 pub const START: [u8; 2] = [0x05, 0x64];
@@ -123,13 +123,15 @@ pub fn start(bytes: &[u8]) -> Start {
     }
 }
 
-/// [`crate::Protocol::probe`] of DNP3: start octets and header CRC agree by chance once in 2^32 positions.
-pub fn probe(bytes: &[u8]) -> Probe {
+/// [`crate::Protocol::probe`] of DNP3: start octets and header CRC agree by chance once in 2^32 positions. A header
+/// whose DIR bit goes against the direction is only possible: it tells that client and server are the other way round,
+/// or that an outstation opened the connection.
+pub fn probe(bytes: &[u8], direction: Direction) -> Probe {
     match start(bytes) {
-        Start::Header(_) => Probe::Certain,
+        Start::Header(header) if header.direction() == (direction == Direction::ToServer) => Probe::Certain,
         Start::Not => Probe::No,
         Start::Short if bytes.is_empty() => Probe::No,
-        Start::Short | Start::BadCrc | Start::BadLength => Probe::Maybe,
+        Start::Header(_) | Start::Short | Start::BadCrc | Start::BadLength => Probe::Maybe,
     }
 }
 
@@ -267,7 +269,8 @@ mod tests {
         assert_eq!((header.source, header.destination, header.user_data()), (100, 5, 6));
         assert!(header.direction() && header.primary() && !header.fcb() && !header.fcv() && header.is_user_data());
         assert_eq!(frame(&bytes), Frame::Need(18));
-        assert_eq!(probe(&bytes), Probe::Certain);
+        assert_eq!(probe(&bytes, Direction::ToServer), Probe::Certain);
+        assert_eq!(probe(&bytes, Direction::ToClient), Probe::Maybe);
     }
 
     #[test]
@@ -286,15 +289,15 @@ mod tests {
         assert_eq!(frame(&bytes), Frame::Whole(HEADER));
         bytes[2] = 5;
         assert_eq!(start(&bytes), Start::BadCrc);
-        assert_eq!((frame(&bytes), probe(&bytes)), (Frame::Whole(HEADER), Probe::Maybe));
+        assert_eq!((frame(&bytes), probe(&bytes, Direction::ToServer)), (Frame::Whole(HEADER), Probe::Maybe));
     }
 
     #[test]
     fn nothing_but_the_start_octets_begins_a_frame() {
-        assert_eq!((frame(&[]), probe(&[])), (Frame::Need(HEADER), Probe::No));
-        assert_eq!((frame(&[0x05]), probe(&[0x05])), (Frame::Need(HEADER), Probe::Maybe));
-        assert_eq!((frame(&[0x05, 0x65]), probe(&[0x05, 0x65])), (Frame::Not, Probe::No));
-        assert_eq!((frame(&[0x64]), probe(&[0x64])), (Frame::Not, Probe::No));
+        assert_eq!((frame(&[]), probe(&[], Direction::ToServer)), (Frame::Need(HEADER), Probe::No));
+        assert_eq!((frame(&[0x05]), probe(&[0x05], Direction::ToServer)), (Frame::Need(HEADER), Probe::Maybe));
+        assert_eq!((frame(&[0x05, 0x65]), probe(&[0x05, 0x65], Direction::ToServer)), (Frame::Not, Probe::No));
+        assert_eq!((frame(&[0x64]), probe(&[0x64], Direction::ToServer)), (Frame::Not, Probe::No));
     }
 
     proptest! {

@@ -31,7 +31,7 @@ pub static PROTOCOL: Protocol = Protocol {
     longest_message: link::LONGEST,
     fields: message::FIELDS,
     anomalies: ANOMALIES,
-    probe: |bytes, _| link::probe(bytes),
+    probe: link::probe,
     frame: |bytes, _| link::frame(bytes),
     open: || Box::new(Session::default()),
 };

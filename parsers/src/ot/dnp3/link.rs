@@ -1,6 +1,6 @@
 //! The link layer (IEEE 1815-2012 §9): frames of a ten-octet header and blocks of up to sixteen octets, each with a CRC.
 
-use crate::dissector::{Frame, Probe};
+use crate::dissector::{Direction, Frame, Probe};
 
 /// The two octets every frame begins with (§9.2).
 pub const START: [u8; 2] = [0x05, 0x64];
@@ -63,6 +63,15 @@ impl Header {
         self.control & 0x0f
     }
 
+    /// True when the standard defines the function code.
+    pub const fn is_known(self) -> bool {
+        if self.primary() {
+            matches!(self.function(), 0..=4 | 9)
+        } else {
+            matches!(self.function(), 0 | 1 | 11 | 14 | 15)
+        }
+    }
+
     /// True when the frame's function is to carry user data: confirmed or unconfirmed.
     pub const fn is_user_data(self) -> bool {
         self.primary() && matches!(self.function(), 3 | 4)
@@ -114,13 +123,15 @@ pub fn start(bytes: &[u8]) -> Start {
     }
 }
 
-/// [`crate::Protocol::probe`] of DNP3: start octets and header CRC agree by chance once in 2^32 positions.
-pub fn probe(bytes: &[u8]) -> Probe {
+/// [`crate::Protocol::probe`] of DNP3: start octets and header CRC agree by chance once in 2^32 positions. A header
+/// whose DIR bit goes against the direction is only possible: it tells that client and server are the other way round,
+/// or that an outstation opened the connection.
+pub fn probe(bytes: &[u8], direction: Direction) -> Probe {
     match start(bytes) {
-        Start::Header(_) => Probe::Certain,
+        Start::Header(header) if header.direction() == (direction == Direction::ToServer) => Probe::Certain,
         Start::Not => Probe::No,
         Start::Short if bytes.is_empty() => Probe::No,
-        Start::Short | Start::BadCrc | Start::BadLength => Probe::Maybe,
+        Start::Header(_) | Start::Short | Start::BadCrc | Start::BadLength => Probe::Maybe,
     }
 }
 
@@ -184,8 +195,8 @@ fn crc_holds(bytes: &[u8]) -> bool {
 /// The CRC of a header or block (§9.2): polynomial 0x3D65, reflected, complemented; sent low octet first.
 pub fn crc(bytes: &[u8]) -> u16 {
     let mut crc = 0u16;
-    let mut eights = bytes.chunks_exact(8);
-    for eight in &mut eights {
+    let (eights, rest) = bytes.as_chunks::<8>();
+    for eight in eights {
         // A CRC is linear, so each octet's share stands in a table of its own and eight are added at once.
         let [c0, c1] = crc.to_le_bytes();
         crc = TABLES[7][usize::from(eight[0] ^ c0)]
@@ -197,7 +208,7 @@ pub fn crc(bytes: &[u8]) -> u16 {
             ^ TABLES[1][usize::from(eight[6])]
             ^ TABLES[0][usize::from(eight[7])];
     }
-    for &octet in eights.remainder() {
+    for &octet in rest {
         crc = crc >> 8 ^ TABLES[0][usize::from(crc as u8 ^ octet)];
     }
     !crc
@@ -258,7 +269,8 @@ mod tests {
         assert_eq!((header.source, header.destination, header.user_data()), (100, 5, 6));
         assert!(header.direction() && header.primary() && !header.fcb() && !header.fcv() && header.is_user_data());
         assert_eq!(frame(&bytes), Frame::Need(18));
-        assert_eq!(probe(&bytes), Probe::Certain);
+        assert_eq!(probe(&bytes, Direction::ToServer), Probe::Certain);
+        assert_eq!(probe(&bytes, Direction::ToClient), Probe::Maybe);
     }
 
     #[test]
@@ -277,15 +289,15 @@ mod tests {
         assert_eq!(frame(&bytes), Frame::Whole(HEADER));
         bytes[2] = 5;
         assert_eq!(start(&bytes), Start::BadCrc);
-        assert_eq!((frame(&bytes), probe(&bytes)), (Frame::Whole(HEADER), Probe::Maybe));
+        assert_eq!((frame(&bytes), probe(&bytes, Direction::ToServer)), (Frame::Whole(HEADER), Probe::Maybe));
     }
 
     #[test]
     fn nothing_but_the_start_octets_begins_a_frame() {
-        assert_eq!((frame(&[]), probe(&[])), (Frame::Need(HEADER), Probe::No));
-        assert_eq!((frame(&[0x05]), probe(&[0x05])), (Frame::Need(HEADER), Probe::Maybe));
-        assert_eq!((frame(&[0x05, 0x65]), probe(&[0x05, 0x65])), (Frame::Not, Probe::No));
-        assert_eq!((frame(&[0x64]), probe(&[0x64])), (Frame::Not, Probe::No));
+        assert_eq!((frame(&[]), probe(&[], Direction::ToServer)), (Frame::Need(HEADER), Probe::No));
+        assert_eq!((frame(&[0x05]), probe(&[0x05], Direction::ToServer)), (Frame::Need(HEADER), Probe::Maybe));
+        assert_eq!((frame(&[0x05, 0x65]), probe(&[0x05, 0x65], Direction::ToServer)), (Frame::Not, Probe::No));
+        assert_eq!((frame(&[0x64]), probe(&[0x64], Direction::ToServer)), (Frame::Not, Probe::No));
     }
 
     proptest! {

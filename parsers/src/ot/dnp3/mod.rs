@@ -31,7 +31,7 @@ pub static PROTOCOL: Protocol = Protocol {
     longest_message: link::LONGEST,
     fields: message::FIELDS,
     anomalies: ANOMALIES,
-    probe: |bytes, _| link::probe(bytes),
+    probe: link::probe,
     frame: |bytes, _| link::frame(bytes),
     open: || Box::new(Session::default()),
 };
@@ -70,28 +70,17 @@ const fn kind(name: &'static str, doc: &'static str) -> AnomalyKind {
     AnomalyKind { name, doc }
 }
 
-/// Anomalies of one frame: at most one a data block and a few of the layers above.
-pub struct Anomalies {
-    list: [Anomaly; Self::MOST],
-    length: usize,
-}
+/// Anomalies of one frame: at most one a data block and a few of the layers above. Memory is taken when there is one.
+#[derive(Default)]
+pub struct Anomalies(Vec<Anomaly>);
 
 impl Anomalies {
     const MOST: usize = 32;
 
-    fn new() -> Self {
-        Self { list: [Anomaly { kind: "", offset: 0 }; Self::MOST], length: 0 }
-    }
-
     fn add(&mut self, kind: &'static str, offset: usize) {
-        if let Some(slot) = self.list.get_mut(self.length) {
-            *slot = Anomaly { kind, offset };
-            self.length += 1;
+        if self.0.len() < Self::MOST {
+            self.0.push(Anomaly { kind, offset });
         }
-    }
-
-    fn list(&self) -> &[Anomaly] {
-        &self.list[..self.length]
     }
 }
 
@@ -120,22 +109,26 @@ impl Dissector for Session {
 
     fn gap(&mut self, direction: Direction) {
         self.joiner.void_all(direction);
+        // A response may be among what was lost.
+        self.outstanding = 0;
     }
 }
 
 impl Session {
     fn frame(&mut self, envelope: &Envelope, link: link::Header, message: &[u8], sink: &mut dyn Sink) {
-        let mut anomalies = Anomalies::new();
+        let mut anomalies = Anomalies::default();
         inspect_header(link, &mut anomalies);
-        let data = link::UserData::read(link, message, |offset| anomalies.add("bad_transport_crc", offset));
+        let mut damaged = false;
+        let data = link::UserData::read(link, message, |offset| {
+            anomalies.add("bad_transport_crc", offset);
+            damaged = true;
+        });
         let mut record = Message { link, transport: None, application: None, transaction: self.transactions + 1 };
         let pair = Pair { direction: envelope.direction, source: link.source, destination: link.destination };
         let mut joined = None;
         if link.is_read() {
             match data.octets().split_first() {
-                _ if !anomalies.list().iter().all(|anomaly| anomaly.kind != "bad_transport_crc") => {
-                    self.joiner.void(pair)
-                }
+                _ if damaged => self.joiner.void(pair),
                 None => anomalies.add("len_too_small", 2),
                 Some((&octet, segment)) => {
                     let header = transport::Header(octet);
@@ -159,7 +152,7 @@ impl Session {
                 None => anomalies.add("len_too_small", place(0)),
             }
         }
-        sink.message(envelope, &record, anomalies.list());
+        sink.message(envelope, &record, &anomalies.0);
         if record.application.is_some() {
             sink.transaction(envelope, &record);
         }
@@ -168,8 +161,7 @@ impl Session {
 
 fn inspect_header(link: link::Header, anomalies: &mut Anomalies) {
     const RESERVED: std::ops::RangeInclusive<u16> = 65520..=65531;
-    let known = if link.primary() { names::PRIMARY_FUNCTIONS } else { names::SECONDARY_FUNCTIONS };
-    if crate::field::name_of(known, link.function().into()).is_none() {
+    if !link.is_known() {
         anomalies.add("unknown_link_function", 3);
     }
     if link.user_data() > 0 && !link.is_user_data() {

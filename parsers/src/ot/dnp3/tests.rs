@@ -485,3 +485,53 @@ proptest! {
         prop_assert_eq!(last(&parse(&frames)).field("data"), crate::testing::hex(&octets));
     }
 }
+
+/// What the conversation that all protocols share makes of DNP3.
+mod conversation {
+    use super::*;
+    use crate::conversation::{Conversation, Opening};
+
+    fn open(server_port: u16, roles_known: bool) -> Conversation {
+        let opening = Opening { client_port: 40000, server_port, datagram: false, roles_known };
+        Conversation::new(opening, crate::registry::PROTOCOLS)
+    }
+
+    #[test]
+    fn dnp3_on_any_port_is_found_and_its_dir_bit_turns_the_roles() {
+        let mut sink = Collected::default();
+        let mut straight = open(4000, false);
+        straight.data(&envelope(Direction::ToServer, 0), &encode::whole(&bytes("c0 01 3c0106")), &mut sink);
+        assert_eq!((straight.protocol(), straight.take_reversed()), (Some(&PROTOCOL), false));
+        let mut turned = open(4000, false);
+        turned.data(&envelope(Direction::ToServer, 0), &encode::whole(&bytes("c0 81 0000")), &mut sink);
+        assert_eq!((turned.protocol(), turned.take_reversed()), (Some(&PROTOCOL), true));
+        assert_eq!(sink.messages[1].direction, Direction::ToClient);
+    }
+
+    #[test]
+    fn an_outstation_that_opened_the_connection_is_found_by_its_frames() {
+        let mut sink = Collected::default();
+        let mut flow = open(4000, true);
+        let unsolicited = encode::whole(&bytes("f0 82 0000"));
+        flow.data(&envelope(Direction::ToServer, 0), &unsolicited, &mut sink);
+        flow.data(&envelope(Direction::ToServer, 1), &unsolicited, &mut sink);
+        assert_eq!((flow.protocol(), sink.messages.len()), (Some(&PROTOCOL), 2));
+    }
+
+    #[test]
+    fn after_a_header_with_a_wrong_crc_the_next_frame_is_read() {
+        let mut damaged = encode::whole(&bytes("c0 01 3c0206 3c0306 3c0406 3c0106"));
+        damaged[4] ^= 1;
+        let stream = [damaged, encode::whole(&bytes("c1 0d"))].concat();
+        for cut in 0..stream.len() {
+            let mut sink = Collected::default();
+            let mut flow = open(20000, true);
+            flow.data(&envelope(Direction::ToServer, 0), &stream[..cut], &mut sink);
+            flow.data(&envelope(Direction::ToServer, 1), &stream[cut..], &mut sink);
+            assert_eq!(sink.messages.len(), 1, "{cut}");
+            assert_eq!(sink.messages[0].field("function"), "13", "{cut}");
+            assert_eq!(sink.anomalies[0], Anomaly { kind: "bad_link_crc", offset: 8 }, "{cut}");
+            assert_eq!(sink.anomalies[1], Anomaly { kind: "resynchronised", offset: 17 }, "{cut}");
+        }
+    }
+}

@@ -64,8 +64,6 @@ pub struct ObjectHeader<'a> {
     pub count: u64,
     /// Where in the fragment the header begins.
     pub offset: usize,
-    /// The layout of its values.
-    layout: Option<Layout>,
     /// Values stand in the fragment, not only indexes.
     values: bool,
     /// The points, as far as the fragment holds them.
@@ -107,14 +105,21 @@ impl<'a> ObjectHeader<'a> {
 
     /// The points that stand in the fragment: none where a request only names a range.
     pub fn points(&self) -> Points<'a> {
-        Points { header: *self, octets: self.points, number: 0, first_bit: 0 }
+        self.points_in(self.points)
     }
 
-    /// How the value of one point is delimited.
+    fn points_in(&self, octets: &'a [u8]) -> Points<'a> {
+        Points { header: *self, layout: self.layout(), extent: self.extent(), octets, number: 0, first_bit: 0 }
+    }
+
     fn extent(&self) -> Extent {
-        let parts = match self.layout {
-            _ if self.size_prefixed() => return Extent::Prefixed,
-            _ if !self.values => return Extent::Octets(0),
+        if self.size_prefixed() {
+            return Extent::Prefixed;
+        }
+        if !self.values {
+            return Extent::Octets(0);
+        }
+        let parts = match self.layout() {
             Some(Layout::Nothing) => return Extent::Octets(0),
             Some(Layout::Packed { bits, .. }) if !self.index_prefixed() => return Extent::Bits(bits),
             Some(Layout::Packed { .. }) => return Extent::Octets(1),
@@ -143,8 +148,7 @@ impl<'a> ObjectHeader<'a> {
                 usize::try_from(length).ok().filter(|&length| length <= rest.len()).ok_or(rest.len())
             }
             Extent::Prefixed | Extent::Variable(_) => {
-                let mut points =
-                    Points { header: Self { points: rest, ..*self }, octets: rest, number: 0, first_bit: 0 };
+                let mut points = self.points_in(rest);
                 let whole = points.by_ref().fold(0u64, |whole, _| whole + 1);
                 let length = rest.len() - points.octets.len();
                 if whole == self.count { Ok(length) } else { Err(length) }
@@ -153,6 +157,8 @@ impl<'a> ObjectHeader<'a> {
     }
 }
 
+/// How the value of a point is delimited.
+#[derive(Debug, Clone, Copy)]
 enum Extent {
     /// So many octets after the prefix.
     Octets(usize),
@@ -230,7 +236,6 @@ impl<'a> Iterator for Headers<'a> {
             stop: 0,
             count: 0,
             offset,
-            layout: layout::layout(group, variation),
             values: self.fragment.carries_values(group),
             points: &[],
         };
@@ -266,12 +271,16 @@ impl<'a> Iterator for Headers<'a> {
 
 impl ObjectHeader<'_> {
     /// True when the standard, as known here, has no such object.
-    pub const fn is_unknown(&self) -> bool {
-        self.layout.is_none()
+    pub fn is_unknown(&self) -> bool {
+        self.layout().is_none()
+    }
+
+    fn layout(&self) -> Option<Layout> {
+        layout::layout(self.group, self.variation)
     }
 
     /// True when values are announced of variation 0, which only a request for values can name.
-    pub const fn values_of_any(&self) -> bool {
+    pub fn values_of_any(&self) -> bool {
         self.values && self.variation == 0 && !self.is_unknown()
     }
 
@@ -285,6 +294,8 @@ impl ObjectHeader<'_> {
 #[derive(Clone)]
 pub struct Points<'a> {
     header: ObjectHeader<'a>,
+    layout: Option<Layout>,
+    extent: Extent,
     octets: &'a [u8],
     number: u64,
     /// Of packed points: the bit of the next one in the first octet.
@@ -300,7 +311,8 @@ pub struct Point<'a> {
     pub index: u32,
     /// Size of the value, when the prefix gives it.
     pub size: Option<u32>,
-    header: ObjectHeader<'a>,
+    variation: u8,
+    layout: Option<Layout>,
     octets: &'a [u8],
     bit: u8,
 }
@@ -315,7 +327,7 @@ impl<'a> Iterator for Points<'a> {
         let width = self.header.prefix_octets();
         let prefix = little_endian(self.octets, width)? as u32;
         let value = &self.octets[usize::from(width)..];
-        let (octets, bit, taken) = match self.header.extent() {
+        let (octets, bit, taken) = match self.extent {
             Extent::Bits(bits) => {
                 let bit = self.first_bit;
                 self.first_bit = (bit + bits) % 8;
@@ -336,7 +348,8 @@ impl<'a> Iterator for Points<'a> {
             prefix,
             index: if self.header.index_prefixed() { prefix } else { counted },
             size: self.header.size_prefixed().then_some(prefix),
-            header: self.header,
+            variation: self.header.variation,
+            layout: self.layout,
             octets,
             bit,
         })
@@ -349,13 +362,13 @@ impl<'a> Point<'a> {
         if self.octets.is_empty() {
             return;
         }
-        match self.header.layout {
+        match self.layout {
             Some(Layout::Packed { name, bits }) => {
                 let octet = self.octets.first().copied().unwrap_or(0);
                 visit(name, Datum::Unsigned(u64::from(octet >> self.bit & ((1 << bits) - 1))));
             }
             Some(Layout::Parts(parts)) => {
-                layout::read(parts, self.header.variation, self.octets, visit);
+                layout::read(parts, self.variation, self.octets, visit);
             }
             Some(Layout::Nothing) | None => visit("data", Datum::Octets(self.octets)),
         }

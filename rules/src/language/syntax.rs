@@ -167,11 +167,7 @@ pub(crate) fn parse(text: &str, start: usize, transaction: bool) -> Result<Tree<
     let mut options = Vec::new();
     let mut closed = false;
     for event in RuleScanner::new(text) {
-        let event = event.map_err(|error| {
-            let at = start + error.offset.min(text.len());
-            let end = (start + text.len()).min(at + 1);
-            Problem::new("syntax", format!("this is not a rule: {}", error.reason), at..end.max(at))
-        })?;
+        let event = event.map_err(|error| explain(&error, text, start))?;
         match event {
             RuleScanEvent::Action(word) => header[0] = Some(cursor.take(&word)),
             RuleScanEvent::Protocol(word) => header[1] = Some(cursor.take(&word)),
@@ -217,6 +213,29 @@ pub(crate) fn parse(text: &str, start: usize, transaction: bool) -> Result<Tree<
         _ => Arrow::Directed,
     };
     Ok(Tree { action, protocol, source, source_port, arrow, destination, destination_port: port, options })
+}
+
+/// The scanner's error in words for the author of the rule.
+fn explain(error: &suricatax_rule_parser::Error, text: &str, start: usize) -> Problem {
+    let at = error.offset.min(text.len());
+    let blank = text.get(at..).map_or(0, |rest| rest.len() - rest.trim_start().len());
+    let at = at + blank;
+    let next = text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+    let expected = match error.reason.split(':').next().unwrap_or_default() {
+        "protocol" => "a protocol",
+        "source-ip" => "source addresses",
+        "source-port" => "source ports",
+        "direction" => "`->`, `<>` or `=>`",
+        "destination-ip" => "destination addresses",
+        "destination-port" => "destination ports",
+        "start of options" => "`(`",
+        "option name" => "an option or `)`",
+        "option separator" => "`;` or `:`",
+        "option value" => "`;` after the value",
+        _ => "an action",
+    };
+    let here = if next == 0 { "the rule ends too early" } else { "this is not a rule" };
+    Problem::new("syntax", here, start + at..start + at + next).help(format!("expected {expected}"))
 }
 
 /// Finds the scanner's tokens again in the text they came from.

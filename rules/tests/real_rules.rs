@@ -1,0 +1,72 @@
+//! Rule sets as they are in use compile, or fail for a reason that is stated.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use vigia_rules::{Engine, Severity, Source, Variables};
+
+const FOLDER: &str = "/work/shared/rules";
+
+/// Problems that are this side's: what rules may ask for, but is not there yet.
+const NOT_YET: &[&str] = &["not-supported", "not-dissected"];
+
+#[test]
+fn every_rule_of_real_sets_compiles_or_fails_for_a_stated_reason() {
+    let folder = std::env::var("VIGIA_RULE_SETS").unwrap_or_else(|_| FOLDER.to_owned());
+    let Ok(sets) = std::fs::read_dir(Path::new(&folder)) else {
+        println!("skipped: no rule sets in {folder}");
+        return;
+    };
+    for set in sets.flatten() {
+        let sources = sources(&set.path());
+        let start = Instant::now();
+        let compiled = Engine::compile(&sources, &Variables::standard());
+        let took = start.elapsed();
+        let mut reasons: BTreeMap<(Severity, &str), usize> = BTreeMap::new();
+        for diagnostic in &compiled.diagnostics {
+            *reasons.entry((diagnostic.severity, diagnostic.code)).or_default() += 1;
+        }
+        let loaded = compiled.engine.rules().len();
+        println!(
+            "{}: {loaded} loaded, {} failed, {} skipped, {took:.2?}",
+            set.path().display(),
+            compiled.failed,
+            compiled.skipped
+        );
+        println!("    {reasons:?}");
+        let errors = compiled.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+        for diagnostic in errors.filter(|diagnostic| !NOT_YET.contains(&diagnostic.code)).take(400) {
+            println!("    {diagnostic}");
+        }
+        let statements: usize = sources.iter().map(|source| statements(&source.text)).sum();
+        assert_eq!(loaded + compiled.failed + compiled.skipped, statements, "{}", set.path().display());
+    }
+}
+
+fn sources(folder: &Path) -> Vec<Source> {
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "rules"));
+    files.sort();
+    let read = |file: &std::path::PathBuf| {
+        let text = String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()).into_owned();
+        Source {
+            name: file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default().into(),
+            text: text.into(),
+        }
+    };
+    files.iter().map(read).collect()
+}
+
+/// Lines that begin a rule: neither blank nor a comment nor the continuation of the line before.
+fn statements(text: &str) -> usize {
+    let mut continued = false;
+    let mut count = 0;
+    for line in text.lines() {
+        let comment = !continued && line.trim_start().starts_with('#');
+        count += usize::from(!continued && !comment && !line.trim().is_empty());
+        continued = !comment && line.trim_end_matches('\r').ends_with('\\');
+    }
+    count
+}

@@ -366,7 +366,8 @@ mod tests {
 
         #[test]
         fn text_reads_back(text in any::<String>()) {
-            prop_assert_eq!(written(|json| json.text("t", &text))["t"].as_str(), Some(&*text));
+            let value = written(|json| json.text("t", &text));
+            prop_assert_eq!(value["t"].as_str(), Some(&*text));
         }
 
         #[test]

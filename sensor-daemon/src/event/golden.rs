@@ -71,7 +71,11 @@ fn rule() -> Rule {
         message: "VIGIA Modbus write from an unlisted \"station\"".into(),
         category: "Attempted Administrator Privilege Gain".into(),
         priority: 1,
-        references: vec![("url".into(), "example.org/a".into()), ("cve".into(), "2026-1".into()), ("x".into(), "y".into())],
+        references: vec![
+            ("url".into(), "example.org/a".into()),
+            ("cve".into(), "2026-1".into()),
+            ("x".into(), "y".into()),
+        ],
         metadata: vec![("mitre_technique_id".into(), vec!["T0855".into(), "T0836".into()])],
         gated: false,
     }
@@ -88,7 +92,8 @@ fn line(settings: &EventSettings, write: impl FnOnce(&mut Eve, &mut Vec<u8>)) ->
     write(&mut eve, &mut out);
     assert_eq!(out.pop(), Some(b'\n'));
     assert!(!out.contains(&b'\n'));
-    let parsed: Value = serde_json::from_slice(&out).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out)));
+    let parsed: Value =
+        serde_json::from_slice(&out).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out)));
     assert!(parsed["timestamp"].is_string() && parsed["event_type"].is_string());
     String::from_utf8(out).unwrap()
 }
@@ -116,7 +121,8 @@ fn alert_with_all_it_can_hold() {
         ..EventSettings::default()
     };
     let header = Header { pcap_filename: "/tmp/a.pcap", in_iface: "", ..header() };
-    let alert = Alert { flowbits: &["modbus.seen", "x"], ..alert(Some(&Write), b"GET /\r\n\x00\x07\"beyond the bound") };
+    let alert =
+        Alert { flowbits: &["modbus.seen", "x"], ..alert(Some(&Write), b"GET /\r\n\x00\x07\"beyond the bound") };
     insta::assert_snapshot!(line(&settings, |eve, out| eve.alert(out, &header, &rule(), &alert)));
 }
 
@@ -124,7 +130,8 @@ fn alert_with_all_it_can_hold() {
 fn alert_of_a_packet_without_a_flow() {
     let ip = |text: &str| text.parse::<IpAddr>().unwrap();
     let endpoints = Endpoints { source: (ip("fe80::1"), 0), destination: (ip("ff02::1"), 0), protocol: 58 };
-    let header = Header { flow_id: 0, endpoints: Some(endpoints), icmp: Some((135, 0)), vlans: Vlans::default(), ..header() };
+    let header =
+        Header { flow_id: 0, endpoints: Some(endpoints), icmp: Some((135, 0)), vlans: Vlans::default(), ..header() };
     let alert = Alert { flow: None, protocol: None, direction: None, ..alert(None, &[]) };
     let rule = Rule { sid: 1, ..Rule::default() };
     insta::assert_snapshot!(line(&EventSettings::default(), |eve, out| eve.alert(out, &header, &rule, &alert)));
@@ -237,7 +244,8 @@ fn an_event_is_counted_and_written_by_one_call() {
     drop(output);
     journal.close().unwrap();
     let written = std::fs::read_to_string(path).unwrap();
-    let types: Vec<_> = written.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event_type"].clone()).collect();
+    let types: Vec<_> =
+        written.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event_type"].clone()).collect();
     assert_eq!(types, ["modbus", "stats"], "anomalies are switched off");
     let snapshot = metrics.snapshot();
     assert_eq!(snapshot.get("vigia_records_total{protocol=\"modbus\"}"), 1);

@@ -130,7 +130,7 @@ impl Writer {
                 counters.add(Counter::AlertsSuppressed, 1);
                 return;
             }
-            counters.alert(engine.rule(entry.rule).priority);
+            counters.alert(engine.rules().get(entry.rule.0 as usize).map_or(0, |rule| rule.priority));
             if !line.is_empty() {
                 group.add(line, entry.timestamp);
             }

@@ -446,6 +446,65 @@ fn a_replay_writes_everything_into_one_file_with_alerts_in_packet_order() {
 }
 
 #[test]
+fn a_rule_that_counts_across_flows_gives_the_same_alerts_with_any_number_of_workers() {
+    let rule = "alert tcp any any -> any any (msg:\"x\"; sid:7; priority:2; threshold:type limit, track by_src, count 2, seconds 30;)";
+    let source = vigia_rules::Source { name: "test.rules".into(), text: rule.into() };
+    let compiled = Engine::compile(&[source], &Default::default());
+    assert!(compiled.diagnostics.is_empty(), "{:?}", compiled.diagnostics);
+    let engine = Arc::new(compiled.engine);
+    assert!(engine.rule(RuleId(0)).gated);
+    let sender = |packet: u64| IpAddr::V4(Ipv4Addr::new(10, 0, 0, (packet % 7) as u8));
+    let one = |packet: u64, length| AlertEntry {
+        source: sender(packet),
+        timestamp: Timestamp::new(START + packet, 0),
+        ..entry(packet, length)
+    };
+
+    let mut gate = vigia_rules::Gate::default();
+    let expected: Vec<_> = (1..=1000u64)
+        .filter(|packet| {
+            let entry = one(*packet, 0);
+            let verdict = gate.admit(&engine, RuleId(0), entry.source, entry.destination, entry.timestamp);
+            verdict == vigia_rules::Verdict::Report
+        })
+        .collect();
+    assert!((100..900).contains(&expected.len()));
+
+    let directory = tempfile::tempdir().unwrap();
+    for workers in [1, 2, 4] {
+        let path = directory.path().join("eve.json");
+        let metrics = Metrics::new();
+        let journal = Journal::single_file(&path, workers, &metrics).unwrap();
+        std::thread::scope(|scope| {
+            for worker in 0..workers {
+                let (submitter, engine) = (journal.submitter(worker), Arc::clone(&engine));
+                scope.spawn(move || {
+                    for first in (1..=1000).step_by(50) {
+                        let mut batch = submitter.alert_batch(Arc::clone(&engine));
+                        // The packets of one sender go to several workers: thresholds count across flows.
+                        for packet in (first..first + 50).filter(|packet| packet / 3 % workers as u64 == worker as u64)
+                        {
+                            let line = event(packet, 0);
+                            batch.lines.extend_from_slice(line.as_bytes());
+                            batch.entries.push(one(packet, line.len()));
+                        }
+                        batch.through = first + 49;
+                        submitter.alerts(batch);
+                    }
+                });
+            }
+        });
+        journal.close().unwrap();
+        let written: Vec<_> = fs::read_to_string(&path).unwrap().lines().map(str::to_string).collect();
+        let reference: Vec<_> = expected.iter().map(|packet| event(*packet, 0).trim_end().to_string()).collect();
+        assert_eq!(written, reference, "{workers} workers");
+        let snapshot = metrics.snapshot();
+        assert_eq!(snapshot.get("vigia_alerts_total{severity=\"2\"}"), expected.len() as u64);
+        assert_eq!(snapshot.get("vigia_alerts_suppressed_total"), 1000 - expected.len() as u64);
+    }
+}
+
+#[test]
 fn a_replay_onto_a_full_disk_says_so() {
     let Some(disk) = SmallDisk::mount(1 << 20) else { return };
     let metrics = Metrics::new();

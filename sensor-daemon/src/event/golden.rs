@@ -77,7 +77,8 @@ fn rule() -> Rule {
             ("x".into(), "y".into()),
         ],
         metadata: vec![("mitre_technique_id".into(), vec!["T0855".into(), "T0836".into()])],
-        gated: false,
+        target: Some(vigia_rules::Target::Destination),
+        ..Rule::default()
     }
 }
 

@@ -23,6 +23,8 @@ pub struct AlertMerge {
 #[derive(Default)]
 struct Worker {
     through: u64,
+    /// Packet of the match that came last.
+    last: u64,
     batches: VecDeque<Held>,
 }
 
@@ -52,11 +54,10 @@ impl AlertMerge {
     pub fn push(&mut self, mut batch: AlertBatch) {
         let last = self.workers.len() - 1;
         let worker = &mut self.workers[batch.worker.min(last)];
-        let mut before = worker.last_packet();
         for entry in &mut batch.entries {
             // What a timer raises carries no packet of its own: it belongs to the one before.
-            entry.packet = entry.packet.max(before);
-            before = entry.packet;
+            worker.last = worker.last.max(entry.packet);
+            entry.packet = worker.last;
         }
         worker.through = worker.through.max(batch.through);
         self.held += batch.lines.len();
@@ -108,11 +109,6 @@ impl Worker {
     fn next_packet(&self) -> Option<u64> {
         let held = self.batches.front()?;
         held.batch.entries.get(held.entry).map(|entry| entry.packet)
-    }
-
-    fn last_packet(&self) -> u64 {
-        let last = self.batches.iter().rev().find_map(|held| held.batch.entries.last());
-        last.map_or(0, |entry| entry.packet)
     }
 
     /// Drops batches of which everything is released, and returns the bytes of their lines.

@@ -348,7 +348,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_order_of_calls_gives_json(calls in proptest::collection::vec(call(), 0..200)) {
+        fn any_order_of_calls_gives_json(calls in proptest::collection::vec(call(), 0..60)) {
             written(|json| {
                 for call in &calls {
                     match call {

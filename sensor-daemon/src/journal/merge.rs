@@ -50,6 +50,16 @@ impl AlertMerge {
         Self { workers: (0..workers.max(1)).map(|_| Worker::default()).collect(), gate: Gate::default(), held: 0 }
     }
 
+    /// Bytes of lines held back.
+    pub fn held_bytes(&self) -> usize {
+        self.held
+    }
+
+    /// What counts across flows.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
     /// Takes a batch. A worker that is not known counts as the last one.
     pub fn push(&mut self, mut batch: AlertBatch) {
         let last = self.workers.len() - 1;

@@ -120,6 +120,10 @@ impl Writer {
     fn alerts(&mut self, batch: AlertBatch) {
         self.merge.push(batch);
         self.release(false);
+        let counters = self.metrics.shared();
+        counters.set(Counter::MergeHeld, self.merge.held_bytes() as u64);
+        counters.set(Counter::ThresholdEntries, self.merge.gate().len() as u64);
+        counters.set(Counter::ThresholdsEvicted, self.merge.gate().evicted());
     }
 
     fn release(&mut self, all: bool) {

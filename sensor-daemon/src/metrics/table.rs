@@ -175,6 +175,9 @@ counters! {
     SignatureMatches: Counter Sum "vigia_signature_matches_total" "Matches of signatures: alerts, suppressed ones, and those lost before the journal";
     AlertsSuppressed: Counter Sum "vigia_alerts_suppressed_total" "Matches that a threshold keeps from being alerts" => "detect.alerts_suppressed";
     AlertsForced: Counter Sum "vigia_alert_merge_forced_total" "Alerts released out of packet order because the merge of the workers was at its bound" => "detect.alert_queue_overflow";
+    MergeHeld: Gauge Sum "vigia_alert_merge_held_bytes" "Bytes of alerts that wait for a worker that is behind";
+    ThresholdEntries: Gauge Sum "vigia_threshold_entries" "Counters that thresholds across flows keep";
+    ThresholdsEvicted: Counter Sum "vigia_threshold_evicted_total" "Counters of thresholds given up before their time because there were too many";
     RuleReloads: Counter Sum "vigia_rule_reloads_total" {result = "ok"} "Rule reloads";
     RuleReloadsFailed: Counter Sum "vigia_rule_reloads_total" {result = "failed"} "Rule reloads";
     ConfigReloads: Counter Sum "vigia_config_reloads_total" {result = "ok"} "Reloads of the settings";

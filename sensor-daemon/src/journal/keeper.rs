@@ -94,12 +94,12 @@ impl Work {
 
     fn seal(&self, closed: &Closed) {
         // It may have been removed to make room.
-        if self.compress && closed.path.exists() {
-            if let Err(error) = compress(&closed.path, self.level) {
-                self.space.counters.add(Counter::SealErrors, 1);
-                tracing::warn!(segment = %closed.path.display(), %error, "a segment stays as it is");
-                return;
-            }
+        let compressed =
+            if self.compress && closed.path.exists() { compress(&closed.path, self.level) } else { Ok(()) };
+        if let Err(error) = compressed {
+            self.space.counters.add(Counter::SealErrors, 1);
+            tracing::warn!(segment = %closed.path.display(), %error, "a segment stays as it is");
+            return;
         }
         self.space.counters.add(closed.stream.of((Counter::SealedAlerts, Counter::SealedRecords)), 1);
     }

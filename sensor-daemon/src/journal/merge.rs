@@ -124,7 +124,8 @@ impl Worker {
     /// Drops batches of which everything is released, and returns the bytes of their lines.
     fn drop_used(&mut self, done: &mut impl FnMut(AlertBatch)) -> usize {
         let mut freed = 0;
-        while let Some(held) = self.batches.pop_front_if(|held| held.entry >= held.batch.entries.len()) {
+        while self.batches.front().is_some_and(|held| held.entry >= held.batch.entries.len()) {
+            let Some(held) = self.batches.pop_front() else { break };
             freed += held.batch.lines.len();
             done(held.batch);
         }

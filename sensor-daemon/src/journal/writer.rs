@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// Where a writer writes.
 pub(super) enum Sink {
-    Log(Log),
+    Log(Box<Log>),
     File(PlainFile),
 }
 

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use vigia_parsers::packet::{DecodeEvent, Ethernet, Tunnel, Vlans};
 use vigia_parsers::{Anomaly, Direction, Protocol, Record, Timestamp};
-use vigia_rules::Rule;
+use vigia_rules::{Rule, Target};
 
 use crate::metrics::Snapshot;
 
@@ -239,7 +239,7 @@ impl Eve {
         if let Some(record) = alert.record {
             json.number("tx_id", record.transaction().saturating_sub(1));
         }
-        json.nested("alert", |json| signature(json, rule));
+        json.nested("alert", |json| signature(json, rule, header.endpoints.as_ref()));
         if let Some(record) = alert.record {
             json.nested(record.protocol().name, |json| record.alert_tree(json));
         }
@@ -486,7 +486,7 @@ fn printable(out: &mut Vec<u8>, payload: &[u8]) {
     out.push(b'"');
 }
 
-fn signature(json: &mut JsonWriter<'_>, rule: &Rule) {
+fn signature(json: &mut JsonWriter<'_>, rule: &Rule, endpoints: Option<&Endpoints>) {
     json.string("action", "allowed");
     json.number("gid", rule.gid.into());
     json.number("signature_id", rule.sid.into());
@@ -494,6 +494,20 @@ fn signature(json: &mut JsonWriter<'_>, rule: &Rule) {
     json.string("signature", &rule.message);
     json.string("category", &rule.category);
     json.number("severity", rule.priority.into());
+    if let (Some(target), Some(endpoints)) = (rule.target, endpoints) {
+        let (attacker, victim) = match target {
+            Target::Source => (endpoints.destination, endpoints.source),
+            Target::Destination => (endpoints.source, endpoints.destination),
+        };
+        for (key, (ip, port)) in [("source", attacker), ("target", victim)] {
+            json.nested(key, |json| {
+                address_member(json, "ip", ip);
+                if address::has_ports(endpoints.protocol) {
+                    json.number("port", port.into());
+                }
+            });
+        }
+    }
     if !rule.metadata.is_empty() {
         json.nested("metadata", |json| {
             for (key, values) in &rule.metadata {

@@ -11,6 +11,8 @@
 mod address;
 mod clock;
 mod eve;
+#[cfg(test)]
+mod golden;
 mod json;
 mod output;
 

@@ -129,8 +129,10 @@ impl Output {
         if idle || (self.journal.in_order() && !self.alerts.entries.is_empty()) {
             self.submit_records();
         }
-        if through > self.alerts.through || !self.alerts.entries.is_empty() {
-            self.alerts.through = self.alerts.through.max(through);
+        // Where workers are merged, the others wait to hear how far this one is, alerts or not.
+        let news = self.journal.in_order() && through > self.alerts.through;
+        self.alerts.through = self.alerts.through.max(through);
+        if news || !self.alerts.entries.is_empty() {
             self.submit_alerts();
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, select, unbounded};
 
 use crate::metrics::Counter;
 
@@ -80,10 +80,10 @@ impl Work {
         let _ = rustix::process::setpriority_process(None, 19);
         let mut last_look = None::<Instant>;
         while stopped.is_empty() {
-            match closed.recv_timeout(TICK) {
-                Ok(segment) => self.seal(&segment),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            select! {
+                recv(stopped) -> _ => return,
+                recv(closed) -> segment => segment.iter().for_each(|segment| self.seal(segment)),
+                default(TICK) => {}
             }
             if last_look.is_none_or(|at| at.elapsed() >= TICK) || self.space.pressed() {
                 self.look();
@@ -94,12 +94,12 @@ impl Work {
 
     fn seal(&self, closed: &Closed) {
         // It may have been removed to make room.
-        if self.compress && closed.path.exists() {
-            if let Err(error) = compress(&closed.path, self.level) {
-                self.space.counters.add(Counter::SealErrors, 1);
-                tracing::warn!(segment = %closed.path.display(), %error, "a segment stays as it is");
-                return;
-            }
+        let compressed =
+            if self.compress && closed.path.exists() { compress(&closed.path, self.level) } else { Ok(()) };
+        if let Err(error) = compressed {
+            self.space.counters.add(Counter::SealErrors, 1);
+            tracing::warn!(segment = %closed.path.display(), %error, "a segment stays as it is");
+            return;
         }
         self.space.counters.add(closed.stream.of((Counter::SealedAlerts, Counter::SealedRecords)), 1);
     }

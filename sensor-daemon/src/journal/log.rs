@@ -148,7 +148,8 @@ impl Log {
                 continue;
             }
             let bytes = (lines.len() - written) as u64;
-            if self.stream == Stream::Alerts && self.space.release(bytes) {
+            let no_room = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            if no_room && self.stream == Stream::Alerts && self.space.release(bytes) {
                 continue;
             }
             let whole = self.cut_back(lines, written);

@@ -23,6 +23,8 @@ pub struct AlertMerge {
 #[derive(Default)]
 struct Worker {
     through: u64,
+    /// Packet of the match that came last.
+    last: u64,
     batches: VecDeque<Held>,
 }
 
@@ -48,15 +50,24 @@ impl AlertMerge {
         Self { workers: (0..workers.max(1)).map(|_| Worker::default()).collect(), gate: Gate::default(), held: 0 }
     }
 
+    /// Bytes of lines held back.
+    pub fn held_bytes(&self) -> usize {
+        self.held
+    }
+
+    /// What counts across flows.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
     /// Takes a batch. A worker that is not known counts as the last one.
     pub fn push(&mut self, mut batch: AlertBatch) {
         let last = self.workers.len() - 1;
         let worker = &mut self.workers[batch.worker.min(last)];
-        let mut before = worker.last_packet();
         for entry in &mut batch.entries {
             // What a timer raises carries no packet of its own: it belongs to the one before.
-            entry.packet = entry.packet.max(before);
-            before = entry.packet;
+            worker.last = worker.last.max(entry.packet);
+            entry.packet = worker.last;
         }
         worker.through = worker.through.max(batch.through);
         self.held += batch.lines.len();
@@ -110,15 +121,11 @@ impl Worker {
         held.batch.entries.get(held.entry).map(|entry| entry.packet)
     }
 
-    fn last_packet(&self) -> u64 {
-        let last = self.batches.iter().rev().find_map(|held| held.batch.entries.last());
-        last.map_or(0, |entry| entry.packet)
-    }
-
     /// Drops batches of which everything is released, and returns the bytes of their lines.
     fn drop_used(&mut self, done: &mut impl FnMut(AlertBatch)) -> usize {
         let mut freed = 0;
-        while let Some(held) = self.batches.pop_front_if(|held| held.entry >= held.batch.entries.len()) {
+        while self.batches.front().is_some_and(|held| held.entry >= held.batch.entries.len()) {
+            let Some(held) = self.batches.pop_front() else { break };
             freed += held.batch.lines.len();
             done(held.batch);
         }
@@ -130,7 +137,7 @@ impl Worker {
         let Some(entry) = batch.entries.get(*at) else { return };
         let line = batch.lines.get(*start..*start + entry.length).unwrap_or_default();
         let engine = &*batch.engine;
-        let verdict = if engine.rule(entry.rule).gated {
+        let verdict = if engine.rules().get(entry.rule.0 as usize).is_some_and(|rule| rule.gated) {
             gate.admit(engine, entry.rule, entry.source, entry.destination, entry.timestamp)
         } else {
             Verdict::Report
@@ -142,5 +149,109 @@ impl Worker {
         emit(engine, entry, line, outcome);
         *at += 1;
         *start += entry.length;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use vigia_parsers::Timestamp;
+    use vigia_rules::RuleId;
+
+    use super::*;
+
+    fn batch(worker: usize, engine: &Arc<Engine>, packets: &[u64], through: u64) -> AlertBatch {
+        let mut batch = AlertBatch::new(worker, Arc::clone(engine));
+        batch.through = through;
+        let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        for packet in packets {
+            let line = format!("{packet}\n");
+            batch.lines.extend_from_slice(line.as_bytes());
+            batch.entries.push(AlertEntry {
+                packet: *packet,
+                rule: RuleId(0),
+                source: nobody,
+                destination: nobody,
+                timestamp: Timestamp(*packet),
+                length: line.len(),
+            });
+        }
+        batch
+    }
+
+    fn engine() -> Arc<Engine> {
+        Arc::new(Engine::compile(&[], &Default::default()).engine)
+    }
+
+    fn released(merge: &mut AlertMerge, all: bool) -> Vec<String> {
+        let mut lines = Vec::new();
+        let emit =
+            |_: &Engine, _: &AlertEntry, line: &[u8], _| lines.push(String::from_utf8_lossy(line).trim().to_string());
+        match all {
+            true => merge.finish(emit, |_| {}),
+            false => assert_eq!(merge.release(emit, |_| {}), 0),
+        }
+        lines
+    }
+
+    #[test]
+    fn an_alert_waits_for_the_workers_that_are_behind() {
+        let engine = engine();
+        let mut merge = AlertMerge::new(2);
+        merge.push(batch(0, &engine, &[3, 9], 10));
+        assert_eq!(released(&mut merge, false), [""; 0], "worker 1 has said nothing yet");
+        merge.push(batch(1, &engine, &[2], 4));
+        assert_eq!(released(&mut merge, false), ["2", "3"]);
+        merge.push(batch(1, &engine, &[], 8));
+        assert_eq!(released(&mut merge, false), [""; 0]);
+        merge.push(batch(1, &engine, &[], 9));
+        assert_eq!(released(&mut merge, false), ["9"]);
+    }
+
+    #[test]
+    fn one_worker_waits_for_nobody() {
+        let mut merge = AlertMerge::new(1);
+        merge.push(batch(0, &engine(), &[5, 6], 0));
+        assert_eq!(released(&mut merge, false), ["5", "6"]);
+    }
+
+    #[test]
+    fn an_alert_without_a_packet_belongs_to_the_one_before() {
+        let engine = engine();
+        let mut merge = AlertMerge::new(2);
+        merge.push(batch(0, &engine, &[5, 0], 7));
+        merge.push(batch(1, &engine, &[4, 6], 7));
+        assert_eq!(released(&mut merge, false), ["4", "5", "0", "6"]);
+    }
+
+    proptest! {
+        /// Whatever worker each packet goes to and however the workers' batches interleave, the order is the packets'.
+        #[test]
+        fn order_does_not_depend_on_workers(
+            owners in proptest::collection::vec(0usize..4, 1..200),
+            cuts in proptest::collection::vec((0usize..4, 1usize..20), 0..100),
+        ) {
+            let engine = engine();
+            let mut merge = AlertMerge::new(4);
+            let mut done = [0usize; 4];
+            let mut lines = Vec::new();
+            for (worker, step) in cuts {
+                let (from, to) = (done[worker], (done[worker] + step).min(owners.len()));
+                let packets: Vec<u64> = (from..to).filter(|at| owners[*at] == worker).map(|at| at as u64 + 1).collect();
+                merge.push(batch(worker, &engine, &packets, to as u64));
+                done[worker] = to;
+                lines.extend(released(&mut merge, false));
+                let through = *done.iter().min().unwrap();
+                let expected: Vec<_> = (1..=through).map(|packet| packet.to_string()).collect();
+                prop_assert_eq!(&lines, &expected, "all that every worker is done with, and nothing else");
+            }
+            lines.extend(released(&mut merge, true));
+            let sent: Vec<_> = (0..owners.len()).filter(|at| *at < done[owners[*at]]).map(|at| (at + 1).to_string()).collect();
+            prop_assert_eq!(lines, sent);
+            prop_assert_eq!(merge.held, 0);
+        }
     }
 }

@@ -104,9 +104,10 @@ impl Space {
         statvfs(&self.directory).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
-    /// Does the disk refuse any stream, or is the reserve short?
+    /// Is a stream refused, or the reserve short, for want of room? An error of another kind is none of a full disk.
     pub(super) fn pressed(&self) -> bool {
-        self.short() || self.full.iter().any(|full| full.load(Relaxed))
+        let refused = self.short() || self.full.iter().any(|full| full.load(Relaxed));
+        refused && self.free() < self.want - self.have.load(Relaxed) + 4 * SLACK
     }
 
     pub(super) fn set_full(&self, stream: Stream, full: bool) {

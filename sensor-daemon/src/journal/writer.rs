@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// Where a writer writes.
 pub(super) enum Sink {
-    Log(Log),
+    Log(Box<Log>),
     File(PlainFile),
 }
 
@@ -120,6 +120,10 @@ impl Writer {
     fn alerts(&mut self, batch: AlertBatch) {
         self.merge.push(batch);
         self.release(false);
+        let counters = self.metrics.shared();
+        counters.set(Counter::MergeHeld, self.merge.held_bytes() as u64);
+        counters.set(Counter::ThresholdEntries, self.merge.gate().len() as u64);
+        counters.set(Counter::ThresholdsEvicted, self.merge.gate().evicted());
     }
 
     fn release(&mut self, all: bool) {
@@ -130,7 +134,7 @@ impl Writer {
                 counters.add(Counter::AlertsSuppressed, 1);
                 return;
             }
-            counters.alert(engine.rule(entry.rule).priority);
+            counters.alert(engine.rules().get(entry.rule.0 as usize).map_or(0, |rule| rule.priority));
             if !line.is_empty() {
                 group.add(line, entry.timestamp);
             }

@@ -127,8 +127,8 @@ impl Counters {
 
     #[inline]
     fn by_protocol(&mut self, base: usize, protocol: &'static Protocol) {
-        if let Some(index) = Layout::protocol(protocol) {
-            self.values[base + index] += 1;
+        if let Some(places) = self.layout.places(protocol) {
+            self.values[base + places.index] += 1;
         }
     }
 
@@ -141,10 +141,9 @@ impl Counters {
 
     /// A protocol's anomaly was met; a kind missing in its table counts as `other`.
     pub fn anomaly(&mut self, protocol: &'static Protocol, kind: &str) {
-        let Some(base) = Layout::protocol(protocol).and_then(|index| self.layout.anomalies.get(index)) else { return };
-        let kinds = protocol.anomalies;
-        let index = kinds.iter().position(|known| known.name == kind).unwrap_or(kinds.len());
-        self.values[base + index] += 1;
+        let Some(places) = self.layout.places(protocol) else { return };
+        let index = places.kinds.iter().position(|known| known.name == kind).unwrap_or(places.kinds.len());
+        self.values[places.anomalies + index] += 1;
     }
 
     /// Makes the numbers visible to the rest of the process; called once a batch of packets.

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use vigia_parsers::Protocol;
+use vigia_parsers::dissector::AnomalyKind;
 use vigia_parsers::packet::DecodeEvent;
 use vigia_parsers::registry::PROTOCOLS;
 
@@ -174,6 +175,9 @@ counters! {
     SignatureMatches: Counter Sum "vigia_signature_matches_total" "Matches of signatures: alerts, suppressed ones, and those lost before the journal";
     AlertsSuppressed: Counter Sum "vigia_alerts_suppressed_total" "Matches that a threshold keeps from being alerts" => "detect.alerts_suppressed";
     AlertsForced: Counter Sum "vigia_alert_merge_forced_total" "Alerts released out of packet order because the merge of the workers was at its bound" => "detect.alert_queue_overflow";
+    MergeHeld: Gauge Sum "vigia_alert_merge_held_bytes" "Bytes of alerts that wait for a worker that is behind";
+    ThresholdEntries: Gauge Sum "vigia_threshold_entries" "Counters that thresholds across flows keep";
+    ThresholdsEvicted: Counter Sum "vigia_threshold_evicted_total" "Counters of thresholds given up before their time because there were too many";
     RuleReloads: Counter Sum "vigia_rule_reloads_total" {result = "ok"} "Rule reloads";
     RuleReloadsFailed: Counter Sum "vigia_rule_reloads_total" {result = "failed"} "Rule reloads";
     ConfigReloads: Counter Sum "vigia_config_reloads_total" {result = "ok"} "Reloads of the settings";
@@ -230,7 +234,19 @@ pub struct Layout {
     pub(super) records: usize,
     pub(super) flows: usize,
     pub(super) decode: usize,
-    pub(super) anomalies: Vec<usize>,
+    /// By place in the registry.
+    protocols: Vec<Places>,
+}
+
+/// Where a protocol's numbers stand.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Places {
+    /// Its place among the protocols, those of one name counted once (Modbus has several framings).
+    pub(super) index: usize,
+    /// Where its anomalies begin; as many as `kinds`, and one for kinds that are missing there.
+    pub(super) anomalies: usize,
+    /// Its anomalies.
+    pub(super) kinds: &'static [AnomalyKind],
 }
 
 impl Layout {
@@ -249,7 +265,7 @@ impl Layout {
             records: 0,
             flows: 0,
             decode: 0,
-            anomalies: Vec::new(),
+            protocols: Vec::new(),
         };
         layout.drops = layout.set(
             ("vigia_packets_dropped_total", "Packets not processed, by cause", Scope::Worker),
@@ -271,7 +287,10 @@ impl Layout {
                 (vec![("protocol", "decode"), ("kind", event.name())], Some(stats))
             }),
         );
-        layout.anomalies = PROTOCOLS.iter().map(|protocol| layout.anomalies_of(protocol)).collect();
+        let named: Vec<_> = named().collect();
+        let places: Vec<_> = named.iter().enumerate().map(|(index, one)| layout.places_of(index, one)).collect();
+        let place = |protocol: &&Protocol| named.iter().position(|one| one.name == protocol.name).map(|at| places[at]);
+        layout.protocols = PROTOCOLS.iter().filter_map(place).collect();
         layout
     }
 
@@ -296,24 +315,32 @@ impl Layout {
         let name = |protocol: &Protocol| stats.map(|group| format!("app_layer.{group}.{}", protocol.name));
         self.set(
             (family, help, Scope::Sum),
-            PROTOCOLS.iter().map(|protocol| (vec![("protocol", protocol.name)], name(protocol))),
+            named().map(|protocol| (vec![("protocol", protocol.name)], name(protocol))),
         )
     }
 
-    /// The anomalies of a protocol's table, and one place more for a kind that is missing there.
-    fn anomalies_of(&mut self, protocol: &'static Protocol) -> usize {
+    fn places_of(&mut self, index: usize, protocol: &'static Protocol) -> Places {
         let kinds = protocol.anomalies.iter().map(|kind| kind.name).chain(["other"]);
         let stats = format!("app_layer.error.{}.parser", protocol.name);
-        self.set(
+        let anomalies = self.set(
             ("vigia_anomalies_total", ANOMALIES, Scope::Sum),
             kinds.map(|kind| (vec![("protocol", protocol.name), ("kind", kind)], Some(stats.clone()))),
-        )
+        );
+        Places { index, anomalies, kinds: protocol.anomalies }
     }
 
-    /// The place of a protocol in the registry.
-    pub(super) fn protocol(protocol: &'static Protocol) -> Option<usize> {
-        PROTOCOLS.iter().position(|known| std::ptr::eq(*known, protocol))
+    /// Where a protocol's numbers stand.
+    #[inline]
+    pub(super) fn places(&self, protocol: &'static Protocol) -> Option<Places> {
+        let at = PROTOCOLS.iter().position(|known| std::ptr::eq(*known, protocol))?;
+        self.protocols.get(at).copied()
     }
+}
+
+/// The protocols, the first of each name.
+fn named() -> impl Iterator<Item = &'static Protocol> {
+    let first = |at: usize, name| !PROTOCOLS.iter().take(at).any(|earlier| earlier.name == name);
+    PROTOCOLS.iter().enumerate().filter(move |(at, protocol)| first(*at, protocol.name)).map(|(_, protocol)| *protocol)
 }
 
 const ANOMALIES: &str = "What standards do not allow, by protocol (decode: packet headers) and kind";

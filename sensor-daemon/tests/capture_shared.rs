@@ -141,6 +141,10 @@ fn frames_of_real_captures_are_libpcap_s_own() {
     };
     let (mut same, mut refused) = (0, 0);
     for file in expand(&[shared.join("captures")]).unwrap() {
+        if file.to_string_lossy().contains("timestamp_invalid") {
+            // Fractions of a second beyond a second: libpcap's arithmetic overflows.
+            continue;
+        }
         let (Ok(mut own), Ok(mut theirs)) =
             (FileSource::open(&file, &settings), vigia::capture::libpcap::open_file(&file))
         else {

@@ -111,7 +111,7 @@ impl<State: Activated> Handle<State> {
                 timestamp: Timestamp::new(u64::from(packet.header.ts.tv_sec as u32), packet.header.ts.tv_usec as u32),
                 link: self.link,
                 frame: packet.data,
-                wire_length: packet.header.len,
+                wire_length: packet.header.len.max(packet.header.caplen),
                 stripped_vlan: None,
             };
             each(&captured, interface);

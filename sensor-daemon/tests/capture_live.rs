@@ -320,3 +320,20 @@ fn an_unknown_interface_is_an_error_that_names_those_there_are() {
         }
     });
 }
+
+#[cfg(feature = "libpcap")]
+#[test]
+fn libpcap_gives_the_same_through_the_same_trait() {
+    in_namespace(|| {
+        let engine = vigia::capture::Engine::Libpcap;
+        let mut source = open_one(&Settings { engine, ..settings() });
+        let plant = Sender::on("plant0");
+        let sent: Vec<_> = (0..500).map(|number| frame(Some(7), (1, 1), (2, 2), number, 100)).collect();
+        sent.iter().for_each(|frame| plant.send(frame));
+        Sender::on("tap0").send(&frame(None, (2, 2), (1, 1), 0, 60));
+        // libpcap puts VLAN tags back by itself.
+        let received: Vec<_> = receive(&mut *source).into_iter().map(|(frame, _)| frame).collect();
+        assert_eq!(received, sent);
+        assert_eq!((source.counts().received, source.counts().kernel_dropped), (500, 0));
+    });
+}

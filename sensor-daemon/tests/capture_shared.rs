@@ -134,18 +134,17 @@ fn frames_of_real_captures_are_libpcap_s_own() {
     let collect = |source: &mut dyn Source| {
         let mut frames = Vec::new();
         while let Ok(Progress::Frames(_)) = source.batch(&mut |captured, _| {
-            frames.push((
-                captured.number,
-                captured.timestamp,
-                captured.link,
-                captured.wire_length,
-                captured.frame.to_vec(),
-            ));
+            let labels = (captured.number, captured.timestamp, captured.link, captured.wire_length);
+            frames.push((labels, captured.frame.to_vec()));
         }) {}
         frames
     };
     let (mut same, mut refused) = (0, 0);
     for file in expand(&[shared.join("captures")]).unwrap() {
+        if file.to_string_lossy().contains("timestamp_invalid") {
+            // Fractions of a second beyond a second: libpcap's arithmetic overflows.
+            continue;
+        }
         let (Ok(mut own), Ok(mut theirs)) =
             (FileSource::open(&file, &settings), vigia::capture::libpcap::open_file(&file))
         else {
@@ -158,8 +157,10 @@ fn frames_of_real_captures_are_libpcap_s_own() {
             println!("{}: {} frames, libpcap {}", file.display(), own.len(), theirs.len());
         }
         assert!(own.len() >= theirs.len(), "{}: {} of {}", file.display(), own.len(), theirs.len());
-        for (own, theirs) in own.iter().zip(&theirs) {
+        for ((own, frame), (theirs, cut)) in own.iter().zip(&theirs) {
             assert_eq!(own, theirs, "{}", file.display());
+            // libpcap cuts frames to the snap length that the file states, if they are longer in spite of it.
+            assert!(frame.starts_with(cut), "{}", file.display());
         }
         same += 1;
     }

@@ -106,11 +106,12 @@ impl<State: Activated> Handle<State> {
             self.counts.bytes += packet.data.len() as u64;
             let captured = Captured {
                 number: *number,
-                // With nanosecond precision the field of microseconds holds nanoseconds.
-                timestamp: Timestamp::new(packet.header.ts.tv_sec as u64, packet.header.ts.tv_usec as u32),
+                // libpcap takes a file's 32 bits of seconds for signed; they last until 2106 without. With nanosecond
+                // precision the field of microseconds holds nanoseconds.
+                timestamp: Timestamp::new(u64::from(packet.header.ts.tv_sec as u32), packet.header.ts.tv_usec as u32),
                 link: self.link,
                 frame: packet.data,
-                wire_length: packet.header.len,
+                wire_length: packet.header.len.max(packet.header.caplen),
                 stripped_vlan: None,
             };
             each(&captured, interface);

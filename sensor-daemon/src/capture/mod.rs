@@ -201,14 +201,23 @@ pub enum SourceError {
 }
 
 /// Opens a capture file.
+///
+/// # Errors
+/// As [`file::FileSource::open`].
 pub fn open_file(path: &Path, settings: &FileSettings) -> Result<Box<dyn Source>, SourceError> {
     Ok(Box::new(file::FileSource::open(path, settings)?))
 }
 
 /// Opens the live interfaces: one source a worker, each with its share of every interface. Both directions of a flow
 /// reach the same worker.
+///
+/// # Errors
+/// Settings that cannot work, an interface that does not exist or cannot be captured on, or no right to.
 pub fn open_live(settings: &Settings) -> Result<Vec<Box<dyn Source>>, SourceError> {
     settings.validate()?;
+    if settings.interfaces.is_empty() {
+        return Err(SettingsError::new("interfaces", "at least one is expected to capture live").into());
+    }
     match settings.engine {
         #[cfg(target_os = "linux")]
         Engine::PacketRing => {

@@ -80,13 +80,13 @@ pub struct FileSettings {
     pub max_frame_bytes: u32,
     /// Bytes a block of a pcapng file may have; a file that states a longer one is corrupt there.
     pub max_block_bytes: u32,
-    /// Bytes asked of the file at once.
+    /// Bytes asked of the file at once. More than fit the processor's second-level cache makes reading slower.
     pub read_bytes: u32,
 }
 
 impl Default for FileSettings {
     fn default() -> Self {
-        Self { max_frame_bytes: 256 << 10, max_block_bytes: 16 << 20, read_bytes: 1 << 20 }
+        Self { max_frame_bytes: 256 << 10, max_block_bytes: 16 << 20, read_bytes: 256 << 10 }
     }
 }
 
@@ -101,7 +101,7 @@ pub struct SettingsError {
 }
 
 impl SettingsError {
-    fn new(key: impl Into<String>, what: impl Into<String>) -> Self {
+    pub(super) fn new(key: impl Into<String>, what: impl Into<String>) -> Self {
         Self { key: key.into(), what: what.into() }
     }
 }

@@ -83,6 +83,8 @@ impl FlowState {
 pub struct Flow {
     tuple: key::Tuple,
     client_is_low: bool,
+    /// Direction of the first packet.
+    opening: Direction,
     vlans: [Vlans; 2],
     vlans_known: [bool; 2],
     id: u64,
@@ -115,7 +117,13 @@ pub struct Flow {
 }
 
 impl Flow {
-    fn new(packet: &Packet<'_>, tuple: key::Tuple, client_is_low: bool, settings: &table::Settings) -> Self {
+    fn new(
+        packet: &Packet<'_>,
+        tuple: key::Tuple,
+        opening: Direction,
+        client_is_low: bool,
+        settings: &table::Settings,
+    ) -> Self {
         let both = settings.vlan == table::VlanMode::Strict;
         let icmp = match packet.transport {
             Transport::Icmp { kind, code } => [kind, code],
@@ -125,6 +133,7 @@ impl Flow {
             id: tuple.flow_id(&packet.vlans, packet.timestamp),
             tuple,
             client_is_low,
+            opening,
             vlans: [packet.vlans; 2],
             vlans_known: [both; 2],
             start: packet.timestamp,
@@ -150,6 +159,7 @@ impl Flow {
         Self {
             tuple: key::Tuple::default(),
             client_is_low: false,
+            opening: Direction::ToServer,
             vlans: Default::default(),
             vlans_known: [false; 2],
             id: 0,
@@ -231,12 +241,12 @@ impl Flow {
 
     /// Its Community ID, computed on first use.
     pub fn community_id(&mut self) -> &CommunityId {
-        let (client, server) = (self.client(), self.server());
-        let (protocol, [kind, code]) = (self.ip_protocol(), self.icmp);
+        let (protocol, [first, second]) = (self.ip_protocol(), self.ends(self.opening));
+        let [kind, code] = self.icmp.map(u16::from);
         self.community.get_or_insert_with(|| {
             Box::new(match protocol {
-                1 | 58 => CommunityId::new(protocol, (client.0, kind.into()), (server.0, code.into())),
-                _ => CommunityId::new(protocol, client, server),
+                1 | 58 => CommunityId::new(protocol, (first.0, kind), (second.0, code)),
+                _ => CommunityId::new(protocol, first, second),
             })
         })
     }
@@ -245,6 +255,7 @@ impl Flow {
     /// when what it reads shows that the ports misled.
     pub fn reverse(&mut self) {
         self.client_is_low = !self.client_is_low;
+        self.opening = self.opening.opposite();
         self.vlans.swap(0, 1);
         self.vlans_known.swap(0, 1);
         self.packets.swap(0, 1);

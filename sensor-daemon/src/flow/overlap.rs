@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn policies_differ_as_documented() {
         use OverlapPolicy::*;
-        let cases: [((u64, &str), (u64, &str), [&str; 5]); 5] = [
+        let cases = [
             // old and new, then what stands under first, last, bsd, linux, windows
             ((2, "oooo"), (4, "nnnn"), ["oooonn", "oonnnn", "oooonn", "oooonn", "oooonn"]),
             ((2, "oooo"), (0, "nnnn"), ["nnoooo", "nnnnoo", "nnnnoo", "nnnnoo", "nnoooo"]),

@@ -203,9 +203,9 @@ impl FlowTable {
         if self.slab.len() >= self.settings.max_flows.max(1) as usize {
             replaced = self.evict().map(Box::new);
         }
-        let client_is_low = self.services.sender_is_client(packet) == source_is_low;
-        let mut flow = Flow::new(packet, tuple, client_is_low, &self.settings);
-        let direction = flow.direction(source_is_low);
+        let from_client = self.services.sender_is_client(packet);
+        let direction = if from_client { Direction::ToServer } else { Direction::ToClient };
+        let mut flow = Flow::new(packet, tuple, direction, from_client == source_is_low, &self.settings);
         flow.count(packet, direction);
         let slot = self.slab.insert(flow);
         self.index.insert(hash, slot);
@@ -364,3 +364,6 @@ fn fit(flow: &Flow, direction: Direction, vlans: &Vlans) -> Option<Fit> {
         false => Some(Fit::Open),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use vigia_parsers::Timestamp;
-use vigia_parsers::packet::{DecodeEvents, Ethernet, Fragment, Ip, Packet, Tcp, Transport, Tunnel, Vlans};
+use vigia_parsers::packet::{DecodeEvents, Ethernet, Fragment, Ip, Packet, Redundancy, Tcp, Transport, Tunnel, Vlans};
 
 /// A packet that owns its bytes: an IP header, a transport header, a payload.
 #[derive(Debug, Clone)]
@@ -12,8 +12,8 @@ pub(crate) struct Frame {
     pub(crate) at: Timestamp,
     pub(crate) vlans: Vlans,
     pub(crate) ethernet: Option<Ethernet>,
-    pub(crate) redundancy: Option<vigia_parsers::packet::Redundancy>,
-    ip: Ip,
+    pub(crate) redundancy: Option<Redundancy>,
+    pub(crate) ip: Ip,
     transport: Transport,
     ports: [u16; 2],
     payload: usize,
@@ -64,11 +64,6 @@ impl Frame {
         self.bytes[at] = ttl;
         self.ip.ttl = ttl;
         self
-    }
-
-    pub(crate) fn tcp_header(&self) -> Tcp {
-        let Transport::Tcp(tcp) = self.transport else { panic!("not TCP") };
-        tcp
     }
 }
 

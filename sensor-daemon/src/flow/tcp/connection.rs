@@ -128,10 +128,8 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Where the hole ends.
     pub(super) fn hole_end(&self) -> Option<u64> {
-        match (self.pieces.first().map(|piece| piece.start), self.fin) {
-            (Some(start), Some(fin)) => Some(start.min(fin)),
-            (start, fin) => start.or(fin),
-        }
+        // A FIN with data behind it is forged.
+        self.pieces.first().map(|piece| piece.start).or(self.fin)
     }
 }
 

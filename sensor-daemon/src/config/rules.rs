@@ -107,6 +107,8 @@ pub struct Ruleset {
     pub diagnostics: Vec<Diagnostic>,
     /// Rules left out because they do not compile.
     pub failed: usize,
+    /// Rules left out on purpose: a higher revision of them is there, or what they require is not.
+    pub skipped: usize,
     /// The files, in the order in which they were read.
     pub files: Vec<PathBuf>,
 }
@@ -145,9 +147,9 @@ impl Settings {
         let texts: Vec<_> = files.iter().filter_map(|file| read(file, &mut diagnostics)).collect();
         let sources: Vec<_> =
             texts.iter().map(|text| Source { name: text.name().into(), text: text.text().into() }).collect();
-        let Compiled { engine, diagnostics: found, failed, .. } = Engine::compile(&sources, &variables);
+        let Compiled { engine, diagnostics: found, failed, skipped } = Engine::compile(&sources, &variables);
         diagnostics.extend(found.into_iter().map(|diagnostic| translate(diagnostic, &texts)));
-        Ruleset { engine, diagnostics, failed, files }
+        Ruleset { engine, diagnostics, failed, skipped, files }
     }
 
     fn variables(&self, diagnostics: &mut Vec<Diagnostic>) -> Variables {

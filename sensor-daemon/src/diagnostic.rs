@@ -1,5 +1,6 @@
 //! What is wrong in something a person wrote: file, line, column, what was expected, what comes nearest.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, M
 use crate::language::{Language, Message, Phrase};
 
 /// Characters of a line shown on either side of the place: rules are long lines.
-const WINDOW: usize = 160;
+const WINDOW: usize = 60;
 
 /// A text that diagnostics refer to, with the beginnings of its lines.
 #[derive(Debug)]
@@ -216,16 +217,41 @@ impl miette::SourceCode for Text {
     }
 }
 
-/// The diagnostics of a run in the order of their files, as many as a person wants to see.
+/// How often a headline is shown with its place before it is only counted.
+const ALIKE: usize = 3;
+
+/// Headlines that are counted by name below the diagnostics that are shown.
+const COUNTED: usize = 10;
+
+/// The diagnostics in the order of their files, at most as many as a person wants to see: a file for another tool can
+/// have thousands that are alike.
 pub fn render_all(diagnostics: &[Diagnostic], language: Language, colour: bool, most: usize) -> String {
     let mut out = String::new();
-    for diagnostic in diagnostics.iter().take(most) {
-        out.push_str(&diagnostic.render(language, colour));
-        out.push('\n');
+    let mut shown = 0;
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut hidden: HashMap<String, usize> = HashMap::new();
+    for diagnostic in diagnostics {
+        let headline = diagnostic.headline.text(language);
+        let times = seen.entry(headline.clone()).or_insert(0);
+        *times += 1;
+        if shown < most && *times <= ALIKE {
+            shown += 1;
+            out.push_str(&diagnostic.render(language, colour));
+            out.push('\n');
+        } else {
+            *hidden.entry(headline).or_insert(0) += 1;
+        }
     }
-    if diagnostics.len() > most {
-        out.push_str(&Message::MoreDiagnostics.with([(diagnostics.len() - most).into()]).text(language));
-        out.push('\n');
+    let mut hidden: Vec<_> = hidden.into_iter().collect();
+    hidden.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let (named, rest) = hidden.split_at(hidden.len().min(COUNTED));
+    for (headline, count) in named {
+        let line = Message::MoreDiagnostics.with([(*count).into(), headline.as_str().into()]);
+        out.push_str(&(line.text(language) + "\n"));
+    }
+    if !rest.is_empty() {
+        let count = rest.iter().map(|(_, count)| count).sum::<usize>();
+        out.push_str(&(Message::OtherDiagnostics.with([count.into()]).text(language) + "\n"));
     }
     out
 }
@@ -248,19 +274,28 @@ mod tests {
         let line = format!("# first\n{}WRONG{}\n", "x".repeat(5000), "y".repeat(5000));
         let at = line.find("WRONG").unwrap();
         let text = Text::new("long.rules", line);
-        let shown = Diagnostic::error("c", Message::ClassificationSyntax)
-            .at(&text, at..at + 5)
-            .render(Language::English, false);
+        let shown = Diagnostic::error("c", Message::SumsBalance).at(&text, at..at + 5).render(Language::English, false);
         assert!(shown.contains("long.rules:2:5001"), "{shown}");
         assert!(shown.contains("WRONG"), "{shown}");
         assert!(shown.len() < 3000, "{}", shown.len());
     }
 
     #[test]
+    fn diagnostics_that_are_alike_are_shown_a_few_times_and_counted() {
+        let text = Text::new("t", "x");
+        let alike = |message: Message| Diagnostic::error("c", message).at(&text, 0..1);
+        let mut all: Vec<_> = (0..50).map(|_| alike(Message::SumsBalance)).collect();
+        all.push(alike(Message::SumsDoNotBalance));
+        let shown = render_all(&all, Language::English, false, 20);
+        assert_eq!(shown.matches("t:1:1").count(), 4, "{shown}");
+        assert!(shown.contains("not shown, 47 times: every packet is accounted for"), "{shown}");
+        assert!(shown.contains("THE SUMS"), "{shown}");
+    }
+
+    #[test]
     fn a_place_at_the_end_of_an_empty_text_is_drawn() {
         let text = Text::new("empty", "");
-        let shown =
-            Diagnostic::error("c", Message::ClassificationSyntax).at(&text, 0..0).render(Language::English, false);
-        assert!(shown.contains("not a classification"), "{shown}");
+        let shown = Diagnostic::error("c", Message::SumsBalance).at(&text, 0..0).render(Language::English, false);
+        assert!(shown.contains("accounted for"), "{shown}");
     }
 }

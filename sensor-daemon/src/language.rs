@@ -224,15 +224,40 @@ messages! {
 
     // Rules.
     RuleProblem: "rule: {0}", "regla: {0}";
+    RuleConflict: "{0}", "opciones incompatibles: {0}";
+    RuleDuplicateSid: "{0}", "sid repetido: {0}";
+    RuleEmptyBuffer: "{0}", "búfer sin nada que buscar: {0}";
+    RuleEmptySet: "{0}", "conjunto vacío: {0}";
+    RuleInvalidAddress: "{0}", "dirección no válida: {0}";
+    RuleInvalidClassification: "{0}", "clasificación no válida: {0}";
+    RuleInvalidEscape: "{0}", "secuencia de escape no válida: {0}";
+    RuleInvalidHex: "{0}", "hexadecimal no válido: {0}";
+    RuleInvalidPort: "{0}", "puerto no válido: {0}";
+    RuleInvalidValue: "{0}", "valor no válido: {0}";
+    RuleMisplaced: "{0}", "fuera de lugar: {0}";
+    RuleMissingSid: "{0}", "falta el sid: {0}";
+    RuleMissingValue: "{0}", "falta un valor: {0}";
+    RuleNeverMatches: "{0}", "nunca puede coincidir: {0}";
+    RuleNotDissected: "{0}", "protocolo aún sin disección: {0}";
+    RuleNotSupported: "{0}", "aún no admitido: {0}";
+    RuleProtocolConflict: "{0}", "protocolos incompatibles: {0}";
+    RuleRequirementUnmet: "{0}", "requisito sin cumplir: {0}";
+    RuleSyntax: "{0}", "error de sintaxis: {0}";
+    RuleUnexpectedValue: "{0}", "valor inesperado: {0}";
+    RuleUnknownAction: "{0}", "acción desconocida: {0}";
+    RuleUnknownClasstype: "{0}", "clase desconocida: {0}";
+    RuleUnknownEvent: "{0}", "evento desconocido: {0}";
+    RuleUnknownKeyword: "{0}", "palabra clave desconocida: {0}";
+    RuleUnknownProtocol: "{0}", "protocolo desconocido: {0}";
+    RuleUnknownValue: "{0}", "valor desconocido: {0}";
+    RuleUnknownVariable: "{0}", "variable desconocida: {0}";
+    RuleValueOutOfRange: "{0}", "valor fuera de rango: {0}";
+    RuleVariableLoop: "{0}", "variable que se contiene a sí misma: {0}";
     Verbatim: "{0}", "{0}";
     RulesUnreadable: "cannot read rules: {0}",
         "no se pueden leer las reglas: {0}";
     RulesNoMatch: "no rule file matches `{0}`",
         "ningún fichero de reglas coincide con `{0}`";
-    ClassificationSyntax: "not a classification",
-        "no es una clasificación";
-    HelpClassification: "expected: config classification: name,description,priority (1 to 255)",
-        "se esperaba: config classification: nombre,descripción,prioridad (1 a 255)";
 
     // Severities and sums.
     Error: "error", "error";
@@ -241,8 +266,9 @@ messages! {
         "{0} reglas se cargan; sin errores, {1} avisos";
     CheckFailed: "{0} rules load; {1} errors, {2} warnings",
         "{0} reglas se cargan; {1} errores, {2} avisos";
-    MoreDiagnostics: "{0} more like these are not shown (all of them with --json)",
-        "hay {0} más como estos sin mostrar (todos con --json)";
+    MoreDiagnostics: "not shown, {0} times: {1}", "sin mostrar, {0} veces: {1}";
+    OtherDiagnostics: "not shown, {0} others (`vigia check --json` shows all)",
+        "sin mostrar, otros {0} (`vigia check --json` los muestra todos)";
 
     ConfigFrom: "in force, from {0}", "en vigor, de {0}";
     ConfigFromDefaults: "in force: the defaults, there is no configuration file",

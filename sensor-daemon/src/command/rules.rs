@@ -2,11 +2,11 @@
 
 use clap::Subcommand;
 use serde_json::json;
-use vigia_parsers::registry;
 
 use super::table::Table;
 use super::{ConfigArgument, Context, Outcome, RulesArgument, print, report, with_config};
 use crate::config::Loaded;
+use crate::docs::protocols;
 use crate::language::{Language, Message};
 
 /// Arguments of `vigia rules`.
@@ -46,15 +46,15 @@ struct List {
 #[derive(Debug, Clone, clap::Args)]
 struct Fields {
     /// Protocols to list; all by default
-    #[arg(value_name = "PROTOCOL", value_parser = clap::builder::PossibleValuesParser::new(protocols()))]
+    #[arg(value_name = "PROTOCOL", value_parser = clap::builder::PossibleValuesParser::new(protocol_names()))]
     protocols: Vec<String>,
     /// Print as JSON
     #[arg(long)]
     json: bool,
 }
 
-fn protocols() -> Vec<&'static str> {
-    registry::PROTOCOLS.iter().map(|protocol| protocol.name).collect()
+fn protocol_names() -> Vec<&'static str> {
+    protocols().map(|protocol| protocol.name).collect()
 }
 
 impl Rules {
@@ -109,7 +109,7 @@ fn rule_json(rule: &vigia_rules::Rule) -> serde_json::Value {
 impl Fields {
     fn execute(&self, context: Context) -> anyhow::Result<Outcome> {
         let wanted = |name: &str| self.protocols.is_empty() || self.protocols.iter().any(|wanted| wanted == name);
-        let protocols = registry::PROTOCOLS.iter().filter(|protocol| wanted(protocol.name));
+        let protocols = protocols().filter(|protocol| wanted(protocol.name));
         if self.json {
             let fields: Vec<_> = protocols.flat_map(|protocol| crate::docs::fields_json(protocol)).collect();
             print(&format!("{:#}\n", json!(fields)))?;

@@ -23,7 +23,7 @@ pub struct Run {
     /// Interface to watch, instead of those of the configuration; may be repeated
     #[arg(short, long = "interface", value_name = "NAME")]
     pub interfaces: Vec<String>,
-    /// Folder of the event files, instead of that of the configuration
+    /// Folder of the journal, instead of that of the configuration
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// The rules.
@@ -35,6 +35,9 @@ impl Run {
     /// The settings in force: those loaded, with the command line's over them. A reload does the same again.
     pub fn apply(&self, mut loaded: Loaded) -> Loaded {
         self.rules.apply(&mut loaded.config.rules);
+        if let Some(folder) = &self.output {
+            loaded.config.journal.directory.clone_from(folder);
+        }
         if !self.interfaces.is_empty() {
             let named = |name: &String| InterfaceSettings { name: name.clone(), ..InterfaceSettings::default() };
             loaded.config.capture.interfaces = self.interfaces.iter().map(named).collect();

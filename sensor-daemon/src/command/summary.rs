@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::table::Table;
-use crate::language::{Language, Message};
+use crate::language::{Language, Message, Phrase};
 
 /// Is every packet accounted for? `seen = processed + shunted + dropped by cause + in flight`, where nothing can be in
 /// flight once the work is `finished`.
@@ -44,25 +44,44 @@ pub fn render(snapshot: &Value, language: Language, finished: bool) -> String {
     out
 }
 
-/// Sums over families of series. A family that counts nothing yet is shown too: a zero is an answer.
-fn totals(snapshot: &Value) -> Vec<(crate::language::Phrase, i64)> {
+/// A row of the second table, over families of metrics.
+enum Row {
+    /// The sum of the families.
+    Sum(Message, &'static [&'static str]),
+    /// A row for each member of the family that counted something, called by its first label.
+    Each(Message, &'static str),
+}
+
+const ROWS: &[Row] = &[
+    Row::Sum(Message::TotalBytes, &["vigia_bytes_processed_total"]),
+    Row::Sum(Message::TotalFlows, &["vigia_flows_created_total"]),
+    Row::Sum(Message::TotalFlowsActive, &["vigia_flows_active"]),
+    Row::Sum(Message::TotalGaps, &["vigia_reassembly_gaps_total"]),
+    Row::Each(Message::TotalMessages, "vigia_messages_total"),
+    Row::Sum(Message::TotalAnomalies, &["vigia_anomalies_total", "vigia_stream_anomalies_total"]),
+    Row::Sum(Message::TotalAlerts, &["vigia_alerts_total"]),
+    Row::Each(Message::TotalAlertsOf, "vigia_alerts_total"),
+    Row::Sum(Message::TotalSuppressed, &["vigia_alerts_suppressed_total"]),
+    Row::Sum(Message::TotalLost, &["vigia_journal_lost_events_total"]),
+];
+
+/// The rows with their counts. A sum of nothing is shown too: a zero is an answer.
+fn totals(snapshot: &Value) -> Vec<(Phrase, i64)> {
     let empty = Map::new();
     let series = snapshot["series"].as_object().unwrap_or(&empty);
-    let sum = |family: &str| of_family(series, family).map(|(_, count)| count).sum::<i64>();
-    let mut rows = vec![
-        (Message::TotalBytes.into(), sum("vigia_bytes_processed_total")),
-        (Message::TotalFlows.into(), sum("vigia_flows_created_total")),
-        (Message::TotalFlowsActive.into(), sum("vigia_flows_active")),
-        (Message::TotalGaps.into(), sum("vigia_reassembly_gaps_total")),
-    ];
-    let busy = of_family(series, "vigia_messages_total").filter(|(_, count)| *count > 0);
-    rows.extend(busy.map(|(protocol, count)| (Message::TotalMessages.with([protocol.into()]), count)));
-    rows.push((Message::TotalAnomalies.into(), sum("vigia_anomalies_total") + sum("vigia_stream_anomalies_total")));
-    rows.push((Message::TotalAlerts.into(), sum("vigia_alerts_total")));
-    let severe = of_family(series, "vigia_alerts_total").filter(|(_, count)| *count > 0);
-    rows.extend(severe.map(|(severity, count)| (Message::TotalAlertsOf.with([severity.into()]), count)));
-    rows.push((Message::TotalSuppressed.into(), sum("vigia_alerts_suppressed_total")));
-    rows.push((Message::TotalLost.into(), sum("vigia_journal_lost_events_total")));
+    let mut rows = Vec::new();
+    for row in ROWS {
+        match row {
+            Row::Sum(message, families) => {
+                let counts = families.iter().flat_map(|family| of_family(series, family));
+                rows.push(((*message).into(), counts.map(|(_, count)| count).sum()));
+            }
+            Row::Each(message, family) => {
+                let busy = of_family(series, family).filter(|(_, count)| *count > 0);
+                rows.extend(busy.map(|(name, count)| (message.with([name.into()]), count)));
+            }
+        }
+    }
     rows
 }
 
@@ -153,6 +172,25 @@ mod tests {
     fn status_is_a_table_in_both_languages() {
         insta::assert_snapshot!("english", render(&snapshot(0), Language::English, false));
         insta::assert_snapshot!("spanish_replay", render(&snapshot(0), Language::Spanish, true));
+    }
+
+    /// A renamed metric must not turn into a zero in the tables.
+    #[test]
+    fn the_totals_are_of_metrics_that_exist() {
+        let known: Vec<_> = crate::metrics::table::Layout::get().series.iter().map(|series| series.family).collect();
+        for row in ROWS {
+            let families = match row {
+                Row::Sum(_, families) => families,
+                Row::Each(_, family) => std::slice::from_ref(family),
+            };
+            assert!(families.iter().all(|family| known.contains(family)), "{families:?}");
+        }
+        let metrics = crate::metrics::Metrics::new();
+        let snapshot = serde_json::to_value(metrics.snapshot()).unwrap();
+        assert!(balances(&snapshot, true));
+        for key in ["seen", "processed", "shunted", "dropped", "in_flight"] {
+            assert!(!snapshot["packets"][key].is_null(), "{key}");
+        }
     }
 
     #[test]

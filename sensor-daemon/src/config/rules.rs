@@ -7,7 +7,6 @@ use std::sync::Arc;
 use vigia_rules::language::{Source, Variables};
 use vigia_rules::{Compiled, Engine};
 
-use super::classification;
 use crate::diagnostic::{Diagnostic, Severity, Text};
 use crate::language::Message;
 
@@ -15,7 +14,7 @@ use crate::language::Message;
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Rule files. `*` and `?` stand for parts of a name; a folder stands for its `.rules` files. Relative to the folder
+    /// Rule files. `*` and `?` stand for parts of a name; a folder stands for the `.rules` files below it. Relative to the folder
     /// of the configuration file.
     pub files: Vec<PathBuf>,
     /// A file in the format of `classification.config`. Its classes are added to those that Vigía knows.
@@ -30,63 +29,25 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { files: Vec::new(), classifications: None, addresses: addresses(), ports: ports() }
+        let Variables { addresses, ports, .. } = standard();
+        Self { files: Vec::new(), classifications: None, addresses, ports }
     }
 }
 
-/// The address variables that public rule sets refer to. Servers and clients are the home network until a plant says
-/// better.
-fn addresses() -> BTreeMap<String, String> {
-    let mut variables = BTreeMap::from([
-        ("HOME_NET".to_owned(), "[192.168.0.0/16,10.0.0.0/8,172.16.0.0/12,fc00::/7]".to_owned()),
-        ("EXTERNAL_NET".to_owned(), "!$HOME_NET".to_owned()),
-        ("AIM_SERVERS".to_owned(), "$EXTERNAL_NET".to_owned()),
-    ]);
-    let home = [
-        "HTTP_SERVERS",
-        "SMTP_SERVERS",
-        "SQL_SERVERS",
-        "DNS_SERVERS",
-        "TELNET_SERVERS",
-        "DC_SERVERS",
-        "MODBUS_CLIENT",
-        "MODBUS_SERVER",
-        "DNP3_CLIENT",
-        "DNP3_SERVER",
-        "ENIP_CLIENT",
-        "ENIP_SERVER",
-    ];
-    variables.extend(home.map(|name| (name.to_owned(), "$HOME_NET".to_owned())));
+/// The variables and classes that public rule sets take for granted. Private addresses of IPv6 are home, too.
+fn standard() -> Variables {
+    let mut variables = Variables::standard();
+    let home = "[192.168.0.0/16,10.0.0.0/8,172.16.0.0/12,fc00::/7]";
+    variables.addresses.insert("HOME_NET".to_owned(), home.to_owned());
     variables
 }
 
-/// The port variables that public rule sets refer to.
-fn ports() -> BTreeMap<String, String> {
-    [
-        ("HTTP_PORTS", "80"),
-        ("SHELLCODE_PORTS", "!80"),
-        ("ORACLE_PORTS", "1521"),
-        ("SSH_PORTS", "22"),
-        ("FTP_PORTS", "21"),
-        ("SIP_PORTS", "[5060,5061]"),
-        ("FILE_DATA_PORTS", "[$HTTP_PORTS,110,143]"),
-        ("GENEVE_PORTS", "6081"),
-        ("VXLAN_PORTS", "4789"),
-        ("TEREDO_PORTS", "3544"),
-        ("MODBUS_PORTS", "502"),
-        ("DNP3_PORTS", "20000"),
-        ("ENIP_PORTS", "44818"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into()
-}
-
 fn over_default_addresses<'de, D: serde::Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
-    over(addresses(), from)
+    over(standard().addresses, from)
 }
 
 fn over_default_ports<'de, D: serde::Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
-    over(ports(), from)
+    over(standard().ports, from)
 }
 
 /// A person who names one variable keeps the others.
@@ -107,6 +68,8 @@ pub struct Ruleset {
     pub diagnostics: Vec<Diagnostic>,
     /// Rules left out because they do not compile.
     pub failed: usize,
+    /// Rules left out on purpose: a higher revision of them is there, or what they require is not.
+    pub skipped: usize,
     /// The files, in the order in which they were read.
     pub files: Vec<PathBuf>,
 }
@@ -141,26 +104,22 @@ impl Settings {
             }
             files.extend(found.into_iter().filter(|file| !files.contains(file)).collect::<Vec<_>>());
         }
-        let variables = self.variables(&mut diagnostics);
+        let mut variables =
+            Variables { addresses: self.addresses.clone(), ports: self.ports.clone(), ..Variables::standard() };
+        if let Some(text) = self.classifications.as_ref().and_then(|file| read(file, &mut diagnostics)) {
+            let found = variables.read_classifications(&source(&text));
+            diagnostics.extend(found.into_iter().map(|diagnostic| translate(diagnostic, std::slice::from_ref(&text))));
+        }
         let texts: Vec<_> = files.iter().filter_map(|file| read(file, &mut diagnostics)).collect();
-        let sources: Vec<_> =
-            texts.iter().map(|text| Source { name: text.name().into(), text: text.text().into() }).collect();
-        let Compiled { engine, diagnostics: found, failed, .. } = Engine::compile(&sources, &variables);
+        let sources: Vec<_> = texts.iter().map(source).collect();
+        let Compiled { engine, diagnostics: found, failed, skipped } = Engine::compile(&sources, &variables);
         diagnostics.extend(found.into_iter().map(|diagnostic| translate(diagnostic, &texts)));
-        Ruleset { engine, diagnostics, failed, files }
+        Ruleset { engine, diagnostics, failed, skipped, files }
     }
+}
 
-    fn variables(&self, diagnostics: &mut Vec<Diagnostic>) -> Variables {
-        let classifications = match self.classifications.as_ref().and_then(|file| read(file, diagnostics)) {
-            Some(text) => {
-                let (classes, found) = classification::read(&text);
-                diagnostics.extend(found);
-                classes
-            }
-            None => classification::default(),
-        };
-        Variables { addresses: self.addresses.clone(), ports: self.ports.clone(), classifications }
-    }
+fn source(text: &Arc<Text>) -> Source {
+    Source { name: text.name().into(), text: text.text().into() }
 }
 
 /// Rule files of the field are not always UTF-8: what is not is shown as a replacement character.
@@ -183,13 +142,49 @@ fn translate(found: vigia_rules::Diagnostic, texts: &[Arc<Text>]) -> Diagnostic 
             vigia_rules::Severity::Error => Severity::Error,
         },
         code: found.code,
-        headline: Message::RuleProblem.with([found.message.into()]),
+        headline: headline(found.code).with([found.message.into()]),
         help: found.help.map(|help| Message::Verbatim.with([help.into()])),
         place,
     }
 }
 
-/// The files that a path stands for, sorted: itself, the `.rules` files of a folder, or what a pattern matches.
+/// The kind of problem in the reader's language; what exactly is wrong is said by the rule compiler, in English.
+fn headline(code: &str) -> Message {
+    match code {
+        "conflict" => Message::RuleConflict,
+        "duplicate-sid" => Message::RuleDuplicateSid,
+        "empty-buffer" => Message::RuleEmptyBuffer,
+        "empty-set" => Message::RuleEmptySet,
+        "invalid-address" => Message::RuleInvalidAddress,
+        "invalid-classification" => Message::RuleInvalidClassification,
+        "invalid-escape" => Message::RuleInvalidEscape,
+        "invalid-hex" => Message::RuleInvalidHex,
+        "invalid-port" => Message::RuleInvalidPort,
+        "invalid-value" => Message::RuleInvalidValue,
+        "misplaced" => Message::RuleMisplaced,
+        "missing-sid" => Message::RuleMissingSid,
+        "missing-value" => Message::RuleMissingValue,
+        "never-matches" => Message::RuleNeverMatches,
+        "not-dissected" => Message::RuleNotDissected,
+        "not-supported" => Message::RuleNotSupported,
+        "protocol-conflict" => Message::RuleProtocolConflict,
+        "requirement-unmet" => Message::RuleRequirementUnmet,
+        "syntax" => Message::RuleSyntax,
+        "unexpected-value" => Message::RuleUnexpectedValue,
+        "unknown-action" => Message::RuleUnknownAction,
+        "unknown-classtype" => Message::RuleUnknownClasstype,
+        "unknown-event" => Message::RuleUnknownEvent,
+        "unknown-keyword" => Message::RuleUnknownKeyword,
+        "unknown-protocol" => Message::RuleUnknownProtocol,
+        "unknown-value" => Message::RuleUnknownValue,
+        "unknown-variable" => Message::RuleUnknownVariable,
+        "value-out-of-range" => Message::RuleValueOutOfRange,
+        "variable-loop" => Message::RuleVariableLoop,
+        _ => Message::RuleProblem,
+    }
+}
+
+/// The files that a path stands for, sorted: itself, the `.rules` files below a folder, or what a pattern matches.
 fn expand(pattern: &Path) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::new()];
     for part in pattern.components() {
@@ -202,11 +197,22 @@ fn expand(pattern: &Path) -> Vec<PathBuf> {
             Some(name) => found.iter().flat_map(|folder| entries(folder, |entry| matches(name, entry))).collect(),
         };
     }
-    let rules = |entry: &str| entry.ends_with(".rules");
-    let files = found.into_iter().flat_map(|path| if path.is_dir() { entries(&path, rules) } else { vec![path] });
-    let mut files: Vec<_> = files.filter(|path| path.is_file()).collect();
+    let mut files: Vec<_> =
+        found.into_iter().flat_map(|path| if path.is_dir() { below(&path, 0) } else { vec![path] }).collect();
+    files.retain(|path| path.is_file());
     files.sort();
     files
+}
+
+/// The `.rules` files below a folder. The bound on depth keeps links that lead back from looping.
+fn below(folder: &Path, depth: u8) -> Vec<PathBuf> {
+    let inner = |path: PathBuf| match path.is_dir() {
+        true if depth < 8 => below(&path, depth + 1),
+        true => Vec::new(),
+        false if path.extension().is_some_and(|extension| extension == "rules") => vec![path],
+        false => Vec::new(),
+    };
+    entries(folder, |_| true).into_iter().flat_map(inner).collect()
 }
 
 fn entries(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
@@ -265,14 +271,15 @@ mod tests {
     #[test]
     fn a_folder_a_pattern_and_a_file_stand_for_files() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["b.rules", "a.rules", "notes.txt"] {
+        std::fs::create_dir(folder.path().join("deep")).unwrap();
+        for name in ["b.rules", "a.rules", "notes.txt", "deep/c.rules"] {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
         let names = |pattern: &str| -> Vec<String> {
             let found = expand(&folder.path().join(pattern));
             found.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
         };
-        assert_eq!(names(""), ["a.rules", "b.rules"]);
+        assert_eq!(names(""), ["a.rules", "b.rules", "c.rules"]);
         assert_eq!(names("*.txt"), ["notes.txt"]);
         assert_eq!(names("b.rules"), ["b.rules"]);
         assert!(names("absent.rules").is_empty());
@@ -283,7 +290,47 @@ mod tests {
         let settings: Settings = toml::from_str("addresses = { HOME_NET = \"10.1.0.0/16\" }").unwrap();
         assert_eq!(settings.addresses["HOME_NET"], "10.1.0.0/16");
         assert_eq!(settings.addresses["EXTERNAL_NET"], "!$HOME_NET");
-        assert_eq!(settings.ports, ports());
+        assert_eq!(settings.ports, standard().ports);
+    }
+
+    #[test]
+    fn classes_of_a_file_are_added_and_its_bad_lines_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (classes, rules) = (folder.path().join("classification.config"), folder.path().join("a.rules"));
+        std::fs::write(&classes, "config classification: plant,Plant,1\nnonsense\n").unwrap();
+        std::fs::write(&rules, "alert tcp any any -> any any (msg:\"x\"; classtype:plant; sid:1; rev:1;)\n").unwrap();
+        let settings = Settings { files: vec![rules], classifications: Some(classes), ..Settings::default() };
+        let loaded = settings.load();
+        assert_eq!(loaded.engine.rules()[0].category, "Plant");
+        assert_eq!(loaded.diagnostics.len(), 1);
+        let (text, span) = loaded.diagnostics[0].place.clone().unwrap();
+        assert_eq!(text.position(span.start), (2, 1));
+    }
+
+    /// Reads the codes out of the rule compiler's sources: it has no list of them.
+    #[test]
+    fn every_kind_of_rule_problem_has_its_headline() {
+        fn sources(folder: &Path, found: &mut Vec<String>) {
+            for entry in std::fs::read_dir(folder).unwrap().flatten() {
+                match entry.path() {
+                    path if path.is_dir() => sources(&path, found),
+                    path => found.push(std::fs::read_to_string(path).unwrap()),
+                }
+            }
+        }
+        let mut found = Vec::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/src"), &mut found);
+        let mut codes = 0;
+        for text in &found {
+            for made in text.split("Problem::new(").skip(1) {
+                let Some(code) = made.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else {
+                    continue;
+                };
+                assert_ne!(headline(code), Message::RuleProblem, "{code} has no headline");
+                codes += 1;
+            }
+        }
+        assert!(codes > 20);
     }
 
     #[test]

@@ -56,7 +56,8 @@ pub struct EventSettings {
     pub payload_printable: bool,
     /// Bytes of payload that an alert holds at the most.
     pub payload_bytes: usize,
-    /// Name of this sensor; written as `host` unless empty.
+    /// Name of this sensor; written as `host` unless empty. The setting is `sensor.name`.
+    #[serde(skip)]
     pub sensor_name: String,
     /// Write the object `vigia`, which Suricata's schema does not know: event schema version, ruleset, offsets.
     pub vigia: bool,

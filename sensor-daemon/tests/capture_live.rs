@@ -121,8 +121,11 @@ fn open_one(settings: &Settings) -> Box<dyn Source> {
     open_live(settings).unwrap().pop().unwrap()
 }
 
+/// A frame, and the tag that was taken off it.
+type Received = (Vec<u8>, Option<(u16, u16)>);
+
 /// What a source gives until it is idle.
-fn receive(source: &mut dyn Source) -> Vec<(Vec<u8>, Option<(u16, u16)>)> {
+fn receive(source: &mut dyn Source) -> Vec<Received> {
     let mut frames = Vec::new();
     loop {
         let before = frames.len();
@@ -150,9 +153,9 @@ fn every_frame_arrives_once_in_order_with_its_vlan_tag() {
     in_namespace(|| {
         let mut source = open_one(&settings());
         let plant = Sender::on("plant0");
-        let sent: Vec<_> = (0..5000)
+        let sent: Vec<_> = (0..5000_u32)
             .map(|number| {
-                let vlan = (number % 3 == 0).then_some(0x6000 | number as u16 % 4000);
+                let vlan = number.is_multiple_of(3).then_some(0x6000 | (number as u16 % 4000));
                 (vlan, frame(vlan, (1, 2000), (2, 502), number, 64 + number as usize % 1000))
             })
             .collect();
@@ -201,7 +204,7 @@ fn two_workers_share_all_frames_and_keep_both_directions_of_a_flow_together() {
             let (from, to) = if number % 2 == 0 { (client, server) } else { (server, client) };
             plant.send(&frame(None, from, to, number, 100));
         }
-        let flows = |frames: Vec<(Vec<u8>, _)>| -> Vec<u16> {
+        let flows = |frames: Vec<Received>| -> Vec<u16> {
             let port = |frame: &[u8], at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
             frames.iter().map(|(frame, _)| port(frame, 34).max(port(frame, 36))).collect()
         };

@@ -121,7 +121,7 @@ impl Settings {
         within("workers", self.workers, 1, 256)?;
         within("block_count", self.block_count, 2, 65_536)?;
         within("block_bytes", self.block_bytes, 4096, 64 << 20)?;
-        if self.block_bytes % 4096 != 0 {
+        if !self.block_bytes.is_multiple_of(4096) {
             return Err(SettingsError::new("block_bytes", "a multiple of 4096 is expected"));
         }
         within("block_timeout_ms", self.block_timeout_ms, 1, 10_000)?;

@@ -89,7 +89,7 @@ impl Pcapng {
         }
         let kind = self.order.u32([t0, t1, t2, t3]);
         let length = self.order.u32([l0, l1, l2, l3]) as usize;
-        if length < BLOCK_OVERHEAD || length % 4 != 0 {
+        if length < BLOCK_OVERHEAD || !length.is_multiple_of(4) {
             return Err(Stop::Fault(format!("a block of {length} bytes; a multiple of 4 from 12 on is expected")));
         }
         if length > self.max_block_bytes {

@@ -12,8 +12,8 @@ use super::view::{Key, View, as_number};
 use crate::engine::content::Buffer;
 use crate::language::set::RangeSet;
 
-/// Columns of a group: each costs its look-up for every subject, so only those that divide most rules are kept.
-const COLUMNS: usize = 4;
+/// Columns of a group: each costs a look-up as long as rules are left, so only those that divide most are kept.
+const COLUMNS: usize = 8;
 /// Words of all rows of a column; a column that would need more is left out.
 const COLUMN_WORDS: usize = 1 << 18;
 
@@ -82,9 +82,9 @@ impl Group {
         work.live.extend_from_slice(&self.all);
         for column in &self.columns {
             column.narrow(view, &mut work.live, &mut work.row);
-        }
-        if work.live.iter().all(|&word| word == 0) {
-            return;
+            if work.live.iter().all(|&word| word == 0) {
+                return;
+            }
         }
         if !self.patterns.is_empty() {
             work.hits.clear();
@@ -132,6 +132,8 @@ fn columns(members: &[Member]) -> Box<[Column]> {
             None => keys.push((1, *key)),
         }
     }
+    // The look-up for a single rule would cost as much as its inspection.
+    keys.retain(|&(count, _)| count > 1);
     keys.sort_by_key(|&(count, key)| (std::cmp::Reverse(count), key));
     keys.truncate(COLUMNS);
     keys.iter().filter_map(|&(_, key)| Column::new(key, members)).collect()

@@ -330,7 +330,7 @@ fn protocol(
     }
     if let Some(protocol) = environment.protocol(word.text) {
         draft.protocol = Some(protocol);
-        return Ok((RangeSet::new(vec![(1, 255)]), None));
+        return Ok((RangeSet::everything(), None));
     }
     if names::PROTOCOLS.contains(&word.text) {
         return Err(Problem::new("not-dissected", format!("{} is not dissected yet", word.text), word.span()));

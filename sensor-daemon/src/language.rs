@@ -199,6 +199,9 @@ messages! {
     ConfigMissing: "`{0}` lacks `{1}`",
         "a `{0}` le falta `{1}`";
 
+    JournalTooSmall: "it must hold the reserve and two segments: at least {0}",
+        "debe caber la reserva y dos segmentos: al menos {0}";
+
     // Helps under them.
     HelpDidYouMean: "did you mean `{0}`?",
         "¿quería decir `{0}`?";
@@ -206,6 +209,7 @@ messages! {
         "claves conocidas aquí: {0}";
     HelpChoices: "one of: {0}",
         "una de: {0}";
+    HelpExample: "for example {0}", "por ejemplo {0}";
     HelpBetween: "from {0} to {1}",
         "de {0} a {1}";
     HelpAtLeast: "at least {0}",

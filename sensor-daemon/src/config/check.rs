@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Config;
-use super::schema::{Node, Schema, Shape};
+use super::schema::{Node, Schema, Shape, is_type_bound};
 use crate::diagnostic::{Diagnostic, Text};
 use crate::language::{Message, Phrase};
 
@@ -26,7 +26,7 @@ pub(super) fn parse(text: &Arc<Text>) -> Result<Config, Vec<Diagnostic>> {
     refuse(check.found)?;
 
     let config = Config::deserialize(toml::de::Deserializer::from(table.clone()))
-        .map_err(|error| vec![invalid(text, &table, &error)])?;
+        .map_err(|error| vec![invalid(text, schema.node(), &table, &error)])?;
     let problems = config.problems();
     refuse(problems.iter().map(|problem| meaning(text, &table, problem)).collect())?;
     Ok(config)
@@ -42,12 +42,15 @@ fn syntax(text: &Arc<Text>, error: &toml::de::Error) -> Diagnostic {
     Diagnostic::error("syntax", Message::ConfigSyntax.with([error.message().into()])).at(text, span)
 }
 
-/// What only the type itself can judge: the text of an address, say.
-fn invalid(text: &Arc<Text>, table: &Table<'_>, error: &toml::de::Error) -> Diagnostic {
+/// What only the type itself can judge: the text of an address, say. The default shows what it looks like.
+fn invalid(text: &Arc<Text>, root: Node<'_>, table: &Table<'_>, error: &toml::de::Error) -> Diagnostic {
     let span = error.span().unwrap_or(0..0);
     let key = key_at(table.get_ref(), &span).unwrap_or_default();
     let reason = error.message().lines().next().unwrap_or_default().to_owned();
-    Diagnostic::error("invalid-value", Message::ConfigInvalid.with([key.into(), reason.into()])).at(text, span)
+    let node = key.split('.').try_fold(root, |node, step| node.key(step));
+    let help = node.and_then(|node| Some(Message::HelpExample.with([node.default()?.to_string().into()])));
+    let headline = Message::ConfigInvalid.with([key.into(), reason.into()]);
+    Diagnostic { help, ..Diagnostic::error("invalid-value", headline).at(text, span) }
 }
 
 /// The full key of the value that covers `span`.
@@ -133,7 +136,8 @@ impl Check<'_> {
             (Shape::Integer(low, high), DeValue::Integer(number)) => {
                 let value = i128::from_str_radix(number.as_str(), number.radix()).ok();
                 let inside = value.is_some_and(|v| low.is_none_or(|low| low <= v) && high.is_none_or(|high| v <= high));
-                self.range(inside, &number.to_string(), (*low, *high), item, path);
+                let high = high.filter(|high| !is_type_bound(*high));
+                self.range(inside, &number.to_string(), (*low, high), item, path);
             }
             (Shape::Number(low, high), DeValue::Float(_) | DeValue::Integer(_)) => {
                 let written = self.text.text().get(item.span()).unwrap_or_default().to_owned();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::Config;
-use super::schema::{Node, Schema, Shape};
+use super::schema::{Node, Schema, Shape, is_type_bound};
 
 /// `config` as TOML that reads back as the same settings. With `comments`, every key carries what it means.
 pub fn toml(config: &Config, comments: bool) -> String {
@@ -128,11 +128,6 @@ fn allowed(node: &Node<'_>) -> Option<String> {
         Shape::Number(low, high) => bounds(low, high),
         _ => None,
     }
-}
-
-/// The largest value of an integer type says nothing to a person.
-fn is_type_bound(high: i128) -> bool {
-    [u8::MAX.into(), u16::MAX.into(), u32::MAX.into(), i32::MAX.into(), i64::MAX.into()].contains(&high)
 }
 
 fn bounds<N: std::fmt::Display>(low: Option<N>, high: Option<N>) -> Option<String> {

@@ -155,9 +155,17 @@ pub struct Problem {
 impl Config {
     /// What the types allow and the sensor does not.
     fn problems(&self) -> Vec<Problem> {
-        let capture = self.capture.validate().err();
-        let capture = capture.map(|error| Problem { key: format!("capture.{}", error.key), reason: error.what.into() });
-        capture.into_iter().collect()
+        let mut problems = Vec::new();
+        if let Err(error) = self.capture.validate() {
+            problems.push(Problem { key: format!("capture.{}", error.key), reason: error.what.into() });
+        }
+        let journal = &self.journal;
+        let least = journal.segment_bytes.saturating_mul(2).saturating_add(journal.reserve_bytes);
+        if journal.total_bytes < least {
+            let reason = Message::JournalTooSmall.with([least.to_string().into()]);
+            problems.push(Problem { key: "journal.total_bytes".to_owned(), reason: reason.into() });
+        }
+        problems
     }
 }
 

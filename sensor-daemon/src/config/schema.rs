@@ -180,3 +180,8 @@ fn format_bounds(format: Option<&str>) -> (Option<i128>, Option<i128>) {
         _ => (None, None),
     }
 }
+
+/// The largest value of an integer type says nothing to a person.
+pub(super) fn is_type_bound(high: i128) -> bool {
+    [u8::MAX.into(), u16::MAX.into(), u32::MAX.into(), i32::MAX.into(), i64::MAX.into()].contains(&high)
+}

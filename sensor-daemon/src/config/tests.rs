@@ -59,6 +59,25 @@ fn all_syntax_errors_are_told() {
 }
 
 #[test]
+fn values_out_of_range_are_refused_with_the_range() {
+    insta::assert_snapshot!(complaints(
+        "[journal]\ncompression_level = 30\nreserve_bytes = -1\n[decode]\nmax_layers = 0x03\n[flow.table]\nmax_flows = 0\n"
+    ));
+}
+
+#[test]
+fn values_that_do_not_go_together_are_refused_at_their_place() {
+    insta::assert_snapshot!(complaints(
+        "[journal]\ntotal_bytes = 1_000_000\n\n[[capture.interfaces]]\nname = \"tap0\"\n[[capture.interfaces]]\nname = \"tap0\"\n"
+    ));
+}
+
+#[test]
+fn text_that_its_type_refuses_is_named_with_its_key() {
+    insta::assert_snapshot!(complaints("[metrics]\nenabled = true\nlisten = \"localhost\"\n"));
+}
+
+#[test]
 fn diagnostics_are_in_spanish_too() {
     let text = Text::new("vigia.toml", "[sensor]\nnme = 5\n");
     let found = parse(&text).unwrap_err();

@@ -43,6 +43,7 @@ pub struct EventSettings {
     /// Write `stats` events: the counters in Suricata's shape.
     pub stats: bool,
     /// Time between two `stats` events in seconds.
+    #[schemars(range(min = 1))]
     pub stats_interval_s: u64,
     /// Write `community_id`, the hash of the five-tuple that other tools share (version 1).
     pub community_id: bool,

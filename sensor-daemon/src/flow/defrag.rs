@@ -16,12 +16,15 @@ pub struct Settings {
     /// Which bytes count where fragments overlap with different data.
     pub overlap: OverlapPolicy,
     /// Datagrams that are joined at a time; the oldest gives way to a new one.
+    #[schemars(range(min = 1))]
     pub max_datagrams: u32,
     /// Fragments of one datagram.
+    #[schemars(range(min = 1))]
     pub max_fragments: u32,
     /// Memory of all fragments that wait, in bytes; the oldest datagram gives way.
     pub memory_bytes: u64,
     /// A datagram must be complete this long after its first fragment, in seconds.
+    #[schemars(range(min = 1))]
     pub timeout_s: u32,
 }
 

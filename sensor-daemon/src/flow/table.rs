@@ -30,6 +30,7 @@ pub enum VlanMode {
 pub struct Settings {
     /// Flows at a time; when there are more, the least useful one ends: closed ones first, then those without an
     /// answer, then the one that is idle longest, OT flows last.
+    #[schemars(range(min = 1))]
     pub max_flows: u32,
     /// What VLANs mean for flows.
     pub vlan: VlanMode,

@@ -123,24 +123,31 @@ pub struct JournalSettings {
     /// Bytes kept on disk for alerts, for when it is full.
     pub reserve_bytes: u64,
     /// A segment is closed before it grows beyond this.
+    #[schemars(range(min = 65_536))]
     pub segment_bytes: u64,
     /// A segment is closed when it is this old, in seconds.
+    #[schemars(range(min = 1))]
     pub segment_age_s: u64,
     /// Compress closed segments with zstd.
     pub compress: bool,
-    /// Level of compression, 1 to 19.
+    /// Level of compression (zstd).
+    #[schemars(range(min = 1, max = 19))]
     pub compression_level: i32,
     /// When alerts are forced onto the disk.
     pub alerts_sync: SyncPolicy,
     /// Interval of `alerts_sync = "interval"` in milliseconds.
+    #[schemars(range(min = 1))]
     pub alerts_sync_interval_ms: u64,
     /// When records are forced onto the disk.
     pub records_sync: SyncPolicy,
     /// Interval of `records_sync = "interval"` in milliseconds.
+    #[schemars(range(min = 1))]
     pub records_sync_interval_ms: u64,
     /// Batches of alerts that may wait for the disk before alerts are lost.
+    #[schemars(range(min = 1))]
     pub alerts_queue_batches: usize,
     /// Batches of records (about 256 KiB each) that may wait for the disk before records are lost.
+    #[schemars(range(min = 1))]
     pub records_queue_batches: usize,
 }
 

@@ -39,6 +39,7 @@ pub struct Settings {
     /// A hole is given up after this time when nothing of the other side is seen, in milliseconds of packet time.
     pub gap_timeout_ms: u32,
     /// And after this many segments behind it.
+    #[schemars(range(min = 1))]
     pub gap_segments: u32,
 }
 

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::syntax::{Word, statements};
+use super::{Diagnostic, Problem, Severity, Source};
+
 /// What rules and their headers refer to.
 #[derive(Debug, Clone, Default)]
 pub struct Variables {
@@ -24,6 +27,34 @@ impl Variables {
             classifications: CLASSIFICATIONS.iter().map(|c| (c.0.to_owned(), (c.1.to_owned(), c.2))).collect(),
         }
     }
+
+    /// Adds the classifications of a `classification.config`, whose lines read
+    /// `config classification: name,description,priority`.
+    pub fn read_classifications(&mut self, source: &Source) -> Vec<Diagnostic> {
+        let mut diagnostics = Vec::new();
+        for statement in statements(&source.text) {
+            let word = Word { text: statement.text, start: statement.start };
+            match classification(word) {
+                Some((name, description, priority)) => {
+                    self.classifications.insert(name.to_owned(), (description.to_owned(), priority));
+                }
+                None => diagnostics.push(
+                    Problem::new("invalid-classification", "this is not a classification", word.span())
+                        .help("expected `config classification: name,description,priority`")
+                        .diagnostic(Severity::Error, source),
+                ),
+            }
+        }
+        diagnostics
+    }
+}
+
+fn classification(word: Word<'_>) -> Option<(&str, &str, u8)> {
+    let rest = word.text.strip_prefix("config")?.trim_start().strip_prefix("classification")?.trim_start();
+    let (name, rest) = rest.strip_prefix(':')?.split_once(',')?;
+    let (description, priority) = rest.rsplit_once(',')?;
+    let priority = priority.trim().parse().ok().filter(|&priority| priority > 0)?;
+    Some((name.trim(), description.trim(), priority))
 }
 
 const ADDRESSES: &[(&str, &str)] = &[
@@ -105,3 +136,21 @@ const CLASSIFICATIONS: &[(&str, &str, u8)] = &[
     ("coin-mining", "Crypto Currency Mining Activity Detected", 2),
     ("command-and-control", "Malware Command and Control Activity Detected", 1),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classifications_are_read_and_wrong_lines_named() {
+        let source = Source {
+            name: "classification.config".into(),
+            text: "# c\n\nconfig classification: plant-stop,A plant, stopped,1\nconfig classification: no\n".into(),
+        };
+        let mut variables = Variables::default();
+        let diagnostics = variables.read_classifications(&source);
+        assert_eq!(variables.classifications["plant-stop"], ("A plant, stopped".to_owned(), 1));
+        assert_eq!(diagnostics.len(), 1);
+        assert_eq!(diagnostics[0].position(), (4, 1));
+    }
+}

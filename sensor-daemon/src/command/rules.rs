@@ -111,7 +111,7 @@ impl Fields {
         let wanted = |name: &str| self.protocols.is_empty() || self.protocols.iter().any(|wanted| wanted == name);
         let protocols = protocols().filter(|protocol| wanted(protocol.name));
         if self.json {
-            let fields: Vec<_> = protocols.flat_map(|protocol| crate::docs::fields_json(protocol)).collect();
+            let fields: Vec<_> = protocols.flat_map(crate::docs::fields_json).collect();
             print(&format!("{:#}\n", json!(fields)))?;
         } else {
             let headings = [Message::ColumnField, Message::ColumnKind, Message::ColumnValues, Message::ColumnMeaning];

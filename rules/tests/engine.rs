@@ -169,12 +169,13 @@ fn events_of_decoding_and_of_the_stream_find_their_rules() {
          alert tcp any any -> any any (stream-event:reassembly_seq_gap; sid:2;)\n\
          alert tcp any any -> any any (stream-event:pkt_invalid_ack; sid:3;)\n",
     );
-    assert!(!engine.wants_packets() && engine.wants_decode_events());
+    assert!(engine.wants_packets());
     let mut flow = Flow::new(&engine);
     assert_eq!(flow.stream_event("reassembly_seq_gap"), [2]);
     let mut frame = common::frame(6, common::CLIENT, common::SERVER, b"payload");
     frame.truncate(frame.len() - 3);
     let packet = vigia_parsers::packet::decode(&common::captured(&frame), &Default::default());
+    assert!(engine.wants_packet(&packet));
     let moment = vigia_rules::Moment {
         packet: Some(&packet),
         source: common::CLIENT,

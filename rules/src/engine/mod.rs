@@ -192,15 +192,17 @@ impl Engine {
         build::compile(sources, variables, protocols)
     }
 
-    /// Is any rule inspected at [`Subject::Packet`]? When not, the caller need not ask for packets, except for those
-    /// with decode events.
+    /// Is any rule inspected at [`Subject::Packet`], if only for decode events? When not, the caller need not ask for
+    /// packets.
     pub fn wants_packets(&self) -> bool {
-        !self.packets.is_empty()
+        !self.packets.is_empty() || self.decode_events.iter().any(|rules| !rules.is_empty())
     }
 
-    /// Is any rule inspected at [`Subject::Packet`] for a packet with decode events?
-    pub fn wants_decode_events(&self) -> bool {
-        self.wants_packets() || self.decode_events.iter().any(|rules| !rules.is_empty())
+    /// Is any rule inspected at [`Subject::Packet`] for this packet? Cheaper than to inspect it: rules on decode events
+    /// ask only for packets that have some.
+    #[inline]
+    pub fn wants_packet(&self, packet: &Packet<'_>) -> bool {
+        !self.packets.is_empty() || !packet.events.is_empty()
     }
 
     /// Is any rule inspected at [`Subject::Stream`]? When not, the caller need not ask for stream bytes.

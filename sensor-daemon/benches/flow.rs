@@ -25,6 +25,7 @@ fn packet(bytes: &[u8], client: u32, tcp: Tcp) -> Packet<'_> {
         redundancy: None,
         tunnel: Tunnel::None,
         tunnel_depth: 0,
+        tunnel_header: None,
         ip: Some(Ip {
             source: IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + client)),
             destination: IpAddr::V4(Ipv4Addr::new(192, 168, 0, 1)),

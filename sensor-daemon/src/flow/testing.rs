@@ -31,6 +31,7 @@ impl Frame {
             redundancy: self.redundancy,
             tunnel: Tunnel::None,
             tunnel_depth: 0,
+            tunnel_header: None,
             ip: Some(self.ip.clone()),
             transport: self.transport,
             ports: self.ports,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use vigia_parsers::Timestamp;
-use vigia_parsers::packet::{Fragment, Packet, Vlans};
+use vigia_parsers::packet::{DecodeEvent, Fragment, Packet, Vlans};
 
 use super::overlap::{OverlapPolicy, Pieces, Pool};
 
@@ -69,27 +69,6 @@ pub struct Stats {
     pub limited_memory: u64,
 }
 
-/// What was odd about a fragment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FragmentEvent {
-    /// It overlaps another one with different bytes.
-    Overlap,
-    /// It reaches beyond the largest datagram or the end of its own.
-    TooLarge,
-}
-
-impl FragmentEvent {
-    /// In the spelling of Suricata's `decode-event` keyword.
-    pub const fn name(self, v6: bool) -> &'static str {
-        match (self, v6) {
-            (Self::Overlap, false) => "ipv4.frag_overlap",
-            (Self::Overlap, true) => "ipv6.frag_overlap",
-            (Self::TooLarge, false) => "ipv4.frag_too_large",
-            (Self::TooLarge, true) => "ipv6.frag_too_large",
-        }
-    }
-}
-
 /// What names a datagram. IPv6 leaves the protocol out (RFC 8200, clause 4.5): there it is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
@@ -126,7 +105,7 @@ pub struct Defragmenter {
     pool: Pool,
     headers: Pool,
     whole: Vec<u8>,
-    event: Option<FragmentEvent>,
+    event: Option<DecodeEvent>,
     stats: Stats,
 }
 
@@ -163,8 +142,9 @@ impl Defragmenter {
         Stats { waiting: self.datagrams.len() as u64, memory_bytes: self.memory as u64, ..self.stats }
     }
 
-    /// What was odd about the last fragment pushed.
-    pub fn event(&self) -> Option<FragmentEvent> {
+    /// What was odd about the last fragment pushed: it overlaps another with different bytes, or reaches beyond the largest
+    /// datagram or the end of its own.
+    pub fn event(&self) -> Option<DecodeEvent> {
         self.event
     }
 
@@ -222,7 +202,7 @@ impl Defragmenter {
         let contradicts = !fragment.more && datagram.pieces.last().is_some_and(|last| last.end() > end);
         if end > known_end || contradicts || (!fragment.more && datagram.length.is_some_and(|l| u64::from(l) != end)) {
             self.stats.too_large += 1;
-            self.event = Some(FragmentEvent::TooLarge);
+            self.event = Some(too_large(parts.v6));
             return false;
         }
         if !fragment.more {
@@ -234,7 +214,7 @@ impl Defragmenter {
         self.stats.overlap_same += u64::from(met.overlap && !met.different);
         if met.different {
             self.stats.overlap_different += 1;
-            self.event = Some(FragmentEvent::Overlap);
+            self.event = Some(overlap(parts.v6));
         }
         if start == 0 && datagram.header.is_empty() {
             parts.write_header(&mut datagram.header);
@@ -265,7 +245,7 @@ impl Defragmenter {
         let value = if v6 { length.checked_sub(40)? } else { length };
         let Ok(value) = u16::try_from(value) else {
             self.stats.too_large += 1;
-            self.event = Some(FragmentEvent::TooLarge);
+            self.event = Some(too_large(v6));
             return None;
         };
         let field = if v6 { 4..6 } else { 2..4 };
@@ -382,6 +362,14 @@ impl<'a> Parts<'a> {
             rest[4..].fill(0);
         }
     }
+}
+
+fn overlap(v6: bool) -> DecodeEvent {
+    if v6 { DecodeEvent::Ipv6FragOverlap } else { DecodeEvent::Ipv4FragOverlap }
+}
+
+fn too_large(v6: bool) -> DecodeEvent {
+    if v6 { DecodeEvent::Ipv6FragPktTooLarge } else { DecodeEvent::Ipv4FragPktTooLarge }
 }
 
 /// The internet checksum (RFC 1071) of an even number of bytes.

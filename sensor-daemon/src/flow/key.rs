@@ -5,8 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use vigia_parsers::packet::{Packet, Tcp, Transport, Vlans};
 use vigia_parsers::{Timestamp, registry};
 
-use super::community;
-
 /// Addresses, ports and protocol, the same for both directions: the end with the smaller address (then port) is *low*.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Tuple {
@@ -163,15 +161,17 @@ fn to_many(destination: IpAddr) -> bool {
     }
 }
 
+/// Does a message of this type answer another, so that its receiver asked? What is sent to a group does not.
 fn is_icmp_reply(packet: &Packet<'_>, kind: u8) -> bool {
-    let protocol = packet.ip.as_ref().map_or(0, |ip| ip.protocol);
-    // Of each pair the standard numbers the request first, but for ICMP echo (8, 0) and router discovery (10, 9).
-    let reply = match (protocol, community::answer(protocol, u16::from(kind))) {
-        (_, None) => false,
-        (1, Some(_)) if kind < 13 => matches!(kind, 0 | 9),
-        (_, Some(other)) => other < u16::from(kind),
-    };
-    reply && !packet.ip.as_ref().is_some_and(|ip| to_many(ip.destination))
+    packet.ip.as_ref().is_some_and(|ip| {
+        let reply = match ip.protocol {
+            // Echo, router advertisement, timestamp, information, address mask.
+            1 => matches!(kind, 0 | 9 | 14 | 16 | 18),
+            // Echo, listener report, router and neighbour advertisement, node information, home agent.
+            _ => matches!(kind, 129 | 131 | 134 | 136 | 140 | 145),
+        };
+        reply && !to_many(ip.destination)
+    })
 }
 
 #[cfg(test)]

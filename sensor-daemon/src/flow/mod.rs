@@ -15,7 +15,6 @@
 //! depends on that flow and packet alone, so neither other flows nor the number of workers change what is reported.
 //! Each part is bounded by its settings and counts when the bound bites.
 
-pub mod community;
 pub mod defrag;
 pub mod duplicate;
 mod index;
@@ -36,7 +35,6 @@ use vigia_parsers::packet::{Packet, Tcp, Transport, Vlans};
 use vigia_parsers::{Direction, Protocol, Timestamp};
 use vigia_rules::FlowMemory;
 
-pub use community::CommunityId;
 pub use defrag::Defragmenter;
 pub use duplicate::{DuplicateKind, Duplicates};
 pub use overlap::OverlapPolicy;
@@ -83,8 +81,6 @@ impl FlowState {
 pub struct Flow {
     tuple: key::Tuple,
     client_is_low: bool,
-    /// Direction of the first packet.
-    opening: Direction,
     vlans: [Vlans; 2],
     vlans_known: [bool; 2],
     id: u64,
@@ -112,18 +108,11 @@ pub struct Flow {
     pub conversation: Option<Box<Conversation>>,
     /// What rules remember of it.
     pub memory: Option<Box<FlowMemory>>,
-    community: Option<Box<CommunityId>>,
     links: timer::Links,
 }
 
 impl Flow {
-    fn new(
-        packet: &Packet<'_>,
-        tuple: key::Tuple,
-        opening: Direction,
-        client_is_low: bool,
-        settings: &table::Settings,
-    ) -> Self {
+    fn new(packet: &Packet<'_>, tuple: key::Tuple, client_is_low: bool, settings: &table::Settings) -> Self {
         let both = settings.vlan == table::VlanMode::Strict;
         let icmp = match packet.transport {
             Transport::Icmp { kind, code } => [kind, code],
@@ -133,7 +122,6 @@ impl Flow {
             id: tuple.flow_id(&packet.vlans, packet.timestamp),
             tuple,
             client_is_low,
-            opening,
             vlans: [packet.vlans; 2],
             vlans_known: [both; 2],
             start: packet.timestamp,
@@ -149,7 +137,6 @@ impl Flow {
             transactions: 0,
             conversation: None,
             memory: None,
-            community: None,
             links: timer::Links::new(packet.timestamp),
         }
     }
@@ -159,7 +146,6 @@ impl Flow {
         Self {
             tuple: key::Tuple::default(),
             client_is_low: false,
-            opening: Direction::ToServer,
             vlans: Default::default(),
             vlans_known: [false; 2],
             id: 0,
@@ -176,7 +162,6 @@ impl Flow {
             transactions: 0,
             conversation: None,
             memory: None,
-            community: None,
             links: timer::Links::new(Timestamp(0)),
         }
     }
@@ -239,23 +224,10 @@ impl Flow {
         self.protocol.is_some_and(|protocol| protocol.ot)
     }
 
-    /// Its Community ID, computed on first use.
-    pub fn community_id(&mut self) -> &CommunityId {
-        let (protocol, [first, second]) = (self.ip_protocol(), self.ends(self.opening));
-        let [kind, code] = self.icmp.map(u16::from);
-        self.community.get_or_insert_with(|| {
-            Box::new(match protocol {
-                1 | 58 => CommunityId::new(protocol, (first.0, kind), (second.0, code)),
-                _ => CommunityId::new(protocol, first, second),
-            })
-        })
-    }
-
     /// The client is the server and the other way round: swaps all that is kept by direction. For the conversation,
     /// when what it reads shows that the ports misled.
     pub fn reverse(&mut self) {
         self.client_is_low = !self.client_is_low;
-        self.opening = self.opening.opposite();
         self.vlans.swap(0, 1);
         self.vlans_known.swap(0, 1);
         self.packets.swap(0, 1);

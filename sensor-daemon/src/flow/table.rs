@@ -206,7 +206,7 @@ impl FlowTable {
         }
         let from_client = self.services.sender_is_client(packet);
         let direction = if from_client { Direction::ToServer } else { Direction::ToClient };
-        let mut flow = Flow::new(packet, tuple, direction, from_client == source_is_low, &self.settings);
+        let mut flow = Flow::new(packet, tuple, from_client == source_is_low, &self.settings);
         flow.count(packet, direction);
         let slot = self.slab.insert(flow);
         self.index.insert(hash, slot);

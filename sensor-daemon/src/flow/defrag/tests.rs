@@ -90,7 +90,7 @@ fn overlaps_follow_the_policy_and_different_data_is_an_event() {
         let mut defrag = Defragmenter::new(&Settings { overlap, ..Settings::default() });
         assert!(defrag.push(&part(V4, 1, 8, true, b"BBBBBBBB").packet()).is_none());
         assert!(defrag.push(&part(V4, 1, 8, true, b"XXXXXXXX").packet()).is_none());
-        assert_eq!(defrag.event().map(|event| event.name(false)), Some("ipv4.frag_overlap"));
+        assert_eq!(defrag.event(), Some(DecodeEvent::Ipv4FragOverlap));
         assert!(defrag.push(&part(V4, 1, 16, false, b"cc").packet()).is_none());
         assert_eq!(defrag.event(), None);
         let whole = defrag.push(&part(V4, 1, 0, true, b"AAAAAAAA").packet()).expect("complete");
@@ -103,10 +103,10 @@ fn overlaps_follow_the_policy_and_different_data_is_an_event() {
 fn fragments_beyond_the_end_are_refused() {
     let mut defrag = Defragmenter::new(&Settings::default());
     assert!(defrag.push(&part(V4, 1, 65_528, true, &[0; 16]).packet()).is_none());
-    assert_eq!(defrag.event().map(|event| event.name(true)), Some("ipv6.frag_too_large"));
+    assert_eq!(defrag.event(), Some(DecodeEvent::Ipv4FragPktTooLarge));
     assert!(defrag.push(&part(V4, 2, 8, false, b"end").packet()).is_none());
     assert!(defrag.push(&part(V4, 2, 8, true, b"beyond..").packet()).is_none());
-    assert_eq!(defrag.event(), Some(FragmentEvent::TooLarge));
+    assert_eq!(defrag.event(), Some(DecodeEvent::Ipv4FragPktTooLarge));
     assert!(defrag.push(&part(V4, 2, 8, false, b"shorter").packet()).is_none());
     assert_eq!(defrag.stats().too_large, 3);
     let whole = defrag.push(&part(V4, 2, 0, true, b"01234567").packet()).expect("the rest is sound");
@@ -120,7 +120,7 @@ fn a_datagram_longer_than_its_length_field_is_refused() {
         assert!(defrag.push(&part(V4, 1, offset, true, &[0; 6_552]).packet()).is_none());
     }
     assert!(defrag.push(&part(V4, 1, 65_520, false, b"1234567").packet()).is_none());
-    assert_eq!((defrag.event(), defrag.stats().waiting), (Some(FragmentEvent::TooLarge), 0));
+    assert_eq!((defrag.event(), defrag.stats().waiting), (Some(DecodeEvent::Ipv4FragPktTooLarge), 0));
 }
 
 #[test]

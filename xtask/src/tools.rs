@@ -48,20 +48,6 @@ pub fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
-/// Why no network namespace can be made; none when it can.
-pub fn no_namespaces() -> Option<&'static str> {
-    if !is_root() {
-        return Some("not root");
-    }
-    if !succeeds(Command::new("ip").arg("-V")) {
-        return Some("the ip command (iproute2) is missing");
-    }
-    let name = format!("vigia-probe-{}", std::process::id());
-    let made = succeeds(Command::new("ip").args(["netns", "add", &name]));
-    let removed = made && succeeds(Command::new("ip").args(["netns", "del", &name]));
-    (!removed).then_some("this system does not let root make network namespaces")
-}
-
 /// Components of the Rust toolchain that the checks need.
 pub fn ensure_components() -> Result<()> {
     for (component, program) in [("rustfmt", "fmt"), ("clippy", "clippy")] {

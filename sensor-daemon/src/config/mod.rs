@@ -6,6 +6,7 @@
 //! ([`document::markdown`]).
 
 mod check;
+mod classification;
 pub mod document;
 pub mod rules;
 mod schema;

@@ -220,7 +220,7 @@ impl Inspector {
 
     /// Shows a packet of a flow to the rules that look at packets.
     fn inspect_packet(&mut self, flow: &mut Flow, direction: Direction, packet: &Packet<'_>, interface: InterfaceId) {
-        if !self.rules.engine.wants_packets() {
+        if !self.rules.engine.wants_packet(packet) {
             return;
         }
         let (mut pass, _) = self.begin(flow, Some(packet), interface, packet.timestamp);
@@ -231,7 +231,7 @@ impl Inspector {
 
     /// Shows a packet without a flow (ARP, bare Ethernet) to the rules that look at packets.
     fn without_flow(&mut self, packet: &Packet<'_>, interface: InterfaceId) {
-        if !self.rules.engine.wants_packets() {
+        if !self.rules.engine.wants_packet(packet) {
             return;
         }
         let nowhere = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);

@@ -31,7 +31,8 @@ pub struct Settings {
     pub redundant_window_ms: u32,
     /// PRP and HSR frames remembered by each worker.
     pub redundant_entries: u32,
-    /// Discard frames that were mirrored more than once.
+    /// Discard frames that were mirrored more than once. Off unless asked for: a station that sends the same datagram
+    /// anew with the same identification would lose the second one. TCP needs it not: reassembly takes each byte once.
     pub mirrored: bool,
     /// How far apart two copies of a mirrored frame may be, in microseconds.
     pub mirrored_window_us: u32,
@@ -47,7 +48,7 @@ impl Default for Settings {
             redundant: true,
             redundant_window_ms: 400,
             redundant_entries: 65_536,
-            mirrored: true,
+            mirrored: false,
             mirrored_window_us: 5_000,
             mirrored_unidentified_us: 200,
             mirrored_entries: 16_384,

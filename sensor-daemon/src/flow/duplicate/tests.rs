@@ -9,7 +9,7 @@ const US: u64 = 1_000;
 const MS: u64 = 1_000_000;
 
 fn copies(frames: &[Frame]) -> Vec<Option<DuplicateKind>> {
-    let mut duplicates = Duplicates::new(&Settings::default());
+    let mut duplicates = Duplicates::new(&Settings { mirrored: true, ..Settings::default() });
     frames.iter().map(|frame| duplicates.check(&frame.packet())).collect()
 }
 
@@ -49,14 +49,14 @@ fn a_frame_cannot_hide_behind_the_number_of_another() {
         redundant(RedundancyKind::Prp, 0xa, 7, 100 * MS, b"harmless"),
         redundant(RedundancyKind::Prp, 0xb, 7, 100 * MS, b"stopplc!"),
     ];
-    let mut duplicates = Duplicates::new(&Settings::default());
+    let mut duplicates = Duplicates::new(&Settings { mirrored: true, ..Settings::default() });
     assert!(frames.iter().all(|frame| duplicates.check(&frame.packet()).is_none()));
     assert_eq!(duplicates.stats().redundant_mismatch, 1);
 }
 
 #[test]
 fn redundant_frames_without_ip_are_recognised_too() {
-    let mut duplicates = Duplicates::new(&Settings::default());
+    let mut duplicates = Duplicates::new(&Settings { mirrored: true, ..Settings::default() });
     let check = |duplicates: &mut Duplicates, lan| {
         let frame = redundant(RedundancyKind::Hsr, lan, 7, 100 * MS, b"goose");
         let mut packet = frame.packet();
@@ -119,7 +119,7 @@ fn settings_switch_both_rules_off() {
 
 #[test]
 fn memory_is_bounded_and_forgetting_is_counted() {
-    let settings = Settings { mirrored_entries: 64, ..Settings::default() };
+    let settings = Settings { mirrored: true, mirrored_entries: 64, ..Settings::default() };
     let mut duplicates = Duplicates::new(&settings);
     for id in 1..=1000 {
         assert_eq!(duplicates.check(&udp(A, B, b"x").ip_id(id).packet()), None);
@@ -130,7 +130,7 @@ fn memory_is_bounded_and_forgetting_is_counted() {
 
 #[test]
 fn a_clock_that_stepped_back_does_not_spoil_the_memory() {
-    let settings = Settings { mirrored_entries: 8, ..Settings::default() };
+    let settings = Settings { mirrored: true, mirrored_entries: 8, ..Settings::default() };
     let mut duplicates = Duplicates::new(&settings);
     for id in 1..=8 {
         duplicates.check(&udp(A, B, b"x").ip_id(id).at(1_000_000 * MS).packet());

@@ -323,7 +323,9 @@ messages! {
         "el sensor se negó: {0}";
     SocketAnswer: "the sensor's answer makes no sense: {0}",
         "la respuesta del sensor no tiene sentido: {0}";
-    Reloaded: "reloaded: {0}", "recargado: {0}";
+    Reloaded: "reloaded: {0} rules in force, hash {1}", "recargado: {0} reglas en vigor, hash {1}";
+    NeedsRestart: "settings have changed that take effect at the next start",
+        "han cambiado ajustes que surtirán efecto en el próximo arranque";
 }
 
 #[cfg(test)]

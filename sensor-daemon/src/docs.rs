@@ -180,4 +180,16 @@ mod tests {
         let stale: Vec<_> = stale(&folder).into_iter().map(|(path, _)| path).collect();
         assert!(stale.is_empty(), "stale: {stale:?}; run `cargo xtask docs`");
     }
+    #[test]
+    fn every_page_of_the_manual_is_there_and_in_its_summary() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src");
+        let summary = std::fs::read_to_string(folder.join("SUMMARY.md")).unwrap();
+        let links: Vec<_> = summary.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+        for link in &links {
+            assert!(folder.join(link).is_file(), "{link} is missing");
+        }
+        for (page, _) in pages() {
+            assert!(links.contains(&page), "{page} is not in the summary");
+        }
+    }
 }

@@ -233,6 +233,7 @@ messages! {
     RuleEmptyBuffer: "{0}", "búfer sin nada que buscar: {0}";
     RuleEmptySet: "{0}", "conjunto vacío: {0}";
     RuleInvalidAddress: "{0}", "dirección no válida: {0}";
+    RuleInvalidClassification: "{0}", "clasificación no válida: {0}";
     RuleInvalidEscape: "{0}", "secuencia de escape no válida: {0}";
     RuleInvalidHex: "{0}", "hexadecimal no válido: {0}";
     RuleInvalidPort: "{0}", "puerto no válido: {0}";
@@ -261,10 +262,6 @@ messages! {
         "no se pueden leer las reglas: {0}";
     RulesNoMatch: "no rule file matches `{0}`",
         "ningún fichero de reglas coincide con `{0}`";
-
-    InvalidClassification: "not a classification", "no es una clasificación";
-    HelpClassification: "expected: config classification: name,description,priority (1 to 255)",
-        "se esperaba: config classification: nombre,descripción,prioridad (1 a 255)";
 
     // Severities and sums.
     Error: "error", "error";
@@ -326,7 +323,9 @@ messages! {
         "el sensor se negó: {0}";
     SocketAnswer: "the sensor's answer makes no sense: {0}",
         "la respuesta del sensor no tiene sentido: {0}";
-    Reloaded: "reloaded: {0}", "recargado: {0}";
+    Reloaded: "reloaded: {0} rules in force, hash {1}", "recargado: {0} reglas en vigor, hash {1}";
+    NeedsRestart: "settings have changed that take effect at the next start",
+        "han cambiado ajustes que surtirán efecto en el próximo arranque";
 }
 
 #[cfg(test)]

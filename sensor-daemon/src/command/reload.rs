@@ -22,8 +22,12 @@ impl Reload {
     pub(super) fn execute(&self, loaded: &Loaded, context: Context) -> anyhow::Result<Outcome> {
         let socket = &loaded.config.control.socket;
         let answer = ask(socket, "reload").map_err(|error| unanswered(&error, socket, context))?;
-        let sentence = Message::Reloaded.with([answer.to_string().into()]);
+        let (loaded, hash) = (answer["loaded"].as_u64().unwrap_or(0), answer["hash"].as_str().unwrap_or_default());
+        let sentence = Message::Reloaded.with([loaded.to_string().into(), hash.into()]);
         print(&format!("{}\n", sentence.text(context.language)))?;
+        if answer["needs_restart"] == true {
+            print(&format!("{}\n", Message::NeedsRestart.text(context.language)))?;
+        }
         Ok(Outcome::Done)
     }
 }

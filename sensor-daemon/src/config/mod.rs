@@ -6,7 +6,6 @@
 //! ([`document::markdown`]).
 
 mod check;
-mod classification;
 pub mod document;
 pub mod rules;
 mod schema;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use vigia_rules::language::{Source, Variables};
 use vigia_rules::{Compiled, Engine};
 
-use super::classification;
 use crate::diagnostic::{Diagnostic, Severity, Text};
 use crate::language::Message;
 
@@ -108,15 +107,19 @@ impl Settings {
         let mut variables =
             Variables { addresses: self.addresses.clone(), ports: self.ports.clone(), ..Variables::standard() };
         if let Some(text) = self.classifications.as_ref().and_then(|file| read(file, &mut diagnostics)) {
-            diagnostics.extend(classification::read(&text, &mut variables.classifications));
+            let found = variables.read_classifications(&source(&text));
+            diagnostics.extend(found.into_iter().map(|diagnostic| translate(diagnostic, std::slice::from_ref(&text))));
         }
         let texts: Vec<_> = files.iter().filter_map(|file| read(file, &mut diagnostics)).collect();
-        let sources: Vec<_> =
-            texts.iter().map(|text| Source { name: text.name().into(), text: text.text().into() }).collect();
+        let sources: Vec<_> = texts.iter().map(|text| source(text)).collect();
         let Compiled { engine, diagnostics: found, failed, skipped } = Engine::compile(&sources, &variables);
         diagnostics.extend(found.into_iter().map(|diagnostic| translate(diagnostic, &texts)));
         Ruleset { engine, diagnostics, failed, skipped, files }
     }
+}
+
+fn source(text: &Text) -> Source {
+    Source { name: text.name().into(), text: text.text().into() }
 }
 
 /// Rule files of the field are not always UTF-8: what is not is shown as a replacement character.
@@ -153,6 +156,7 @@ fn headline(code: &str) -> Message {
         "empty-buffer" => Message::RuleEmptyBuffer,
         "empty-set" => Message::RuleEmptySet,
         "invalid-address" => Message::RuleInvalidAddress,
+        "invalid-classification" => Message::RuleInvalidClassification,
         "invalid-escape" => Message::RuleInvalidEscape,
         "invalid-hex" => Message::RuleInvalidHex,
         "invalid-port" => Message::RuleInvalidPort,

@@ -227,6 +227,7 @@ fn stats_in_suricatas_shape() {
     }
     let event = DecodeEvent::TooManyLayers.name().replace('.', "/");
     assert_eq!(value.pointer(&format!("/stats/decoder/event/{event}")), Some(&1.into()), "{line}");
+    assert_eq!(value.pointer("/stats/decoder/event").unwrap().as_object().unwrap().len(), 1, "those that occurred");
     assert_eq!(value.pointer("/stats/detect/engines/0/last_reload").unwrap(), "2026-01-02T03:04:05.000000+0000");
 }
 

@@ -43,13 +43,15 @@ impl<'b> JsonWriter<'b> {
 
     /// Writes the members that `write` adds as an object; what `write` leaves open is closed, and it cannot close more.
     pub fn nested(&mut self, key: &str, write: impl FnOnce(&mut Self)) {
-        self.open(key, false);
+        self.foreign_key(key);
+        self.open(false);
         self.guarded(write);
     }
 
     /// As [`Self::nested`], for a list.
     pub fn nested_list(&mut self, key: &str, write: impl FnOnce(&mut Self)) {
-        self.open(key, true);
+        self.foreign_key(key);
+        self.open(true);
         self.guarded(write);
     }
 
@@ -62,21 +64,27 @@ impl<'b> JsonWriter<'b> {
     }
 
     /// A member whose value `write` appends raw: numbers and text that need no escape.
-    pub(super) fn raw(&mut self, key: &str, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn raw(&mut self, key: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
         self.key(key);
         write(self.out);
     }
 
+    /// As [`Self::number`], for a key from elsewhere.
+    pub(super) fn number_at(&mut self, key: &str, value: u64) {
+        self.foreign_key(key);
+        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
     /// An unsigned number.
     #[inline]
-    pub fn number(&mut self, key: &str, value: u64) {
+    pub fn number(&mut self, key: &'static str, value: u64) {
         self.key(key);
         self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 
     /// Text.
     #[inline]
-    pub fn string(&mut self, key: &str, value: &str) {
+    pub fn string(&mut self, key: &'static str, value: &str) {
         self.key(key);
         self.out.push(b'"');
         escape(self.out, value.as_bytes());
@@ -85,25 +93,41 @@ impl<'b> JsonWriter<'b> {
 
     /// True or false.
     #[inline]
-    pub fn boolean(&mut self, key: &str, value: bool) {
+    pub fn boolean(&mut self, key: &'static str, value: bool) {
         self.key(key);
         self.out.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
+    /// Begins a member. Keys that are part of the program need no escape.
     #[inline]
-    fn key(&mut self, key: &str) {
-        let in_list = self.in_list();
-        let out = &mut *self.out;
-        if self.comma {
-            out.push(b',');
+    fn key(&mut self, key: &'static str) {
+        debug_assert_eq!(clean_prefix(key.as_bytes()), key.len());
+        self.begin_member();
+        if !self.in_list() {
+            self.out.extend_from_slice(key.as_bytes());
+            self.out.extend_from_slice(b"\":");
         }
+    }
+
+    /// As [`Self::key`], for a key from elsewhere.
+    fn foreign_key(&mut self, key: &str) {
+        self.begin_member();
+        if !self.in_list() {
+            escape(self.out, key.as_bytes());
+            self.out.extend_from_slice(b"\":");
+        }
+    }
+
+    #[inline]
+    fn begin_member(&mut self) {
+        let begin: &[u8] = match (self.comma, self.in_list()) {
+            (true, false) => b",\"",
+            (false, false) => b"\"",
+            (true, true) => b",",
+            (false, true) => b"",
+        };
+        self.out.extend_from_slice(begin);
         self.comma = true;
-        if !in_list {
-            out.push(b'"');
-            // Keys are our own identifiers; escaping one costs nothing where there is nothing to escape.
-            escape(out, key.as_bytes());
-            out.extend_from_slice(b"\":");
-        }
     }
 
     #[inline]
@@ -111,8 +135,7 @@ impl<'b> JsonWriter<'b> {
         self.depth <= LIST_DEPTH && self.lists >> (self.depth - 1) & 1 == 1
     }
 
-    fn open(&mut self, key: &str, list: bool) {
-        self.key(key);
+    fn open(&mut self, list: bool) {
         let list = list && self.depth < LIST_DEPTH;
         if self.depth < LIST_DEPTH {
             self.lists = self.lists & !(1 << self.depth) | u64::from(list) << self.depth;
@@ -179,11 +202,13 @@ impl Tree for JsonWriter<'_> {
     }
 
     fn object(&mut self, key: &'static str) {
-        self.open(key, false);
+        self.key(key);
+        self.open(false);
     }
 
     fn list(&mut self, key: &'static str) {
-        self.open(key, true);
+        self.key(key);
+        self.open(true);
     }
 
     fn end(&mut self) {
@@ -238,6 +263,10 @@ fn clean_prefix(text: &[u8]) -> usize {
         if specials != 0 {
             return at * 8 + specials.trailing_zeros() as usize / 8;
         }
+    }
+    // Where there is a whole last word, one look at it usually saves looking at the rest one by one.
+    if text.last_chunk::<8>().is_some_and(|word| specials(u64::from_le_bytes(*word)) == 0) {
+        return text.len();
     }
     let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
     words.len() * 8 + rest.iter().position(special).unwrap_or(rest.len())

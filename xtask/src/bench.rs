@@ -14,7 +14,7 @@ use crate::tools;
 
 /// Measures the speed of a replay against the floor.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  cargo xtask bench --prepare\n  cargo xtask bench")]
+#[command(after_help = "Example:\n  cargo xtask bench --prepare\n  cargo xtask bench\n  cargo xtask bench --live")]
 pub struct Arguments {
     /// Make the inputs anew: from the captures beside the project when there, else from the demo plant.
     #[arg(long)]
@@ -22,6 +22,9 @@ pub struct Arguments {
     /// Runs of each command; the median counts.
     #[arg(long, default_value_t = 7)]
     runs: usize,
+    /// Measure live capture on a veth pair instead; needs root.
+    #[arg(long)]
+    live: bool,
     /// Fail when a promise of SPECIFICATION.md is not kept.
     #[arg(long)]
     check: bool,
@@ -60,6 +63,11 @@ const MEASUREMENTS: [Measurement; 3] = [
 pub fn run(arguments: &Arguments) -> Result<()> {
     tools::install(&[("libpcap-dev", "/usr/include/pcap/pcap.h")])?;
     tools::cargo(&["build", "--release", "--package", "vigia-bench", "--package", "vigia"])?;
+    if arguments.live {
+        println!("machine: {}", machine());
+        ensure!(crate::flood::run()? || !arguments.check, "packets were dropped");
+        return Ok(());
+    }
     let folder = tools::target().join("bench");
     std::fs::create_dir_all(&folder)?;
     for mix in &MIXES {
@@ -71,12 +79,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     println!("machine: {}", machine());
-    println!("{:<14}{:<14}{:>10}{:>12}{:>12}{:>9}{:>9}", "input", "output", "packets", "floor Mp/s", "vigia Mp/s", "share", "promise");
+    println!(
+        "{:<14}{:<14}{:>10}{:>12}{:>12}{:>9}{:>9}",
+        "input", "output", "packets", "floor Mp/s", "vigia Mp/s", "share", "promise"
+    );
     let mut broken = 0;
     for measurement in &MEASUREMENTS {
         broken += usize::from(!measure(measurement, arguments.runs)?);
     }
-    println!("command: vigia replay INPUT --rules rules/signatures --workers 1; medians of {} whole processes each, in turn", arguments.runs);
+    println!(
+        "command: vigia replay INPUT --rules rules/signatures --workers 1; medians of {} whole processes each, in turn",
+        arguments.runs
+    );
     if arguments.check && broken > 0 {
         bail!("{broken} promises are not kept");
     }
@@ -180,8 +194,26 @@ fn catalogue() -> Result<Vec<Described>> {
 }
 
 const OT_PROTOCOLS: [&str; 20] = [
-    "modbus", "dnp3", "enip", "cip", "s7comm", "iec104", "mms", "goose", "sv", "bacnet", "opcua", "ethercat",
-    "hart-ip", "c37.118", "omron-fins", "profinet-rt", "profinet-cm", "profinet-dcp", "powerlink", "cotp",
+    "modbus",
+    "dnp3",
+    "enip",
+    "cip",
+    "s7comm",
+    "iec104",
+    "mms",
+    "goose",
+    "sv",
+    "bacnet",
+    "opcua",
+    "ethercat",
+    "hart-ip",
+    "c37.118",
+    "omron-fins",
+    "profinet-rt",
+    "profinet-cm",
+    "profinet-dcp",
+    "powerlink",
+    "cotp",
 ];
 
 fn machine() -> String {

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
+use vigia_testbed::{Events, Plant, Sensor, TAP};
 
-use crate::plant::{Plant, TAP};
-use crate::tools;
+use crate::tools::{self, Interrupt, Language};
 
 /// Shows the sensor at work: live on a plant in network namespaces, or on a capture file.
 #[derive(clap::Args)]
@@ -20,88 +20,122 @@ pub struct Arguments {
     /// Show a capture file instead of the live plant; needs no root.
     #[arg(long, value_name = "FILE")]
     capture: Option<PathBuf>,
+    /// Language of what is shown [default: as LC_ALL, LC_MESSAGES or LANG say]
+    #[arg(long)]
+    lang: Option<Language>,
 }
 
-/// The alerts that the story must raise: signature id and what happened.
-const STORY: [(u64, &str); 3] = [
-    (9_101_001, "an unknown station writes a coil"),
-    (9_101_020, "it scans function codes"),
-    (9_102_001, "it restarts the outstation"),
+/// What the story must raise alerts for: the signature, and what happens, in English and Spanish.
+const STORY: [(u64, &str, &str); 3] = [
+    (9_101_001, "a station that nobody listed writes a coil", "una estación que nadie declaró escribe una bobina"),
+    (9_101_020, "it scans function codes", "explora los códigos de función"),
+    (9_102_001, "it restarts the outstation", "reinicia la estación remota (outstation)"),
 ];
 
-/// How long the plant polls in peace, and how long the whole story takes at the most.
+/// How long the plant polls in peace, and how long the rest of the story takes at the most.
 const PEACE: Duration = Duration::from_secs(5);
-const AT_MOST: Duration = Duration::from_secs(45);
+const AT_MOST: Duration = Duration::from_secs(30);
+
+/// Where the sensor of the demo serves its metrics: loopback in a namespace of its own, so any port is free.
+const METRICS: &str = "http://127.0.0.1:9464/metrics";
 
 /// Runs the demo.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    tools::cargo(&["build", "--release", "--package", "vigia"])?;
+    let language = arguments.lang.unwrap_or_else(Language::of_environment);
     match &arguments.capture {
-        Some(capture) => replay(capture),
-        None => live(),
+        Some(capture) => {
+            tools::cargo(&["build", "--release", "--package", "vigia"])?;
+            replay(capture, language)
+        }
+        None => {
+            let ready = language.say(
+                "the live demo makes network namespaces: run it as root, or give it --capture FILE",
+                "la demo en vivo crea espacios de red: ejecútela como root, o dele --capture FILE",
+            );
+            ensure!(tools::is_root(), "{ready}");
+            tools::install(&tools::PLANT)?;
+            let python = tools::peers()?;
+            tools::cargo(&["build", "--release", "--package", "vigia"])?;
+            live(&python, language)
+        }
     }
 }
 
-fn replay(capture: &Path) -> Result<()> {
+fn replay(capture: &Path, language: Language) -> Result<()> {
     let out = fresh("demo/replay")?;
     let output = Command::new(tools::release("vigia"))
         .arg("replay")
         .arg(capture)
         .arg("--rules")
-        .arg(tools::root().join("rules/signatures"))
+        .arg(tools::signatures())
         .args(["--json", "--output"])
         .arg(&out)
         .stderr(Stdio::inherit())
         .output()?;
-    let eve = out.join("eve.json");
-    let mut tail = Tail::default();
-    tail.read(&eve)?;
-    let summary: Value = serde_json::from_slice(&output.stdout).context("the summary of the replay")?;
-    close(&summary, &tail, &eve, "of a running sensor only (cargo xtask demo)");
-    ensure!(output.status.success(), "the replay ended with {}", output.status);
+    let mut alerts = Alerts::new(&out);
+    alerts.show()?;
+    let failed = || format!("vigia replay: {}", output.status);
+    let summary: Value = serde_json::from_slice(&output.stdout).with_context(failed)?;
+    let metrics = language.say("of a running sensor only", "solo de un sensor en marcha");
+    close(language, &summary, &alerts, &out.join("eve.json"), metrics)?;
+    ensure!(output.status.success(), "{}", failed());
     Ok(())
 }
 
-fn live() -> Result<()> {
-    ensure!(tools::is_root(), "the live demo makes network namespaces: run it as root, or give it --capture FILE");
-    tools::install(&[("iproute2", "/usr/sbin/ip"), ("procps", "/usr/sbin/sysctl")])?;
-    let python = tools::peers()?;
+fn live(python: &Path, language: Language) -> Result<()> {
+    let interrupt = Interrupt::watch()?;
+    let began = Instant::now();
+    let say = |english: &str, spanish: &str| {
+        println!("[{:>4.1} s] {}", began.elapsed().as_secs_f32(), language.say(english, spanish));
+    };
     let out = fresh("demo/live")?;
     let config = settings(&out)?;
-    let mut plant = Plant::build("demo")?;
-    println!("plant: PLC 10.66.0.10, HMI 10.66.0.20, outstation 10.66.0.30, master 10.66.0.40; a tap sees it all");
-    let mut sensor = Sensor::start(&plant, &config)?;
-    let end = PEACE.as_secs() + 15;
-    plant.start("plc", &python, "plc.py", &["10.66.0.10"])?;
-    plant.start("outstation", &python, "outstation.py", &["10.66.0.30"])?;
-    sleep(Duration::from_secs(1));
-    plant.start("hmi", &python, "hmi.py", &["10.66.0.10", &end.to_string()])?;
-    plant.start("master", &python, "master.py", &["10.66.0.30", &end.to_string()])?;
-    println!("story: the HMI and the master poll; nothing is to be said for {} s", PEACE.as_secs());
-    let alerts = out.join("journal/alerts");
-    let mut tail = Tail::default();
-    sensor.watch(&mut tail, &alerts, Instant::now() + PEACE, |_| false)?;
-    println!("story: 10.66.0.66, which nobody listed, writes a coil, scans function codes, restarts the outstation");
-    plant.start("intruder", &python, "intruder.py", &["10.66.0.10", "10.66.0.30"])?;
-    sensor.watch(&mut tail, &alerts, Instant::now() + AT_MOST, |seen| missing(seen).is_empty())?;
-    let status = sensor.status(&plant, &config)?;
-    drop(plant);
-    sensor.stop()?;
-    tail.read_all(&alerts)?;
-    close(
-        &status,
-        &tail,
-        &out.join("journal"),
-        "http://127.0.0.1:9477/metrics in the sensor's namespace while it runs",
+    let mut plant = Plant::build(python)?;
+    let vigia = tools::release("vigia");
+    let mut sensor = Sensor::start(plant.sensor().command(&vigia), &vigia, &config)?;
+    let stations = "PLC 10.66.0.10, HMI 10.66.0.20, outstation 10.66.0.30, master 10.66.0.40";
+    say(&format!("plant: {stations}; vigia run on its tap"), &format!("planta: {stations}; vigia run en su tap"));
+    plant.start_servers()?;
+    plant.start_clients((PEACE + AT_MOST).as_secs())?;
+    let peace = PEACE.as_secs();
+    say(
+        &format!("the HMI and the master poll; for {peace} s there is nothing to say"),
+        &format!("el HMI y el maestro consultan; durante {peace} s no hay nada que decir"),
     );
-    let missing = missing(&tail);
-    ensure!(missing.is_empty(), "no alert said that {}", missing.join(", nor that "));
+    let mut alerts = Alerts::new(&out.join("journal/alerts"));
+    alerts.watch(&mut sensor, &interrupt, began.elapsed() + PEACE, began, |_| false)?;
+    let early: u64 = alerts.by_signature.values().sum();
+    ensure!(early == 0, "{early} {}", language.say("alerts on normal polling", "alertas con las consultas normales"));
+    let tell = |(_, english, spanish): &(u64, &'static str, &'static str)| language.say(english, spanish);
+    let deeds = STORY.iter().map(tell).collect::<Vec<_>>().join("; ");
+    say(&format!("10.66.0.66: {deeds}"), &format!("10.66.0.66: {deeds}"));
+    plant.start_intruder(1.0)?;
+    let missing = |alerts: &Alerts| -> Vec<_> {
+        STORY.iter().filter(|(signature, ..)| !alerts.by_signature.contains_key(signature)).map(tell).collect()
+    };
+    let end = began.elapsed() + AT_MOST;
+    alerts.watch(&mut sensor, &interrupt, end, began, |alerts| missing(alerts).is_empty())?;
+    plant.silence();
+    let status = sensor.await_packets(plant.sensor().received(TAP)?)?;
+    let metrics = scrape(&plant, python, &out)?;
+    sensor.stop()?;
+    drop(plant);
+    alerts.show()?;
+    let metrics = format!("{METRICS}; {} {metrics}", language.say("its last answer:", "su última respuesta:"));
+    close(language, &status, &alerts, &out.join("journal"), &metrics)?;
+    let missing = missing(&alerts).join("; ");
+    ensure!(missing.is_empty(), "{}: {missing}", language.say("no alert said", "ninguna alerta dijo"));
     Ok(())
 }
 
-/// What of the story no alert has told yet.
-fn missing(tail: &Tail) -> Vec<&'static str> {
-    STORY.iter().filter(|(signature, _)| !tail.alerts.contains_key(signature)).map(|(_, what)| *what).collect()
+/// Keeps the last answer of `/metrics`: the sensor of the demo is gone when a person reads where it was.
+fn scrape(plant: &Plant, python: &Path, out: &Path) -> Result<String> {
+    let get = "import sys, urllib.request; sys.stdout.buffer.write(urllib.request.urlopen(sys.argv[1]).read())";
+    let output = plant.sensor().command(python).args(["-c", get, METRICS]).output()?;
+    ensure!(output.status.success(), "{METRICS}: {}", String::from_utf8_lossy(&output.stderr));
+    let file = out.join("metrics.txt");
+    fs::write(&file, output.stdout)?;
+    Ok(file.display().to_string())
 }
 
 fn settings(out: &Path) -> Result<PathBuf> {
@@ -115,115 +149,65 @@ name = "demo"
 name = "{TAP}"
 
 [rules]
-files = ["{signatures}"]
+files = [{signatures:?}]
 
 [rules.addresses]
 MODBUS_CLIENT = "10.66.0.20"
+MODBUS_SERVER = "10.66.0.10"
 DNP3_CLIENT = "10.66.0.40"
+DNP3_SERVER = "10.66.0.30"
 
 [journal]
-directory = "{out}/journal"
-
-[metrics]
-address = "127.0.0.1:9477"
+directory = {journal:?}
 
 [control]
-socket = "{out}/vigia.sock"
+socket = {socket:?}
 "#,
-        signatures = tools::root().join("rules/signatures").display(),
-        out = out.display(),
+        signatures = tools::signatures(),
+        journal = out.join("journal"),
+        socket = tools::socket("demo"),
     );
     fs::write(&path, text)?;
     Ok(path)
 }
 
-/// The running sensor; stopped at the latest when dropped.
-struct Sensor {
-    process: Child,
+/// The alerts so far.
+struct Alerts {
+    events: Events,
+    by_signature: BTreeMap<u64, u64>,
 }
 
-impl Sensor {
-    fn start(plant: &Plant, config: &Path) -> Result<Self> {
-        let log = fs::File::create(config.with_file_name("vigia.log"))?;
-        let mut command = plant.command("sensor", &tools::release("vigia"));
-        let process = command.arg("run").arg("--config").arg(config).stdout(log.try_clone()?).stderr(log).spawn()?;
-        let sensor = Self { process };
-        let end = Instant::now() + Duration::from_secs(10);
-        while sensor.status(plant, config).is_err() {
-            ensure!(
-                Instant::now() < end,
-                "the sensor did not start: {}",
-                last_lines(&config.with_file_name("vigia.log"))
-            );
-            sleep(Duration::from_millis(100));
-        }
-        Ok(sensor)
+impl Alerts {
+    fn new(folder: &Path) -> Self {
+        Self { events: Events::follow(folder), by_signature: BTreeMap::new() }
     }
 
-    /// Prints alerts as they are raised, until `enough` or the end.
-    fn watch(&mut self, tail: &mut Tail, alerts: &Path, end: Instant, enough: impl Fn(&Tail) -> bool) -> Result<()> {
-        while Instant::now() < end && !enough(tail) {
-            if let Some(status) = self.process.try_wait()? {
-                bail!("the sensor ended with {status}");
+    /// Prints alerts as they are raised, until `enough` or until so long after the beginning.
+    fn watch(
+        &mut self,
+        sensor: &mut Sensor,
+        interrupt: &Interrupt,
+        end: Duration,
+        began: Instant,
+        enough: impl Fn(&Self) -> bool,
+    ) -> Result<()> {
+        while began.elapsed() < end && !enough(self) {
+            interrupt.check()?;
+            if let Some(status) = sensor.ended()? {
+                bail!("the sensor ended with {status}:\n{}", sensor.log());
             }
-            tail.read_all(alerts)?;
+            self.show()?;
             sleep(Duration::from_millis(50));
         }
         Ok(())
     }
 
-    fn status(&self, plant: &Plant, config: &Path) -> Result<Value> {
-        let mut command = plant.command("sensor", &tools::release("vigia"));
-        let output = command.args(["status", "--json", "--config"]).arg(config).output()?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Ok(serde_json::from_slice(&output.stdout)?)
-    }
-
-    /// Asks the sensor to drain and end, and waits for it.
-    fn stop(&mut self) -> Result<()> {
-        Command::new("kill").arg("-TERM").arg(self.process.id().to_string()).status()?;
-        let status = self.process.wait()?;
-        ensure!(status.success(), "the sensor ended with {status}");
-        Ok(())
-    }
-}
-
-impl Drop for Sensor {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// Follows event files that only grow, and prints their alerts.
-#[derive(Default)]
-struct Tail {
-    read: BTreeMap<PathBuf, usize>,
-    /// Alerts by signature id.
-    alerts: BTreeMap<u64, u64>,
-}
-
-impl Tail {
-    /// New lines of every plain segment of a stream.
-    fn read_all(&mut self, folder: &Path) -> Result<()> {
-        let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
-        let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-        paths.sort();
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "ndjson"));
-        paths.iter().try_for_each(|path| self.read(path))
-    }
-
-    fn read(&mut self, path: &Path) -> Result<()> {
-        let text = fs::read(path)?;
-        let at = self.read.entry(path.to_owned()).or_default();
-        let Some(end) = text.iter().rposition(|byte| *byte == b'\n').filter(|end| end >= at) else { return Ok(()) };
-        let lines = String::from_utf8_lossy(&text[*at..=end]).into_owned();
-        *at = end + 1;
-        for event in lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-            if event["event_type"] == "alert" {
-                *self.alerts.entry(event["alert"]["signature_id"].as_u64().unwrap_or_default()).or_default() += 1;
-                println!("{}", line(&event));
-            }
+    /// Prints the alerts raised since the last time.
+    fn show(&mut self) -> Result<()> {
+        for event in self.events.fresh()?.iter().filter(|event| event["event_type"] == "alert") {
+            let signature = event["alert"]["signature_id"].as_u64().unwrap_or_default();
+            *self.by_signature.entry(signature).or_default() += 1;
+            println!("{}", line(event));
         }
         Ok(())
     }
@@ -232,36 +216,63 @@ impl Tail {
 /// An alert on one line.
 fn line(event: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let end = |address: &Value, port: &Value| match port.as_u64() {
+        Some(port) => format!("{}:{port}", text(address)),
+        None => text(address),
+    };
     format!(
-        "ALERT {} severity {} {:<45} {}:{} -> {}:{}",
+        "  ALERT {} [{}] {} ({}) {} -> {}",
         text(&event["timestamp"]),
         event["alert"]["severity"],
         text(&event["alert"]["signature"]),
-        text(&event["src_ip"]),
-        event["src_port"],
-        text(&event["dest_ip"]),
-        event["dest_port"]
+        event["alert"]["signature_id"],
+        end(&event["src_ip"], &event["src_port"]),
+        end(&event["dest_ip"], &event["dest_port"])
     )
 }
 
-/// The closing table.
-fn close(status: &Value, tail: &Tail, eve: &Path, metrics: &str) {
+/// The closing table. Fails when packets are missing from the sum.
+fn close(language: Language, status: &Value, alerts: &Alerts, eve: &Path, metrics: &str) -> Result<()> {
     let packets = &status["packets"];
+    let row = |english: &str, spanish: &str, value: &dyn std::fmt::Display| {
+        println!("{:<28}{value:>10}", language.say(english, spanish));
+    };
+    let count = |key: &str| packets[key].as_u64().unwrap_or_default();
     println!();
-    println!("packets seen      {:>10}", packets["seen"]);
-    println!("  processed       {:>10}", packets["processed"]);
-    println!("  shunted         {:>10}", packets["shunted"]);
-    let dropped = packets["dropped"].as_object().cloned().unwrap_or_default();
-    for (cause, count) in &dropped {
-        println!("  dropped {cause:<10}{count:>8}");
+    row("packets seen", "paquetes vistos", &count("seen"));
+    row("  = processed", "  = procesados", &count("processed"));
+    row("  + shunted", "  + desviados", &count("shunted"));
+    let mut dropped = 0;
+    for (cause, lost) in packets["dropped"].as_object().into_iter().flatten() {
+        dropped += lost.as_u64().unwrap_or_default();
+        row(&format!("  + dropped: {cause}"), &format!("  + descartados: {cause}"), lost);
     }
-    println!(
-        "  balance         {:>10}",
-        if packets["in_flight"] == 0 { "exact".to_owned() } else { format!("{} in flight", packets["in_flight"]) }
-    );
-    println!("alerts raised     {:>10}", tail.alerts.values().sum::<u64>());
-    println!("events            {}", eve.display());
-    println!("metrics           {metrics}");
+    if dropped == 0 {
+        row("  + dropped", "  + descartados", &0);
+    }
+    row("alerts raised", "alertas emitidas", &alerts.by_signature.values().sum::<u64>());
+    println!("{:<20}{}", "EVE", eve.display());
+    println!("{:<20}{metrics}", "/metrics");
+    let sum = count("processed") + count("shunted") + dropped;
+    let unbalanced = language.say("the sum is another one", "la suma es otra");
+    ensure!(sum == count("seen"), "{unbalanced}: {packets}");
+    Ok(())
+}
+
+/// A recording of the plant's polling and of the story, for benchmarks where no other captures are.
+pub fn recorded() -> Result<PathBuf> {
+    ensure!(tools::is_root(), "without captures beside the project the plant is recorded, which needs root");
+    tools::install(&tools::PLANT)?;
+    let python = tools::peers()?;
+    let _interrupt = Interrupt::watch()?;
+    let file = tools::target().join("bench/plant.pcap");
+    let mut plant = Plant::build(&python)?;
+    println!("recording the demo plant for 15 s: {}", file.display());
+    plant.start_servers()?;
+    plant.start_clients(20)?;
+    plant.start_intruder(1.0)?;
+    plant.record(&file, 15)?;
+    Ok(file)
 }
 
 fn fresh(name: &str) -> Result<PathBuf> {
@@ -269,10 +280,4 @@ fn fresh(name: &str) -> Result<PathBuf> {
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
     Ok(folder)
-}
-
-fn last_lines(log: &Path) -> String {
-    let text = fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(10)..].join("\n")
 }

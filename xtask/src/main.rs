@@ -2,10 +2,10 @@
 // A program has no public API: `pub` only opens a module to the others.
 #![allow(unreachable_pub)]
 
+mod bench;
 mod demo;
 mod docs;
-#[allow(dead_code)] // The recorded demo is to use the rest.
-mod plant;
+mod flood;
 mod test;
 mod tools;
 
@@ -18,6 +18,7 @@ use clap::Parser;
 enum Task {
     Demo(demo::Arguments),
     Test(test::Arguments),
+    Bench(bench::Arguments),
     Docs(docs::Arguments),
 }
 
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Demo(arguments) => demo::run(&arguments).map(|()| true),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments).map(|()| true),
         Task::Docs(arguments) => docs::run(&arguments).map(|()| true),
     };
     match done {

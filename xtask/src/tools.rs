@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -41,6 +43,65 @@ pub fn succeeds(command: &mut Command) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+/// The signatures that ship.
+pub fn signatures() -> PathBuf {
+    root().join("rules/signatures")
+}
+
+/// A control socket for a sensor of a task. Not under `target/`: a socket's path is 107 bytes at most.
+pub fn socket(task: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("vigia-{task}-{}.sock", std::process::id()))
+}
+
+/// System packages that a plant in namespaces needs, each with a file that shows that it is there.
+pub const PLANT: [(&str, &str); 2] = [("iproute2", "/usr/sbin/ip"), ("procps", "/usr/sbin/sysctl")];
+
+/// The languages in which a person is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Language {
+    /// English.
+    En,
+    /// Spanish.
+    Es,
+}
+
+impl Language {
+    /// That of the environment, by the first variable of the locale that is set.
+    pub fn of_environment() -> Self {
+        let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set).unwrap_or_default();
+        if locale.starts_with("es") { Self::Es } else { Self::En }
+    }
+
+    /// What is said in this language.
+    pub fn say<'s>(self, english: &'s str, spanish: &'s str) -> &'s str {
+        match self {
+            Self::En => english,
+            Self::Es => spanish,
+        }
+    }
+}
+
+/// Turns SIGINT, SIGTERM and SIGHUP into an error, so that what a task made in the system is removed on its way out.
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// From now on.
+    pub fn watch() -> Result<Self> {
+        let flag = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+            signal_hook::flag::register(signal, Arc::clone(&flag))?;
+        }
+        Ok(Self(flag))
+    }
+
+    /// Fails when a signal has come.
+    pub fn check(&self) -> Result<()> {
+        ensure!(!self.0.load(Ordering::Relaxed), "interrupted");
+        Ok(())
+    }
 }
 
 /// Are we root?
@@ -85,7 +146,7 @@ pub fn install(packages: &[(&str, &str)]) -> Result<()> {
 /// The Python of a private environment under `target/` that holds the protocol peers of the live tests and the demo. It
 /// is made when it is not there or not of these requirements.
 pub fn peers() -> Result<PathBuf> {
-    let requirements = root().join("xtask/plant/requirements.txt");
+    let requirements = vigia_testbed::peers().join("requirements.txt");
     let wanted = std::fs::read_to_string(&requirements).context("reading the requirements of the peers")?;
     let folder = target().join("peers");
     let (python, stamp) = (folder.join("bin/python"), folder.join("requirements.txt"));

@@ -20,6 +20,7 @@ pub struct LibpcapSource<State: Activated> {
     handles: Vec<Handle<State>>,
     number: u64,
     poll_timeout_ms: u32,
+    closed: bool,
 }
 
 struct Handle<State: Activated> {
@@ -63,7 +64,12 @@ pub fn open(settings: &Settings) -> Result<Vec<Box<dyn Source>>, SourceError> {
             Handle::new(name, open().map_err(|error| library_error(name, error))?)
         })
         .collect();
-    Ok(vec![Box::new(LibpcapSource { handles: handles?, number: 0, poll_timeout_ms: settings.poll_timeout_ms })])
+    Ok(vec![Box::new(LibpcapSource {
+        handles: handles?,
+        number: 0,
+        poll_timeout_ms: settings.poll_timeout_ms,
+        closed: false,
+    })])
 }
 
 /// Opens a capture file with libpcap.
@@ -74,7 +80,7 @@ pub fn open_file(path: &Path) -> Result<LibpcapSource<Offline>, SourceError> {
     let name = path.display().to_string();
     let capture = Capture::from_file_with_precision(path, Precision::Nano);
     let capture = capture.map_err(|error| library_error(&name, error))?;
-    Ok(LibpcapSource { handles: vec![Handle::new(&name, capture)?], number: 0, poll_timeout_ms: 0 })
+    Ok(LibpcapSource { handles: vec![Handle::new(&name, capture)?], number: 0, poll_timeout_ms: 0, closed: false })
 }
 
 impl<State: Activated> Handle<State> {
@@ -164,7 +170,16 @@ impl Source for LibpcapSource<Active> {
             what: "waiting for packets",
             cause,
         })?;
-        Ok(self.drain(each)?.map_or(Progress::Idle, Progress::Frames))
+        Ok(match self.drain(each)? {
+            Some(frames) => Progress::Frames(frames),
+            None if self.closed => Progress::End,
+            None => Progress::Idle,
+        })
+    }
+
+    fn close(&mut self) {
+        // It stays open, since with a new filter libpcap would leave out what waits: the end is when nothing does.
+        self.closed = true;
     }
 
     fn interfaces(&mut self) -> Vec<Interface> {

@@ -35,6 +35,10 @@ pub trait Source: Send {
     /// before the fault has been handed over by earlier calls, and the next call gives [`Progress::End`].
     fn batch(&mut self, each: &mut Each<'_>) -> Result<Progress, SourceError>;
 
+    /// Takes no more frames from a live interface. Those that the kernel took already are still handed over by
+    /// [`Source::batch`], then comes [`Progress::End`]. A file has its own end.
+    fn close(&mut self) {}
+
     /// The interfaces frames come from, with what was counted on each since the start. [`InterfaceId`] is the index.
     fn interfaces(&mut self) -> Vec<Interface>;
 

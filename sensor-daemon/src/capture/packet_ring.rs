@@ -31,6 +31,9 @@ pub struct RingSource {
     turn: usize,
     number: u64,
     poll_timeout_ms: u32,
+    block_timeout: Duration,
+    /// When it was closed.
+    closed: Option<Instant>,
 }
 
 /// Opens a ring on every interface for every worker; one source a worker. An interface that is down is waited for.
@@ -50,7 +53,14 @@ pub fn open(settings: &Settings) -> Result<Vec<RingSource>, SourceError> {
             .zip(&groups)
             .map(|(interface, group)| Tap::open(interface, settings, group.clone()))
             .collect();
-        sources.push(RingSource { taps: taps?, turn: 0, number: 0, poll_timeout_ms: settings.poll_timeout_ms });
+        sources.push(RingSource {
+            taps: taps?,
+            turn: 0,
+            number: 0,
+            poll_timeout_ms: settings.poll_timeout_ms,
+            block_timeout: Duration::from_millis(settings.block_timeout_ms.into()),
+            closed: None,
+        });
     }
     for tap in sources.iter().flat_map(|source| &source.taps) {
         if let Some(ring) = &tap.ring {
@@ -91,7 +101,20 @@ impl Source for RingSource {
         for (index, tap) in self.taps.iter_mut().enumerate() {
             tap.look_after(failed.contains(&index));
         }
-        Ok(self.drain(each).map_or(Progress::Idle, Progress::Frames))
+        Ok(match self.drain(each) {
+            Some(frames) => Progress::Frames(frames),
+            // The kernel hands over a block that is not full within two of its timeouts.
+            None if self.closed.is_some_and(|since| since.elapsed() > 2 * self.block_timeout) => Progress::End,
+            None => Progress::Idle,
+        })
+    }
+
+    fn close(&mut self) {
+        for ring in self.taps.iter().filter_map(|tap| tap.ring.as_ref()) {
+            // A filter that the kernel refuses leaves the ring open: more is handed over than need be, nothing is lost.
+            let _ = ring.socket.set_filter(&mut [instruction(RETURN, 0)]);
+        }
+        self.closed = Some(Instant::now());
     }
 
     fn interfaces(&mut self) -> Vec<Interface> {

@@ -64,8 +64,11 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
         sensor.metrics.shared().set(Counter::Workers, workers.len() as u64);
         let served = serve(&sensor, &loaded);
         stop.store(true, Ordering::Relaxed);
-        for worker in workers {
-            worker.join().map_err(|_| anyhow::anyhow!("a worker failed"))?;
+        let workers = workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow::anyhow!("a worker failed")));
+        let mut workers: Vec<Worker> = workers.collect::<Result<_, _>>()?;
+        // Once all have counted what they had left: the sums of the last report are final.
+        if let Some(first) = workers.first_mut() {
+            first.report_stats(&sensor.metrics);
         }
         served
     });
@@ -121,6 +124,9 @@ impl Sensor {
     }
 }
 
+/// Time the workers have to process what waits in their rings when the sensor is stopped.
+const DRAIN_AT_MOST: Duration = Duration::from_secs(5);
+
 /// One worker's loop.
 struct Watch<'a> {
     sensor: &'a Sensor,
@@ -131,9 +137,15 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    fn run(&self, mut worker: Worker, source: &mut dyn Source) {
+    fn run(&self, mut worker: Worker, source: &mut dyn Source) -> Worker {
         let mut reported = Instant::now();
-        while !self.stop.load(Ordering::Relaxed) {
+        let mut stopped = None;
+        // What the kernel took before the stop is still processed.
+        while stopped.is_none_or(|since: Instant| since.elapsed() < DRAIN_AT_MOST) {
+            if stopped.is_none() && self.stop.load(Ordering::Relaxed) {
+                source.close();
+                stopped = Some(Instant::now());
+            }
             if let Some(rules) = self.sensor.rules.newer_than(worker.generation()) {
                 worker.use_rules(&rules);
             }
@@ -152,9 +164,7 @@ impl Watch<'_> {
             }
         }
         worker.finish(source);
-        if self.first {
-            worker.report_stats(&self.sensor.metrics);
-        }
+        worker
     }
 }
 

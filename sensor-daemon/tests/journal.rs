@@ -249,16 +249,16 @@ fn at_its_size_the_oldest_sealed_records_go_first_and_alerts_last() {
         wait("the queue", || metrics.snapshot().sum("vigia_journal_events_total") >= (batch + 1) * 40);
     }
     let size = || metrics.snapshot().get("vigia_journal_size_bytes");
-    wait("the bound", || size() > 0 && size() <= 1 << 20);
+    let evicted =
+        |stream| metrics.snapshot().get(&format!("vigia_journal_evicted_segments_total{{stream=\"{stream}\"}}"));
+    // More than half of what was written has to go; the size alone may be that of an early look.
+    wait("the bound", || evicted("records") > 10 && size() <= 1 << 20);
     journal.close().unwrap();
     let alerts = read(&settings, Stream::Alerts);
     assert_eq!(alerts, (0..600).collect::<Vec<_>>(), "0.6 MB of alerts fit into 1 MB");
     let records = read(&settings, Stream::Records);
     assert_eq!(records.last(), Some(&1799));
     assert!(records[0] > 0 && records.windows(2).all(|pair| pair[1] == pair[0] + 1), "the newest stay");
-    let evicted =
-        |stream| metrics.snapshot().get(&format!("vigia_journal_evicted_segments_total{{stream=\"{stream}\"}}"));
-    assert!(evicted("records") > 10);
     assert_eq!(evicted("alerts"), 0);
 
     // Alerts alone above the bound: now their oldest go.

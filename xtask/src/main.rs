@@ -3,6 +3,7 @@
 #![allow(unreachable_pub)]
 
 mod bench;
+mod captures;
 mod demo;
 mod docs;
 mod flood;
@@ -22,6 +23,7 @@ enum Task {
     Bench(bench::Arguments),
     Docs(docs::Arguments),
     Fuzz(fuzz::Arguments),
+    Captures(captures::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments).map(|()| true),
         Task::Docs(arguments) => docs::run(&arguments).map(|()| true),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::Captures(arguments) => captures::run(&arguments).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -72,12 +72,13 @@ impl Counter {
         Self { start, count: 0, next: 0 }
     }
 
-    /// Counts a match. A window begins with the first match in it and lasts as many seconds as the rule says.
+    /// Counts a match. A window begins with the first match in it and lasts as many seconds as the rule says; where time
+    /// steps back by more than that (a clock set right, an older capture replayed next), another begins.
     pub(crate) fn count(&mut self, threshold: &Threshold, now: Timestamp) -> Verdict {
         if let Mode::Backoff(factor) = threshold.mode {
             return self.back_off(threshold.count, factor);
         }
-        if now.since(self.start) > threshold.window() {
+        if now.since(self.start).max(self.start.since(now)) > threshold.window() {
             *self = Self::new(now);
         }
         self.count = self.count.saturating_add(1);
@@ -241,6 +242,13 @@ mod tests {
     #[test]
     fn detection_filter_reports_all_after_the_first_ones() {
         assert_eq!(reported(Mode::Filter, 2, 10, &[0, 1, 2, 3, 11, 12, 13]), [2, 3, 13]);
+    }
+
+    #[test]
+    fn a_clock_set_back_begins_another_window() {
+        assert_eq!(reported(Mode::Limit, 1, 10, &[1000, 1001, 500, 501, 511]), [1000, 500, 511]);
+        // Packets a little out of order do not.
+        assert_eq!(reported(Mode::Limit, 1, 10, &[1000, 995, 1001]), [1000]);
     }
 
     #[test]

@@ -18,8 +18,17 @@ pub(crate) struct Json {
 impl Json {
     /// The whole tree of a record, as one JSON object.
     pub(crate) fn of(record: &dyn Record) -> String {
+        Self::whole(|json| record.tree(json))
+    }
+
+    /// The whole tree of a record within an alert, as one JSON object.
+    pub(crate) fn of_alert(record: &dyn Record) -> String {
+        Self::whole(|json| record.alert_tree(json))
+    }
+
+    fn whole(write: impl FnOnce(&mut Self)) -> String {
         let mut json = Self { text: "{".into(), open: vec![(false, 0)] };
-        record.tree(&mut json);
+        write(&mut json);
         assert_eq!(json.open.len(), 1, "the record closes what it opens");
         json.end();
         json.text
@@ -139,6 +148,7 @@ pub(crate) struct Heard {
     /// The values of each field that has any, as text: numbers in decimal, bytes in hexadecimal.
     pub(crate) fields: BTreeMap<&'static str, Vec<String>>,
     pub(crate) json: String,
+    pub(crate) alert: String,
     pub(crate) anomalies: Vec<Anomaly>,
 }
 
@@ -154,6 +164,7 @@ impl Heard {
             transaction: record.transaction(),
             fields,
             json: Json::of(record),
+            alert: Json::of_alert(record),
             anomalies: anomalies.to_vec(),
         }
     }

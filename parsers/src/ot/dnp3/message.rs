@@ -257,6 +257,18 @@ impl Record for Message<'_> {
         visit(self, index, out);
     }
 
+    /// Within an alert the message stands under what it is, as consumers of Suricata's alerts expect.
+    fn alert_tree(&self, tree: &mut dyn Tree) {
+        match &self.application {
+            Some(fragment) => {
+                tree.object(if fragment.is_response() { "response" } else { "request" });
+                self.tree(tree);
+                tree.end();
+            }
+            None => self.tree(tree),
+        }
+    }
+
     fn tree(&self, tree: &mut dyn Tree) {
         if let Some(fragment) = &self.application {
             let kind = match fragment.function {

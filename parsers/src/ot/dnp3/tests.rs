@@ -51,6 +51,16 @@ fn a_read_of_classes_names_its_objects_and_lists_no_points() {
     assert_eq!(sink.transactions.len(), 1);
 }
 
+#[test]
+fn within_an_alert_a_message_stands_under_what_it_is() {
+    let indented = |json: &str| json.replace('\n', "\n  ");
+    for (octets, kind) in [("c0 0d", "request"), ("c0 81 0000", "response"), ("f0 82 0000", "response")] {
+        let sink = fragment_of(octets);
+        let message = last(&sink);
+        assert_eq!(message.alert, format!("{{\n  \"{kind}\": {}\n}}", indented(&message.json)));
+    }
+}
+
 fn flags(a: bool, b: bool, c: bool, d: bool) -> (String, String, String, String) {
     (a.to_string(), b.to_string(), c.to_string(), d.to_string())
 }

@@ -53,6 +53,7 @@ fn moment() -> Moment<'static> {
         established: true,
         protocol: Some(&PROTOCOL),
         timestamp: Timestamp::new(1, 0),
+        flow: None,
     }
 }
 

@@ -9,6 +9,9 @@ pub mod engine;
 mod keyword;
 pub mod language;
 
-pub use engine::{Action, Compiled, Engine, FlowMemory, Gate, Moment, Rule, RuleId, Scratch, Subject, Target, Verdict};
+pub use engine::{
+    Action, Compiled, Engine, FlowFacts, FlowMemory, Gate, Match, Moment, Rule, RuleId, Scratch, Subject, Target,
+    Verdict,
+};
 pub use keyword::{KeywordInfo, keywords};
 pub use language::{Diagnostic, Severity, Source, Variables};

@@ -185,6 +185,7 @@ fn events_of_decoding_and_of_the_stream_find_their_rules() {
         established: false,
         protocol: None,
         timestamp: packet.timestamp,
+        flow: None,
     };
     assert_eq!(flow.inspect(&moment, &vigia_rules::Subject::Packet), [1]);
 }
@@ -273,7 +274,8 @@ fn thresholds_by_flow_count_in_the_flow_and_others_at_the_gate() {
     let mut gate = vigia_rules::Gate::default();
     let mut admit = |seconds| {
         let id = vigia_rules::RuleId(1);
-        gate.admit(&engine, id, common::CLIENT.0, common::SERVER.0, vigia_parsers::Timestamp::new(seconds, 0))
+        let timestamp = vigia_parsers::Timestamp::new(seconds, 0);
+        gate.admit(&engine, id, &vigia_rules::Match { source: common::CLIENT, destination: common::SERVER, timestamp })
     };
     use vigia_rules::Verdict::{Report, Suppress};
     assert_eq!([admit(0), admit(30), admit(61)], [Report, Suppress, Report]);

@@ -8,9 +8,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use vigia_parsers::conversation::{Conversation, Opening};
-use vigia_parsers::packet::{Packet, Tcp, Transport, Vlans};
+use vigia_parsers::packet::{DecodeEvent, Packet, Tcp, Transport, Vlans};
 use vigia_parsers::{Anomaly, Direction, Envelope, Protocol, Record, Sink, Timestamp};
-use vigia_rules::{Engine, FlowMemory, Moment, Scratch, Subject};
+use vigia_rules::{Engine, FlowFacts, FlowMemory, Moment, Scratch, Subject};
 
 use crate::capture::InterfaceId;
 use crate::event::{
@@ -105,6 +105,40 @@ impl Inspector {
         for event in packet.events.iter() {
             self.output.anomaly(&header, &Anomalous::Decode(event));
         }
+    }
+
+    /// Shows a fragment to the rules that look at packets: its headers, for the payload is the whole datagram's. `event`
+    /// is what joining it met.
+    pub fn fragment(&mut self, packet: &Packet<'_>, event: Option<DecodeEvent>, interface: InterfaceId) {
+        if event.is_none() && !self.rules.engine.wants_packets() {
+            return;
+        }
+        let mut packet = packet.clone();
+        packet.payload.end = packet.payload.start;
+        if let Some(event) = event.filter(|event| !packet.events.contains(*event)) {
+            let offset = packet.ip.as_ref().map_or(0, |ip| ip.header.start);
+            packet.events.push(event, offset);
+            let header = packet_header(&packet, &self.names, interface, 0);
+            self.output.anomaly(&header, &Anomalous::Decode(event));
+        }
+        self.without_flow(&packet, interface);
+    }
+
+    /// Shows a packet with a wrong checksum to the rules that look at packets: its headers, for its receiver would not
+    /// take what it carries. It has no part in streams and conversations.
+    pub fn refused(&mut self, flows: &mut FlowTable, packet: &Packet<'_>, interface: InterfaceId) {
+        if !self.rules.engine.wants_packet(packet) {
+            return;
+        }
+        let mut packet = packet.clone();
+        packet.payload.end = packet.payload.start;
+        let packet = &packet;
+        let Some(found) = flows.lookup(packet) else { return self.without_flow(packet, interface) };
+        if let Some(ended) = found.replaced {
+            self.ended(*ended);
+        }
+        self.inspect_packet(flows.get_mut(found.id), found.direction, packet, interface);
+        flows.settle(found.id);
     }
 
     /// Takes a packet, which is no fragment, through its flow.
@@ -245,6 +279,7 @@ impl Inspector {
             established: false,
             protocol: None,
             timestamp: packet.timestamp,
+            flow: None,
         };
         self.rules.engine.inspect(&moment, &Subject::Packet, &mut None, &mut self.scratch);
         let header = packet_header(packet, &self.names, interface, 0);
@@ -380,6 +415,7 @@ impl<'p> Inspection<'p> {
             established: self.facts.established || (self.facts.ip_protocol == 6 && !matches!(subject, Subject::Packet)),
             protocol,
             timestamp: self.timestamp,
+            flow: Some(FlowFacts { start: self.facts.start, packets: self.facts.packets, bytes: self.facts.bytes }),
         };
         self.rules.inspect(&moment, subject, self.memory, self.scratch);
         if !self.scratch.matches().is_empty() {

@@ -186,6 +186,7 @@ impl Worker {
             if checksums.ip_bad || checksums.transport_bad {
                 self.inspector.output.counters.add(Counter::BadChecksums, 1);
                 if self.verify_checksums {
+                    self.inspector.refused(&mut self.state.flows, packet, interface);
                     return Fate::Dropped(DropCause::Checksum);
                 }
             }
@@ -197,6 +198,9 @@ impl Worker {
                 if self.share.has(&whole) {
                     self.inspector.packet(&mut self.state.flows, &whole, interface);
                 }
+            }
+            if mine {
+                self.inspector.fragment(packet, self.state.defragmenter.event(), interface);
             }
         } else {
             self.inspector.packet(&mut self.state.flows, packet, interface);

@@ -88,11 +88,12 @@ impl Bench {
     /// A worker that writes alerts, flows and anomalies, but no record of each message.
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = Config {
-            events: EventSettings { records: false, ..EventSettings::default() },
-            ..Config::default()
-        };
-        let compiled = Engine::compile(&[vigia_rules::Source { name: "test.rules".into(), text: RULES.into() }], &Variables::default());
+        let config =
+            Config { events: EventSettings { records: false, ..EventSettings::default() }, ..Config::default() };
+        let compiled = Engine::compile(
+            &[vigia_rules::Source { name: "test.rules".into(), text: RULES.into() }],
+            &Variables::default(),
+        );
         assert!(compiled.diagnostics.is_empty(), "{:?}", compiled.diagnostics);
         let engine = Arc::new(compiled.engine);
         let rules = Rules { engine: Arc::clone(&engine), ruleset: Ruleset::default() };
@@ -185,8 +186,35 @@ impl Plant {
             for session in &mut self.dnp3 {
                 let request = [0xc0 | count, 0xc0 | count, 1, 60, 2, 6, 60, 3, 6, 60, 4, 6, 60, 1, 6];
                 let answer = [
-                    0xc0 | count, 0xc0 | count, 0x81, 0, 0, 1, 2, 0, 0, 3, 0x81, 1, 0x81, 1, 30, 1, 0, 0, 1, 1, count, 0, 0, 0, 1,
-                    0xff, 0xff, 0, 0,
+                    0xc0 | count,
+                    0xc0 | count,
+                    0x81,
+                    0,
+                    0,
+                    1,
+                    2,
+                    0,
+                    0,
+                    3,
+                    0x81,
+                    1,
+                    0x81,
+                    1,
+                    30,
+                    1,
+                    0,
+                    0,
+                    1,
+                    1,
+                    count,
+                    0,
+                    0,
+                    0,
+                    1,
+                    0xff,
+                    0xff,
+                    0,
+                    0,
                 ];
                 frames.push(session.say(Way::ToServer, &dnp3(0xc4, 10, 1, &request)));
                 frames.push(session.say(Way::ToClient, &dnp3(0x44, 1, 10, &answer)));

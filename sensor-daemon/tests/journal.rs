@@ -13,7 +13,7 @@ use vigia::journal::{
 };
 use vigia::metrics::Metrics;
 use vigia_parsers::Timestamp;
-use vigia_rules::{Engine, RuleId};
+use vigia_rules::{Engine, Match, RuleId};
 
 const START: u64 = 1_767_323_045;
 
@@ -53,9 +53,7 @@ fn entry(packet: u64, length: usize) -> AlertEntry {
     AlertEntry {
         packet,
         rule: RuleId(0),
-        source: nobody,
-        destination: nobody,
-        timestamp: Timestamp::new(START, 0),
+        found: Match { source: (nobody, 0), destination: (nobody, 0), timestamp: Timestamp::new(START, 0) },
         length,
     }
 }
@@ -455,8 +453,11 @@ fn a_rule_that_counts_across_flows_gives_the_same_alerts_with_any_number_of_work
     assert!(engine.rule(RuleId(0)).gated);
     let sender = |packet: u64| IpAddr::V4(Ipv4Addr::new(10, 0, 0, (packet % 7) as u8));
     let one = |packet: u64, length| AlertEntry {
-        source: sender(packet),
-        timestamp: Timestamp::new(START + packet, 0),
+        found: Match {
+            source: (sender(packet), 0),
+            timestamp: Timestamp::new(START + packet, 0),
+            ..entry(packet, length).found
+        },
         ..entry(packet, length)
     };
 
@@ -464,7 +465,7 @@ fn a_rule_that_counts_across_flows_gives_the_same_alerts_with_any_number_of_work
     let expected: Vec<_> = (1..=1000u64)
         .filter(|packet| {
             let entry = one(*packet, 0);
-            let verdict = gate.admit(&engine, RuleId(0), entry.source, entry.destination, entry.timestamp);
+            let verdict = gate.admit(&engine, RuleId(0), &entry.found);
             verdict == vigia_rules::Verdict::Report
         })
         .collect();

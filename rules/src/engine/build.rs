@@ -7,6 +7,7 @@ use vigia_parsers::Protocol;
 use vigia_parsers::packet::DecodeEvent;
 
 use super::group::Group;
+use super::hosts::Mark;
 use super::program::{BitEffect, Program};
 use super::{Compiled, Engine, Messages, Rule};
 use crate::keyword::{Environment, Fate, Place};
@@ -164,10 +165,15 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables) ->
     }
 }
 
-/// Rules that set flowbits go before those that ask for them.
+/// Rules that set marks (on the flow or on hosts) go before those that ask for them.
 fn bit_rank(program: &Program) -> u8 {
-    let sets = program.bit_effects.iter().any(|effect| matches!(effect, BitEffect::Set(_) | BitEffect::Toggle(_)));
-    match (sets, program.bit_tests.is_empty()) {
+    let sets = program.bit_effects.iter().any(|effect| matches!(effect, BitEffect::Set(_) | BitEffect::Toggle(_)))
+        || program.host_bits.iter().any(|bit| matches!(bit.mark, Mark::Set(_) | Mark::Toggle(_)))
+        || !program.count_effects.is_empty();
+    let asks = !program.bit_tests.is_empty()
+        || program.host_bits.iter().any(|bit| matches!(bit.mark, Mark::Is(_)))
+        || !program.count_tests.is_empty();
+    match (sets, !asks) {
         (true, true) => 0,
         (true, false) => 1,
         (false, false) => 2,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use vigia_parsers::Timestamp;
 
+use super::hosts::{HostBit, Hosts};
 use super::{Engine, RuleId};
 
 /// What a [`Gate`] says to a match of a gated rule.
@@ -50,6 +51,34 @@ pub(crate) struct Threshold {
     pub(crate) count: u32,
     /// Length of the window in seconds.
     pub(crate) seconds: u32,
+    /// Counts each port of this end once in a window, not each match.
+    pub(crate) unique: Option<End>,
+}
+
+/// An end of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Source,
+    Destination,
+}
+
+/// What the gate needs to know of a rule.
+pub(super) struct Gated<'e> {
+    pub(super) rule: u64,
+    pub(super) threshold: Option<&'e Threshold>,
+    pub(super) bits: &'e [HostBit],
+    pub(super) silent: bool,
+}
+
+/// A match as the gate sees it: sender, receiver and time of what matched.
+#[derive(Debug, Clone, Copy)]
+pub struct Match {
+    /// Address and port of the sender.
+    pub source: (IpAddr, u16),
+    /// Address and port of the receiver.
+    pub destination: (IpAddr, u16),
+    /// When.
+    pub timestamp: Timestamp,
 }
 
 impl Threshold {
@@ -78,7 +107,7 @@ impl Counter {
         if let Mode::Backoff(factor) = threshold.mode {
             return self.back_off(threshold.count, factor);
         }
-        if now.since(self.start).max(self.start.since(now)) > threshold.window() {
+        if self.is_over(threshold, now) {
             *self = Self::new(now);
         }
         self.count = self.count.saturating_add(1);
@@ -95,6 +124,11 @@ impl Counter {
             }
         };
         if report { Verdict::Report } else { Verdict::Suppress }
+    }
+
+    /// Did its window end before `now`, or has the clock been set?
+    fn is_over(&self, threshold: &Threshold, now: Timestamp) -> bool {
+        now.since(self.start).max(self.start.since(now)) > threshold.window()
     }
 
     fn back_off(&mut self, count: u32, factor: u32) -> Verdict {
@@ -116,9 +150,18 @@ const CAPACITY: usize = 65_536;
 /// when it is full, windows that ended go first, then the oldest ones.
 #[derive(Debug)]
 pub struct Gate {
-    counters: HashMap<(u64, Tracked), (Counter, u64)>,
+    counters: HashMap<(u64, Tracked), Entry>,
+    hosts: Hosts,
     capacity: usize,
     evicted: u64,
+}
+
+/// A counter with the length of its window, and the ports that were counted in it.
+#[derive(Debug)]
+struct Entry {
+    counter: Counter,
+    window: u64,
+    ports: Vec<u16>,
 }
 
 /// Whom a counter is for.
@@ -138,45 +181,35 @@ impl Default for Gate {
 impl Gate {
     /// A gate that keeps at most `capacity` counters.
     pub fn new(capacity: usize) -> Self {
-        Self { counters: HashMap::new(), capacity: capacity.max(1), evicted: 0 }
+        Self { counters: HashMap::new(), hosts: Hosts::default(), capacity: capacity.max(1), evicted: 0 }
     }
 
-    /// Counters in use.
+    /// Counters and marks on hosts in use.
     pub fn len(&self) -> usize {
-        self.counters.len()
+        self.counters.len() + self.hosts.len()
     }
 
-    /// No counter in use?
+    /// Nothing in use?
     pub fn is_empty(&self) -> bool {
-        self.counters.is_empty()
+        self.len() == 0
     }
 
-    /// Counters that were given up before their window ended, because the table was full.
+    /// Counters and marks that were given up before their time, because their table was full.
     pub fn evicted(&self) -> u64 {
-        self.evicted
+        self.evicted + self.hosts.evicted
     }
 
-    /// Counts a match and says whether it is to be reported.
-    pub fn admit(
-        &mut self,
-        engine: &Engine,
-        rule: RuleId,
-        source: IpAddr,
-        destination: IpAddr,
-        timestamp: Timestamp,
-    ) -> Verdict {
-        let Some((identity, threshold)) = engine.threshold(rule) else { return Verdict::Report };
-        self.count(identity, threshold, source, destination, timestamp)
+    /// Counts a match and says whether it is to be reported. What rules mark on hosts is asked and done here too.
+    pub fn admit(&mut self, engine: &Engine, rule: RuleId, found: &Match) -> Verdict {
+        let Some(gated) = engine.gated(rule) else { return Verdict::Report };
+        if !self.hosts.admit(gated.bits, found.source.0, found.destination.0, found.timestamp) || gated.silent {
+            return Verdict::Suppress;
+        }
+        gated.threshold.map_or(Verdict::Report, |threshold| self.count(gated.rule, threshold, found))
     }
 
-    fn count(
-        &mut self,
-        rule: u64,
-        threshold: &Threshold,
-        source: IpAddr,
-        destination: IpAddr,
-        now: Timestamp,
-    ) -> Verdict {
+    fn count(&mut self, rule: u64, threshold: &Threshold, found: &Match) -> Verdict {
+        let (source, destination, now) = (found.source.0, found.destination.0, found.timestamp);
         let tracked = match threshold.track {
             Track::Source => Tracked::One(source),
             Track::Destination => Tracked::One(destination),
@@ -187,22 +220,33 @@ impl Gate {
         if self.counters.len() >= self.capacity && !self.counters.contains_key(&key) {
             self.make_room(now);
         }
-        let (counter, window) = self.counters.entry(key).or_insert((Counter::new(now), 0));
-        *window = threshold.window();
-        counter.count(threshold, now)
+        let new = || Entry { counter: Counter::new(now), window: 0, ports: Vec::new() };
+        let entry = self.counters.entry(key).or_insert_with(new);
+        entry.window = threshold.window();
+        if let Some(end) = threshold.unique {
+            if entry.counter.is_over(threshold, now) {
+                entry.ports.clear();
+            }
+            let port = if end == End::Source { found.source.1 } else { found.destination.1 };
+            match entry.ports.binary_search(&port) {
+                Ok(_) => return Verdict::Suppress,
+                Err(at) => entry.ports.insert(at, port),
+            }
+        }
+        entry.counter.count(threshold, now)
     }
 
     /// Forgets windows that ended; when there are none, the oldest eighth.
     fn make_room(&mut self, now: Timestamp) {
         let before = self.counters.len();
-        self.counters.retain(|_, (counter, window)| now.since(counter.start) <= *window);
+        self.counters.retain(|_, entry| now.since(entry.counter.start) <= entry.window);
         if self.counters.len() < before {
             return;
         }
-        let mut starts: Vec<Timestamp> = self.counters.values().map(|(counter, _)| counter.start).collect();
+        let mut starts: Vec<Timestamp> = self.counters.values().map(|entry| entry.counter.start).collect();
         let eighth = starts.len() / 8;
         let (_, &mut limit, _) = starts.select_nth_unstable(eighth);
-        self.counters.retain(|_, (counter, _)| counter.start > limit);
+        self.counters.retain(|_, entry| entry.counter.start > limit);
         self.evicted += (before - self.counters.len()) as u64;
     }
 }
@@ -214,10 +258,14 @@ mod tests {
     const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
     const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
 
+    fn found(source: IpAddr, destination: IpAddr, timestamp: Timestamp) -> Match {
+        Match { source: (source, 1), destination: (destination, 2), timestamp }
+    }
+
     fn reported(mode: Mode, count: u32, seconds: u32, times: &[u64]) -> Vec<u64> {
-        let threshold = Threshold { mode, track: Track::Source, count, seconds };
+        let threshold = Threshold { mode, track: Track::Source, count, seconds, unique: None };
         let mut gate = Gate::default();
-        let report = |&time: &u64| gate.count(1, &threshold, A, B, Timestamp::new(time, 0)) == Verdict::Report;
+        let report = |&time: &u64| gate.count(1, &threshold, &found(A, B, Timestamp::new(time, 0))) == Verdict::Report;
         let mut report = report;
         times.iter().filter(|time| report(time)).copied().collect()
     }
@@ -262,26 +310,26 @@ mod tests {
     fn tracking_keeps_addresses_apart_and_pairs_together() {
         let now = Timestamp::new(1, 0);
         let mut gate = Gate::default();
-        let by = |track| Threshold { mode: Mode::Limit, track, count: 1, seconds: 60 };
-        assert_eq!(gate.count(1, &by(Track::Source), A, B, now), Verdict::Report);
-        assert_eq!(gate.count(1, &by(Track::Source), B, A, now), Verdict::Report);
-        assert_eq!(gate.count(1, &by(Track::Source), A, B, now), Verdict::Suppress);
-        assert_eq!(gate.count(2, &by(Track::Both), A, B, now), Verdict::Report);
-        assert_eq!(gate.count(2, &by(Track::Both), B, A, now), Verdict::Suppress);
-        assert_eq!(gate.count(3, &by(Track::Rule), A, B, now), Verdict::Report);
-        assert_eq!(gate.count(3, &by(Track::Rule), B, B, now), Verdict::Suppress);
+        let by = |track| Threshold { mode: Mode::Limit, track, count: 1, seconds: 60, unique: None };
+        assert_eq!(gate.count(1, &by(Track::Source), &found(A, B, now)), Verdict::Report);
+        assert_eq!(gate.count(1, &by(Track::Source), &found(B, A, now)), Verdict::Report);
+        assert_eq!(gate.count(1, &by(Track::Source), &found(A, B, now)), Verdict::Suppress);
+        assert_eq!(gate.count(2, &by(Track::Both), &found(A, B, now)), Verdict::Report);
+        assert_eq!(gate.count(2, &by(Track::Both), &found(B, A, now)), Verdict::Suppress);
+        assert_eq!(gate.count(3, &by(Track::Rule), &found(A, B, now)), Verdict::Report);
+        assert_eq!(gate.count(3, &by(Track::Rule), &found(B, B, now)), Verdict::Suppress);
     }
 
     #[test]
     fn a_full_gate_gives_up_the_oldest_and_counts_it() {
-        let threshold = Threshold { mode: Mode::Limit, track: Track::Source, count: 1, seconds: 3600 };
+        let threshold = Threshold { mode: Mode::Limit, track: Track::Source, count: 1, seconds: 3600, unique: None };
         let mut gate = Gate::new(16);
         for host in 0..64u32 {
             let source = IpAddr::V4(host.into());
-            gate.count(1, &threshold, source, B, Timestamp::new(u64::from(host), 0));
+            gate.count(1, &threshold, &found(source, B, Timestamp::new(u64::from(host), 0)));
         }
         assert!(gate.len() <= 16 && gate.evicted() >= 48, "{} kept, {} evicted", gate.len(), gate.evicted());
         let newest = IpAddr::V4(63.into());
-        assert_eq!(gate.count(1, &threshold, newest, B, Timestamp::new(64, 0)), Verdict::Suppress);
+        assert_eq!(gate.count(1, &threshold, &found(newest, B, Timestamp::new(64, 0))), Verdict::Suppress);
     }
 }

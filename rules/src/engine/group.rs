@@ -6,10 +6,9 @@
 use aho_corasick::automaton::OverlappingState;
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 use vigia_parsers::Direction;
-use vigia_parsers::field::Value;
 
 use super::view::{Key, View, as_number};
-use crate::engine::content::Buffer;
+use crate::engine::buffer::Buffer;
 use crate::language::set::RangeSet;
 
 /// Columns of a group: each costs a look-up as long as rules are left, so only those that divide most are kept.
@@ -283,14 +282,7 @@ impl Patterns {
         if !self.members.iter().zip(live).any(|(member, live)| member & live != 0) {
             return;
         }
-        match self.buffer {
-            Buffer::Payload => self.search_bytes(view.payload, hits),
-            Buffer::Field(field) => view.visit(field, &mut |value| match value {
-                Value::Bytes(bytes) => self.search_bytes(bytes, hits),
-                Value::Text(text) => self.search_bytes(text.as_bytes(), hits),
-                _ => {}
-            }),
-        }
+        view.buffer(self.buffer, &mut |bytes| self.search_bytes(bytes, hits));
     }
 
     fn search_bytes(&self, bytes: &[u8], hits: &mut [u64]) {

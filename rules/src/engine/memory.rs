@@ -13,6 +13,8 @@ const ONCE: usize = 1024;
 const COUNTERS: usize = 64;
 /// Flowbits set at a time.
 const BITS: usize = 256;
+/// `flowint` counts set at a time.
+const INTEGERS: usize = 64;
 
 /// What rules remember of a flow: bits, and which transactions raised what. Made on first use; bounded.
 #[derive(Debug, Default)]
@@ -22,6 +24,7 @@ pub struct FlowMemory {
     oldest: usize,
     once: Vec<(u64, u64)>,
     counters: Vec<(u64, Counter)>,
+    integers: Vec<(u64, u32)>,
     passed: bool,
 }
 
@@ -42,6 +45,20 @@ impl FlowMemory {
 
     pub(crate) fn unset(&mut self, bit: u64) {
         self.bits.retain(|&known| known != bit);
+    }
+
+    /// The value of a `flowint`, if it is set.
+    pub(crate) fn integer(&self, name: u64) -> Option<u32> {
+        self.integers.iter().find(|entry| entry.0 == name).map(|entry| entry.1)
+    }
+
+    /// Changes the value of a `flowint`; one that is not set begins at 0.
+    pub(crate) fn change_integer(&mut self, name: u64, change: impl FnOnce(u32) -> u32) {
+        if let Some(entry) = self.integers.iter_mut().find(|entry| entry.0 == name) {
+            entry.1 = change(entry.1);
+        } else if self.integers.len() < INTEGERS {
+            self.integers.push((name, change(0)));
+        }
     }
 
     /// Did this rule fire for this transaction?

@@ -7,12 +7,19 @@
 //! **Architecture invariants.** Inspection changes nothing but the flow's memory and the scratch, and allocates nothing
 //! unless a rule has something to remember.
 
+pub(crate) mod buffer;
 pub(crate) mod build;
+pub(crate) mod bytes;
+pub(crate) mod chain;
 pub(crate) mod content;
 pub(crate) mod gate;
 mod group;
+pub(crate) mod hosts;
 mod memory;
 pub(crate) mod program;
+pub(crate) mod regex;
+pub(crate) mod transform;
+pub(crate) mod value;
 pub(crate) mod view;
 
 use std::collections::HashMap;
@@ -22,14 +29,15 @@ use std::sync::Arc;
 use vigia_parsers::packet::Packet;
 use vigia_parsers::{Anomaly, Direction, Protocol, Record, Timestamp};
 
-pub(crate) use content::Buffer;
-pub use gate::{Gate, Verdict};
+pub(crate) use buffer::{Buffer, HeaderBuffer};
+pub use gate::{Gate, Match, Verdict};
 pub use memory::FlowMemory;
 
 use crate::language::{Diagnostic, Source, Variables};
-use gate::{Threshold, Track};
+use gate::{Gated, Track};
 use group::{Group, Work};
 use program::{Program, Scope};
+use value::Registers;
 use view::View;
 
 /// Index of a rule in its engine: also its rank, for rules are inspected and reported in this order. Pass rules come
@@ -144,6 +152,19 @@ pub struct Moment<'a> {
     pub protocol: Option<&'static Protocol>,
     /// Time of it.
     pub timestamp: Timestamp,
+    /// How far the flow has come; `None` for packets without a flow.
+    pub flow: Option<FlowFacts>,
+}
+
+/// How far a flow has come, what is inspected included. Arrays of two are by [`Direction::index`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FlowFacts {
+    /// Time of its first packet.
+    pub start: Timestamp,
+    /// Packets by direction.
+    pub packets: [u64; 2],
+    /// Bytes by direction, link layer included.
+    pub bytes: [u64; 2],
 }
 
 /// What is inspected.
@@ -169,6 +190,7 @@ pub struct Scratch {
     matches: Vec<RuleId>,
     candidates: Vec<u32>,
     work: Work,
+    registers: Option<Box<Registers>>,
 }
 
 impl Scratch {
@@ -239,10 +261,14 @@ impl Engine {
     }
 
     /// Identity and threshold of a rule that is counted across flows.
-    pub(crate) fn threshold(&self, id: RuleId) -> Option<(u64, &Threshold)> {
+    fn gated(&self, id: RuleId) -> Option<Gated<'_>> {
         let program = self.programs.get(id.0 as usize)?;
-        let threshold = program.threshold.as_ref().filter(|threshold| threshold.track != Track::Flow)?;
-        Some((program.identity, threshold))
+        Some(Gated {
+            rule: program.identity,
+            threshold: program.threshold.as_ref().filter(|threshold| threshold.track != Track::Flow),
+            bits: &program.host_bits,
+            silent: program.silent,
+        })
     }
 
     /// Inspects one subject; the matches are in `scratch` afterwards.
@@ -261,7 +287,8 @@ impl Engine {
         scratch.matches.clear();
         scratch.candidates.clear();
         let payload = || moment.packet.map(Packet::payload).unwrap_or_default();
-        let mut view = View { moment, payload: &[], record: None, anomalies: &[] };
+        let registers = scratch.registers.take().unwrap_or_default();
+        let mut view = View { moment, payload: &[], record: None, anomalies: &[], registers: &registers };
         match *subject {
             Subject::Packet => {
                 view.payload = payload();
@@ -276,13 +303,14 @@ impl Engine {
                 scratch.candidates.extend(self.stream_events.get(event).into_iter().flatten());
             }
             Subject::Message { record, anomalies } => {
-                view = View { moment, payload: payload(), record, anomalies };
+                view = View { payload: payload(), record, anomalies, ..view };
                 self.select_message(&view, scratch);
             }
         }
         if !scratch.candidates.is_empty() {
             self.evaluate(&view, subject, memory, scratch);
         }
+        scratch.registers = Some(registers);
     }
 
     fn select_packet(&self, view: &View<'_>, scratch: &mut Scratch) {
@@ -354,7 +382,8 @@ impl Engine {
                 }
                 return;
             }
-            if program.silent {
+            // A silent rule that marks hosts is the gate's to hear of: it keeps the marks, and quiet.
+            if program.silent && program.host_bits.is_empty() {
                 continue;
             }
             let by_flow = program.threshold.as_ref().filter(|threshold| threshold.track == Track::Flow);

@@ -7,6 +7,7 @@ use vigia_parsers::{Direction, Protocol};
 
 use super::gate::Threshold;
 use super::group::Member;
+use super::hosts::HostBits;
 use super::memory::FlowMemory;
 use super::view::{Condition, Key, View, same};
 use super::{Buffer, Moment};
@@ -103,6 +104,57 @@ pub(crate) enum BitEffect {
     Toggle(u64),
 }
 
+/// A question about a `flowint`.
+#[derive(Debug, Clone)]
+pub(crate) struct CountTest {
+    pub(crate) name: u64,
+    pub(crate) test: Compare,
+}
+
+/// How a `flowint` is compared.
+#[derive(Debug, Clone)]
+pub(crate) enum Compare {
+    IsSet(bool),
+    /// With a number or another `flowint`; a count that is not set is none of these.
+    With(fn(u32, u32) -> bool, Operand),
+}
+
+/// A number, or the value of another `flowint`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Operand {
+    Literal(u32),
+    Count(u64),
+}
+
+impl Operand {
+    fn value(self, memory: Option<&FlowMemory>) -> Option<u32> {
+        match self {
+            Self::Literal(value) => Some(value),
+            Self::Count(name) => memory?.integer(name),
+        }
+    }
+}
+
+impl CountTest {
+    fn holds(&self, memory: Option<&FlowMemory>) -> bool {
+        let value = memory.and_then(|memory| memory.integer(self.name));
+        match self.test {
+            Compare::IsSet(set) => value.is_some() == set,
+            Compare::With(compare, operand) => {
+                value.zip(operand.value(memory)).is_some_and(|(value, operand)| compare(value, operand))
+            }
+        }
+    }
+}
+
+/// What a match does to a `flowint`: its value (0 when it is not set) and the operand give the new value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CountEffect {
+    pub(crate) name: u64,
+    pub(crate) change: fn(u32, u32) -> u32,
+    pub(crate) operand: Operand,
+}
+
 /// How often a rule speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -122,6 +174,10 @@ pub(crate) struct Program {
     pub(crate) conditions: Vec<Box<dyn Condition>>,
     pub(crate) pattern: Option<(Buffer, Vec<u8>)>,
     pub(crate) bit_effects: Vec<BitEffect>,
+    pub(crate) count_tests: Vec<CountTest>,
+    pub(crate) count_effects: Vec<CountEffect>,
+    /// Marks on hosts, which the gate keeps.
+    pub(crate) host_bits: HostBits,
     pub(crate) pass: bool,
     /// Never reports: only its flowbits count.
     pub(crate) silent: bool,
@@ -150,12 +206,13 @@ impl Program {
                 let state = |bit: &u64| memory.is_some_and(|memory| memory.bit(*bit));
                 test.bits.iter().any(|bit| state(bit) == test.set)
             })
+            && self.count_tests.iter().all(|test| test.holds(memory))
             && self.conditions.iter().all(|condition| condition.holds(view))
     }
 
     /// Does to the flow's bits what a match does.
     pub(crate) fn apply(&self, memory: &mut Option<Box<FlowMemory>>) {
-        if self.bit_effects.is_empty() {
+        if self.bit_effects.is_empty() && self.count_effects.is_empty() {
             return;
         }
         let memory = memory.get_or_insert_default();
@@ -165,6 +222,11 @@ impl Program {
                 BitEffect::Unset(bit) => memory.unset(bit),
                 BitEffect::Toggle(bit) if memory.bit(bit) => memory.unset(bit),
                 BitEffect::Toggle(bit) => memory.set(bit),
+            }
+        }
+        for effect in &self.count_effects {
+            if let Some(operand) = effect.operand.value(Some(memory)) {
+                memory.change_integer(effect.name, |value| (effect.change)(value, operand));
             }
         }
     }

@@ -4,6 +4,8 @@ use vigia_parsers::field::Value;
 use vigia_parsers::{Anomaly, Protocol, Record};
 
 use super::Moment;
+use super::buffer::Buffer;
+use super::value::Registers;
 use crate::language::integer::ordered;
 use crate::language::set::RangeSet;
 
@@ -14,6 +16,7 @@ pub(crate) struct View<'a> {
     pub(crate) payload: &'a [u8],
     pub(crate) record: Option<&'a dyn Record>,
     pub(crate) anomalies: &'a [Anomaly],
+    pub(crate) registers: &'a Registers,
 }
 
 impl View<'_> {
@@ -21,6 +24,29 @@ impl View<'_> {
     pub(crate) fn visit(&self, field: usize, out: &mut dyn FnMut(Value<'_>)) {
         if let Some(record) = self.record {
             record.visit(field, out);
+        }
+    }
+
+    /// Hands a buffer to `out`, as often as it is there.
+    pub(crate) fn buffer(&self, buffer: Buffer, out: &mut dyn FnMut(&[u8])) {
+        match buffer {
+            Buffer::Payload => out(self.payload),
+            Buffer::Field(field) => self.visit(field, &mut |value| match value {
+                Value::Bytes(bytes) => out(bytes),
+                Value::Text(text) => out(text.as_bytes()),
+                _ => {}
+            }),
+            Buffer::Header(header) => {
+                if let Some(packet) = self.moment.packet {
+                    header.visit(packet, out);
+                }
+            }
+            Buffer::Decoded => {
+                let decoded = self.registers.decoded.borrow();
+                if !decoded.is_empty() {
+                    out(&decoded);
+                }
+            }
         }
     }
 

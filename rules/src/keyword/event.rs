@@ -2,7 +2,7 @@
 
 use vigia_parsers::packet::DecodeEvent;
 
-use super::packet::unknown_protocol;
+use super::application::unknown_protocol;
 use super::{Arity, Draft, Environment, Keyword, Use, names};
 use crate::engine::view::{Condition, View};
 use crate::language::syntax::Word;

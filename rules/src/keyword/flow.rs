@@ -123,7 +123,7 @@ fn flowbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), P
 }
 
 /// FNV-1a: the same name is the same bit in every engine, so a flow's bits outlive a reload.
-fn identify(name: &str) -> u64 {
+pub(super) fn identify(name: &str) -> u64 {
     name.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }

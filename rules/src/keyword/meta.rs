@@ -53,6 +53,30 @@ pub(super) const KEYWORDS: &[Keyword] = &[
         compile: requires,
     },
     Keyword {
+        name: "prefilter",
+        aliases: &[],
+        doc: "Accepted: every rule is found by its cheapest exact condition",
+        arity: Arity::None,
+        compile: |_, _, _| Ok(()),
+    },
+    Keyword {
+        name: "bypass",
+        aliases: &[],
+        doc: "Accepted without effect: flows are shed by the sensor's own settings",
+        arity: Arity::None,
+        compile: |_, _, _| Ok(()),
+    },
+    Keyword {
+        name: "alert",
+        aliases: &[],
+        doc: "Alerts, although `noalert` stands elsewhere in the rule",
+        arity: Arity::None,
+        compile: |draft, _, _| {
+            draft.silent = false;
+            Ok(())
+        },
+    },
+    Keyword {
         name: "noalert",
         aliases: &[],
         doc: "Matches silently: only its flowbits count",

@@ -1,16 +1,23 @@
 //! Every keyword of the rule language: one file a family, each with its own table.
 
+mod application;
+mod bytes;
 mod dnp3;
 mod event;
 mod field;
 mod flow;
+mod header;
 mod meta;
 mod modbus;
 mod names;
+mod option;
 mod packet;
 mod payload;
+mod pcre;
 mod rule;
+mod state;
 mod threshold;
+mod transform;
 
 use std::collections::HashMap;
 
@@ -58,9 +65,16 @@ pub(crate) struct Use<'a> {
 const TABLE: &[&[Keyword]] = &[
     meta::KEYWORDS,
     payload::KEYWORDS,
+    bytes::KEYWORDS,
+    pcre::KEYWORDS,
+    transform::KEYWORDS,
     flow::KEYWORDS,
+    state::KEYWORDS,
     threshold::KEYWORDS,
     packet::KEYWORDS,
+    option::KEYWORDS,
+    header::KEYWORDS,
+    application::KEYWORDS,
     event::KEYWORDS,
     modbus::KEYWORDS,
     dnp3::KEYWORDS,

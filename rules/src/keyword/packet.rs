@@ -1,74 +1,87 @@
-//! Fields of packet headers, and the protocol of the flow.
+//! Integers of packet headers: each a function that reads it, and a condition on what was read.
 
-use vigia_parsers::Protocol;
-use vigia_parsers::packet::{Packet, Transport};
+use vigia_parsers::packet::{Packet, Tcp, Transport};
 
-use super::{Arity, Draft, Environment, Keyword, Use, names};
-use crate::engine::view::{Condition, Key, View, same};
+use super::{Arity, Draft, Environment, Keyword, Use};
+use crate::engine::buffer::{IGMP, chunks, ip, is_icmp, is_igmp, segment};
+use crate::engine::view::{Condition, Key, View};
+use crate::language::Problem;
 use crate::language::integer::{self, Domain, IntegerTest};
 use crate::language::set::RangeSet;
-use crate::language::syntax::Word;
-use crate::language::{Problem, nearest};
+use vigia_parsers::field::Names;
 
-pub(super) const KEYWORDS: &[Keyword] = &[
-    Keyword {
-        name: "dsize",
-        aliases: &[],
-        doc: "Length of the packet's payload in bytes",
-        arity: Arity::Required,
-        compile: |draft, _, it| header(draft, it, 16, |packet, test| test(packet.payload().len() as u64)),
-    },
-    Keyword {
-        name: "ttl",
-        aliases: &[],
-        doc: "Time to live or hop limit",
-        arity: Arity::Required,
-        compile: |draft, _, it| {
-            header(draft, it, 8, |packet, test| packet.ip.as_ref().is_some_and(|ip| test(ip.ttl.into())))
-        },
-    },
-    Keyword {
-        name: "itype",
-        aliases: &[],
-        doc: "Type of an ICMP or ICMPv6 message",
-        arity: Arity::Required,
-        compile: |draft, _, it| {
-            header(draft, it, 8, |packet, test| match packet.transport {
-                Transport::Icmp { kind, .. } => test(kind.into()),
-                _ => false,
-            })
-        },
-    },
-    Keyword {
-        name: "icode",
-        aliases: &[],
-        doc: "Code of an ICMP or ICMPv6 message",
-        arity: Arity::Required,
-        compile: |draft, _, it| {
-            header(draft, it, 8, |packet, test| match packet.transport {
-                Transport::Icmp { code, .. } => test(code.into()),
-                _ => false,
-            })
-        },
-    },
-    Keyword {
-        name: "ip_proto",
-        aliases: &[],
-        doc: "Protocol of the IP payload, by number or name",
-        arity: Arity::Required,
-        compile: ip_proto,
-    },
-    Keyword {
-        name: "app-layer-protocol",
-        aliases: &[],
-        doc: "The flow's detected protocol",
-        arity: Arity::Required,
-        compile: app_layer_protocol,
-    },
-];
+macro_rules! integers {
+    ($($name:literal $aliases:tt $bits:literal $doc:literal $read:expr,)*) => {
+        pub(super) const KEYWORDS: &[Keyword] = &[
+            $(Keyword {
+                name: $name,
+                aliases: &$aliases,
+                doc: $doc,
+                arity: Arity::Required,
+                compile: |draft, _, it| header(draft, it, Domain::unsigned($bits), $read),
+            },)*
+            Keyword {
+                name: "dsize",
+                aliases: &[],
+                doc: "Length of the packet's payload in bytes; negated, only of packets that have one",
+                arity: Arity::Required,
+                compile: dsize,
+            },
+            Keyword {
+                name: "sctp.chunk_type",
+                aliases: &[],
+                doc: "Type of an SCTP chunk, by number or name: that of any chunk",
+                arity: Arity::Required,
+                compile: chunk_type,
+            },
+            Keyword {
+                name: "ip_proto",
+                aliases: &[],
+                doc: "Protocol of the IP payload, by number or name",
+                arity: Arity::Required,
+                compile: ip_proto,
+            },
+        ];
+    };
+}
 
-/// Reads a header field and puts it to a test; false when the packet has no such field.
-type Read = fn(&Packet<'_>, &dyn Fn(u64) -> bool) -> bool;
+integers! {
+    "ttl" [] 8 "Time to live or hop limit" |packet| Some(packet.ip.as_ref()?.ttl.into()),
+    "id" [] 16 "Identification of the IPv4 header" |packet| be16(ip(packet, false)?, 4),
+    "tos" [] 8 "Type of service of the IPv4 header" |packet| Some((*ip(packet, false)?.get(1)?).into()),
+    "fragoffset" [] 16 "Fragment offset of the IP header, in units of 8 bytes" fragment_offset,
+    "seq" ["tcp.seq"] 32 "TCP sequence number" |packet| Some(tcp(packet)?.sequence.into()),
+    "ack" ["tcp.ack"] 32 "TCP acknowledgement number" |packet| Some(tcp(packet)?.acknowledgement.into()),
+    "window" ["tcp.window"] 16 "TCP window, unscaled" |packet| Some(tcp(packet)?.window.into()),
+    "tcp.mss" [] 16 "Maximum segment size option of TCP" |packet| be16(tcp_option(packet, 2)?, 0),
+    "tcp.wscale" [] 8 "Window scale option of TCP" |packet| Some((*tcp_option(packet, 3)?.first()?).into()),
+    "itype" [] 8 "Type of an ICMP or ICMPv6 message" |packet| match packet.transport {
+        Transport::Icmp { kind, .. } => Some(kind.into()),
+        _ => None,
+    },
+    "icode" [] 8 "Code of an ICMP or ICMPv6 message" |packet| match packet.transport {
+        Transport::Icmp { code, .. } => Some(code.into()),
+        _ => None,
+    },
+    "icmp_id" [] 16 "Identifier of an ICMP or ICMPv6 query" |packet| be16(icmp_query(packet)?, 4),
+    "icmp_seq" [] 16 "Sequence number of an ICMP or ICMPv6 query" |packet| be16(icmp_query(packet)?, 6),
+    "icmpv6.mtu" [] 32 "MTU of an ICMPv6 message that a packet is too big" icmpv6_mtu,
+    "igmp.type" [] 8 "Type of an IGMP message" |packet| {
+        is_igmp(packet).then(|| segment(packet)?.first().copied().map(u64::from)).flatten()
+    },
+    "sctp.vtag" [] 32 "Verification tag of an SCTP packet" |packet| match packet.transport {
+        Transport::Sctp => be32(segment(packet)?, 4),
+        _ => None,
+    },
+    "sctp.chunk_cnt" [] 16 "Number of chunks of an SCTP packet" |packet| match packet.transport {
+        Transport::Sctp => Some(chunks(packet).count() as u64),
+        _ => None,
+    },
+    "vlan.layers" [] 8 "Number of VLAN tags" |packet| Some(packet.vlans.ids().len() as u64),
+}
+
+/// Reads a header field; `None` when the packet has no such field.
+type Read = fn(&Packet<'_>) -> Option<u64>;
 
 /// An integer in the packet's headers.
 struct HeaderField {
@@ -78,13 +91,134 @@ struct HeaderField {
 
 impl Condition for HeaderField {
     fn holds(&self, view: &View<'_>) -> bool {
-        view.moment.packet.is_some_and(|packet| (self.read)(packet, &|value| self.test.holds(value)))
+        view.moment.packet.and_then(self.read).is_some_and(|value| self.test.holds(value))
     }
 }
 
-fn header(draft: &mut Draft, it: Use<'_>, bits: u8, read: Read) -> Result<(), Problem> {
-    let test = integer::parse(it.value, Domain::unsigned(bits))?;
+fn header(draft: &mut Draft, it: Use<'_>, domain: Domain, read: Read) -> Result<(), Problem> {
+    let test = integer::parse(it.value.unquoted(), domain)?;
     draft.conditions.push(Box::new(HeaderField { read, test }));
+    draft.packet = true;
+    Ok(())
+}
+
+fn be16(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?).into())
+}
+
+fn be32(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?).into())
+}
+
+pub(super) fn tcp(packet: &Packet<'_>) -> Option<Tcp> {
+    match packet.transport {
+        Transport::Tcp(tcp) => Some(tcp),
+        _ => None,
+    }
+}
+
+/// The data of a TCP option (RFC 9293, 3.2).
+fn tcp_option<'a>(packet: &Packet<'a>, wanted: u8) -> Option<&'a [u8]> {
+    let length = usize::from(tcp(packet)?.header_length);
+    let mut rest = segment(packet)?.get(20..length)?;
+    while let [kind, tail @ ..] = rest {
+        match kind {
+            0 => return None,
+            1 => rest = tail,
+            _ => {
+                let length = usize::from(*tail.first()?);
+                let option = rest.get(2..length)?;
+                if *kind == wanted {
+                    return Some(option);
+                }
+                rest = rest.get(length.max(2)..)?;
+            }
+        }
+    }
+    None
+}
+
+/// In units of 8 bytes; of a datagram that is whole, what its header says.
+fn fragment_offset(packet: &Packet<'_>) -> Option<u64> {
+    match packet.ip.as_ref()?.fragment {
+        Some(fragment) => Some(u64::from(fragment.offset) / 8),
+        None => Some(0),
+    }
+}
+
+/// An ICMP message with an identifier and a sequence number (RFC 792, RFC 950, RFC 4443).
+fn icmp_query<'a>(packet: &Packet<'a>) -> Option<&'a [u8]> {
+    let Transport::Icmp { kind, .. } = packet.transport else { return None };
+    let v6 = is_icmp(packet, true);
+    let query = if v6 { matches!(kind, 128 | 129) } else { matches!(kind, 0 | 8 | 13..=18) };
+    segment(packet).filter(|_| query)
+}
+
+fn icmpv6_mtu(packet: &Packet<'_>) -> Option<u64> {
+    match packet.transport {
+        Transport::Icmp { kind: 2, .. } if is_icmp(packet, true) => be32(segment(packet)?, 4),
+        _ => None,
+    }
+}
+
+/// Payload behind the headers; an IGMP message is a header as a whole.
+fn payload_length(packet: &Packet<'_>) -> u64 {
+    match packet.ip.as_ref() {
+        Some(ip) if ip.protocol == IGMP => 0,
+        _ => packet.payload().len() as u64,
+    }
+}
+
+fn dsize(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
+    header(draft, it, Domain::unsigned(16), |packet| Some(payload_length(packet)))?;
+    if it.value.text.starts_with('!') {
+        // "Any size but this" is about packets that carry something.
+        let test = IntegerTest::In(RangeSet::new(vec![(1, u64::MAX)]));
+        draft.conditions.push(Box::new(HeaderField { read: |packet| Some(payload_length(packet)), test }));
+    }
+    Ok(())
+}
+
+/// SCTP chunk types (IANA; RFC 9260, 3.2).
+const CHUNK_TYPES: Names = &[
+    (0, "data"),
+    (1, "init"),
+    (2, "init_ack"),
+    (3, "sack"),
+    (4, "heartbeat"),
+    (5, "heartbeat_ack"),
+    (6, "abort"),
+    (7, "shutdown"),
+    (8, "shutdown_ack"),
+    (9, "error"),
+    (10, "cookie_echo"),
+    (11, "cookie_ack"),
+    (12, "ecne"),
+    (13, "cwr"),
+    (14, "shutdown_complete"),
+    (15, "auth"),
+    (64, "i_data"),
+    (128, "asconf_ack"),
+    (130, "re_config"),
+    (132, "pad"),
+    (192, "forward_tsn"),
+    (193, "asconf"),
+    (194, "i_forward_tsn"),
+];
+
+/// The type of any SCTP chunk.
+struct ChunkType(IntegerTest);
+
+impl Condition for ChunkType {
+    fn holds(&self, view: &View<'_>) -> bool {
+        let Some(packet) = view.moment.packet else { return false };
+        chunks(packet).filter_map(|chunk| chunk.first()).any(|&kind| self.0.holds(kind.into()))
+    }
+}
+
+fn chunk_type(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
+    let test = integer::parse(it.value, Domain { bits: 8, signed: false, names: CHUNK_TYPES })?;
+    draft.conditions.push(Box::new(ChunkType(test)));
     draft.packet = true;
     Ok(())
 }
@@ -132,48 +266,4 @@ fn ip_proto(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), P
         }
         IntegerTest::Mask { .. } => Err(Problem::new("invalid-value", "ip_proto takes no mask", it.value.span())),
     }
-}
-
-/// The protocol detected for the flow.
-struct AppLayerProtocol {
-    protocol: Option<&'static Protocol>,
-    negated: bool,
-}
-
-impl Condition for AppLayerProtocol {
-    fn holds(&self, view: &View<'_>) -> bool {
-        // Nothing is said of a flow whose protocol is not known yet, unless the rule asks for just that.
-        match self.protocol {
-            None => view.moment.protocol.is_none() != self.negated,
-            Some(wanted) => view.moment.protocol.is_some_and(|known| same(known, wanted) != self.negated),
-        }
-    }
-}
-
-fn app_layer_protocol(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
-    let mut parts = it.value.split(',');
-    let name = parts.next().unwrap_or(it.value);
-    if let Some(mode) = parts.next() {
-        return Err(Problem::new("not-supported", format!("`{}` is not supported yet", mode.text), mode.span()));
-    }
-    let (negated, name) = match name.text.strip_prefix('!') {
-        Some(rest) => (true, name.part(rest).trim()),
-        None => (false, name),
-    };
-    let protocol = match name.text {
-        "unknown" | "failed" => None,
-        text => Some(environment.protocol(text).ok_or_else(|| unknown_protocol(name, environment))?),
-    };
-    draft.conditions.push(Box::new(AppLayerProtocol { protocol, negated }));
-    Ok(())
-}
-
-/// The problem of a protocol that is not there.
-pub(super) fn unknown_protocol(name: Word<'_>, environment: &Environment<'_>) -> Problem {
-    if names::PROTOCOLS.contains(&name.text) {
-        return Problem::new("not-dissected", format!("{} is not dissected yet", name.text), name.span());
-    }
-    let known = environment.protocols.iter().map(|protocol| protocol.name).chain(names::PROTOCOLS.iter().copied());
-    Problem::new("unknown-protocol", format!("unknown protocol `{}`", name.text), name.span())
-        .maybe_help(nearest(name.text, known).map(|near| format!("did you mean `{near}`?")))
 }

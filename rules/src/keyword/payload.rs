@@ -2,8 +2,11 @@
 
 use super::{Arity, Draft, Environment, Keyword, Use};
 use crate::engine::Buffer;
+use crate::engine::chain::{Absence, IsDataAt, Step};
 use crate::engine::content::Content;
+use crate::engine::value::Number;
 use crate::language::Problem;
+use crate::language::integer::{self, Domain};
 use crate::language::syntax::Word;
 
 const fn modifier(name: &'static str, doc: &'static str, arity: Arity, compile: Compile) -> Keyword {
@@ -36,6 +39,12 @@ pub(super) const KEYWORDS: &[Keyword] = &[
         Arity::Optional,
         fast,
     ),
+    modifier("isdataat", "There are (with ! are not) bytes at this place", Arity::Required, is_data_at),
+    modifier("bsize", "Length of the buffer in bytes", Arity::Required, |draft, _, it| {
+        draft.push_step(Step::Length(integer::parse(it.value, Domain::unsigned(64))?));
+        Ok(())
+    }),
+    modifier("absent", "The buffer is not there; with or_else it may be", Arity::Optional, absent),
     modifier("pkt_data", "Contents from here on are looked for in the payload again", Arity::None, |draft, _, it| {
         draft.stick(Buffer::Payload, false, it.name)
     }),
@@ -46,7 +55,7 @@ fn content(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         Some(rest) => (true, it.value.part(rest).trim()),
         None => (false, it.value),
     };
-    draft.push_content(Content::new(bytes(value)?, negated));
+    draft.push_step(Step::Content(Content::new(bytes(value)?, negated)));
     Ok(())
 }
 
@@ -105,20 +114,25 @@ pub(super) fn bytes(value: Word<'_>) -> Result<Vec<u8>, Problem> {
     Ok(out)
 }
 
-/// A whole number; names stand for values that other keywords extract.
-fn number(word: Word<'_>, low: i64, high: i64) -> Result<i64, Problem> {
+/// A whole number within bounds, or the name of a value that is extracted before.
+pub(super) fn number(draft: &Draft, word: Word<'_>, low: i64, high: i64) -> Result<Number, Problem> {
     let word = word.unquoted();
-    if word.text.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        return Err(Problem::new(
-            "not-supported",
-            "values extracted from the payload are not supported yet",
-            word.span(),
-        ));
+    if word.text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        return draft.extracted(word);
     }
-    word.text.parse().ok().filter(|number| (low..=high).contains(number)).ok_or_else(|| {
-        Problem::new("invalid-value", format!("`{}` is not a number in range", word.text), word.span())
-            .help(format!("expected {low} to {high}"))
-    })
+    literal(word, low, high).map(Number::Literal)
+}
+
+/// A whole number within bounds, decimal or hexadecimal.
+pub(super) fn literal(word: Word<'_>, low: i64, high: i64) -> Result<i64, Problem> {
+    let word = word.unquoted();
+    let number = integer::parse_number(word.text.strip_prefix('+').unwrap_or(word.text));
+    number.and_then(|number| i64::try_from(number).ok()).filter(|number| (low..=high).contains(number)).ok_or_else(
+        || {
+            Problem::new("invalid-value", format!("`{}` is not a number in range", word.text), word.span())
+                .help(format!("expected {low} to {high}"))
+        },
+    )
 }
 
 /// The furthest that positions can be set.
@@ -144,26 +158,32 @@ fn check_mixed(content: &Content, it: Use<'_>) -> Outcome {
 }
 
 fn offset(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let offset = number(draft, it.value, 0, 65_535)?;
     let content = draft.last_content(it.name)?;
-    content.offset = Some(number(it.value, 0, 65_535)? as usize);
+    content.offset = Some(offset);
     check_mixed(content, it)
 }
 
 fn depth(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let length = draft.last_content(it.name)?.bytes.len() as i64;
+    let depth = number(draft, it.value, length, 65_535)?;
     let content = draft.last_content(it.name)?;
-    content.depth = Some(number(it.value, content.bytes.len() as i64, 65_535)? as usize);
+    content.depth = Some(depth);
     check_mixed(content, it)
 }
 
 fn distance(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let distance = number(draft, it.value, -FAR, FAR)?;
     let content = draft.last_content(it.name)?;
-    content.distance = Some(number(it.value, -FAR, FAR)?);
+    content.distance = Some(distance);
     check_mixed(content, it)
 }
 
 fn within(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let length = draft.last_content(it.name)?.bytes.len() as i64;
+    let within = number(draft, it.value, length, FAR)?;
     let content = draft.last_content(it.name)?;
-    content.within = Some(number(it.value, content.bytes.len() as i64, FAR)?);
+    content.within = Some(within);
     check_mixed(content, it)
 }
 
@@ -172,7 +192,8 @@ fn startswith(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     if content.relative() || content.offset.is_some() || content.depth.is_some() {
         return Err(Problem::new("conflict", "startswith does not go with other positions", it.name.span()));
     }
-    (content.offset, content.depth) = (Some(0), Some(content.bytes.len()));
+    let length = content.bytes.len() as i64;
+    (content.offset, content.depth) = (Some(Number::Literal(0)), Some(Number::Literal(length)));
     Ok(())
 }
 
@@ -191,8 +212,8 @@ fn fast(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     content.fast_pattern = Some(match it.value.unquoted().split_once(',') {
         None if matches!(it.value.text, "" | "only") => 0..length,
         Some((from, count)) => {
-            let from = number(from, 0, length as i64)? as usize;
-            let count = number(count, 1, (length - from) as i64)? as usize;
+            let from = literal(from, 0, length as i64)? as usize;
+            let count = literal(count, 1, (length - from) as i64)? as usize;
             from..from + count
         }
         None => {
@@ -204,5 +225,47 @@ fn fast(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
             .help("expected nothing, only, or offset,length"));
         }
     });
+    Ok(())
+}
+
+fn is_data_at(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let (negated, value) = match it.value.text.strip_prefix('!') {
+        Some(rest) => (true, it.value.part(rest).trim()),
+        None => (false, it.value),
+    };
+    let mut parts = value.split(',');
+    let at = number(draft, parts.next().unwrap_or(value), 0, 65_535)?;
+    let mut relative = false;
+    for word in parts {
+        match word.text {
+            "relative" => relative = true,
+            "rawbytes" => {}
+            text => {
+                return Err(Problem::new(
+                    "unknown-value",
+                    format!("`{text}` is not an option of isdataat"),
+                    word.span(),
+                )
+                .help("expected relative or rawbytes"));
+            }
+        }
+    }
+    draft.push_step(Step::IsDataAt(IsDataAt { at, relative, negated }));
+    Ok(())
+}
+
+fn absent(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let absence = match it.value.text {
+        "" => Absence::Required,
+        "or_else" => Absence::Allowed,
+        text => {
+            return Err(Problem::new("unknown-value", format!("`{text}` is not an option of absent"), it.value.span())
+                .help("expected nothing or or_else"));
+        }
+    };
+    if draft.buffer() == Buffer::Payload {
+        return Err(Problem::new("misplaced", "`absent` belongs after a sticky buffer", it.name.span()));
+    }
+    draft.set_absence(absence);
     Ok(())
 }

@@ -2,11 +2,15 @@
 
 use vigia_parsers::Protocol;
 
-use super::{Environment, names};
+use super::{Environment, names, option};
 use crate::engine::build::Ready;
-use crate::engine::content::{Content, Contents};
+use crate::engine::chain::{Absence, Chain, Step};
+use crate::engine::content::Content;
 use crate::engine::gate::{Threshold, Track};
-use crate::engine::program::{BitEffect, BitTest, FlowTest, Header, Program, Scope};
+use crate::engine::hosts::HostBits;
+use crate::engine::program::{BitEffect, BitTest, CountEffect, CountTest, FlowTest, Header, Program, Scope};
+use crate::engine::transform::Transform;
+use crate::engine::value::{Number, SLOTS};
 use crate::engine::view::Condition;
 use crate::engine::{Action, Buffer, Rule, TCP};
 use crate::language::header::Resolver;
@@ -66,12 +70,17 @@ pub(crate) struct Draft {
     pub(crate) conditions: Vec<Box<dyn Condition>>,
     /// What stands in the way of being about addresses or the protocol alone.
     pub(crate) selective: bool,
-    /// Contents by buffer, in the order of the rule.
-    contents: Vec<(Buffer, Vec<Content>)>,
-    /// The sticky buffer that contents go to, and its place in `contents`.
+    /// What is asked of each buffer, in the order of the rule.
+    sections: Vec<Section>,
+    /// The sticky buffer that steps go to, and its place in `sections`.
     sticky: Option<Sticky>,
+    /// Names of extracted values, by slot.
+    values: Vec<String>,
     pub(crate) bit_tests: Vec<BitTest>,
     pub(crate) bit_effects: Vec<BitEffect>,
+    pub(crate) count_tests: Vec<CountTest>,
+    pub(crate) count_effects: Vec<CountEffect>,
+    pub(crate) host_bits: HostBits,
     pub(crate) bits: Vec<(u64, String)>,
     pub(crate) silent: bool,
     pub(crate) threshold: Option<Threshold>,
@@ -82,26 +91,36 @@ pub(crate) struct Draft {
     pub(crate) unmet: Option<Problem>,
 }
 
-/// A sticky buffer, until it has its first content.
+/// What is asked of one buffer.
+struct Section {
+    buffer: Buffer,
+    transforms: Vec<Transform>,
+    absence: Option<Absence>,
+    steps: Vec<Step>,
+}
+
+/// A sticky buffer, until it has its first step.
 struct Sticky {
     buffer: Buffer,
-    list: Option<usize>,
+    transforms: Vec<Transform>,
+    section: Option<usize>,
     span: std::ops::Range<usize>,
 }
 
 impl Draft {
-    /// Contents from here on are looked for in `buffer`. With `anew` they need not be in the same value as earlier ones.
+    /// Steps from here on are about `buffer`. With `anew` they need not hold in the same value as earlier ones.
     pub(crate) fn stick(&mut self, buffer: Buffer, anew: bool, name: Word<'_>) -> Result<(), Problem> {
         self.check_sticky()?;
-        let list = if anew { None } else { self.contents.iter().position(|list| list.0 == buffer) };
-        self.sticky = Some(Sticky { buffer, list, span: name.span() });
+        let same = |section: &Section| section.buffer == buffer && section.transforms.is_empty();
+        let section = if anew { None } else { self.sections.iter().position(same) };
+        self.sticky = Some(Sticky { buffer, transforms: Vec::new(), section, span: name.span() });
         Ok(())
     }
 
-    /// A sticky buffer without a content is a mistake.
+    /// A sticky buffer of which nothing is asked is a mistake.
     fn check_sticky(&self) -> Result<(), Problem> {
         match &self.sticky {
-            Some(Sticky { list: None, span, buffer: Buffer::Field(_) }) => {
+            Some(Sticky { section: None, span, buffer, .. }) if *buffer != Buffer::Payload => {
                 Err(Problem::new("empty-buffer", "nothing is asked of this buffer", span.clone())
                     .help("expected `content` after it"))
             }
@@ -109,23 +128,94 @@ impl Draft {
         }
     }
 
-    /// Adds a content to the buffer in force.
-    pub(crate) fn push_content(&mut self, content: Content) {
-        let contents = &mut self.contents;
-        let sticky = self.sticky.get_or_insert(Sticky { buffer: Buffer::Payload, list: None, span: 0..0 });
-        let at = *sticky.list.get_or_insert_with(|| {
-            contents.push((sticky.buffer, Vec::new()));
-            contents.len() - 1
+    /// What the buffer in force becomes before it is looked into.
+    pub(crate) fn transform(&mut self, transform: Transform, name: Word<'_>) -> Result<(), Problem> {
+        let misplaced = || {
+            Problem::new("misplaced", format!("`{}` belongs after a sticky buffer", name.text), name.span())
+                .help("before the first `content`")
+        };
+        let sticky = self.sticky.as_mut().ok_or_else(misplaced)?;
+        // The buffer as it stands and the buffer transformed are two; steps may be asked of both.
+        let begun = sticky.section.and_then(|at| self.sections.get(at)).is_some_and(|it| !it.transforms.is_empty());
+        if begun {
+            return Err(misplaced());
+        }
+        sticky.section = None;
+        sticky.transforms.push(transform);
+        Ok(())
+    }
+
+    /// The section that steps go to.
+    fn section(&mut self) -> &mut Section {
+        let sections = &mut self.sections;
+        let sticky = self.sticky.get_or_insert_with(|| Sticky {
+            buffer: Buffer::Payload,
+            transforms: Vec::new(),
+            section: sections.iter().position(|s| s.buffer == Buffer::Payload && s.transforms.is_empty()),
+            span: 0..0,
         });
-        contents[at].1.push(content);
+        let at = *sticky.section.get_or_insert_with(|| {
+            let transforms = std::mem::take(&mut sticky.transforms);
+            sections.push(Section { buffer: sticky.buffer, transforms, absence: None, steps: Vec::new() });
+            sections.len() - 1
+        });
+        &mut sections[at]
+    }
+
+    /// Adds a step in the buffer in force.
+    pub(crate) fn push_step(&mut self, step: Step) {
+        self.section().steps.push(step);
+    }
+
+    /// The buffer in force need not, or must not, be there.
+    pub(crate) fn set_absence(&mut self, absence: Absence) {
+        self.section().absence = Some(absence);
+    }
+
+    /// The buffer that steps go to now.
+    pub(crate) fn buffer(&self) -> Buffer {
+        self.sticky.as_ref().map_or(Buffer::Payload, |sticky| sticky.buffer)
+    }
+
+    /// Has anything been decoded by `base64_decode`?
+    pub(crate) fn decodes(&self) -> bool {
+        self.sections.iter().flat_map(|section| &section.steps).any(|step| matches!(step, Step::Base64(_)))
     }
 
     /// The content that a modifier belongs to.
     pub(crate) fn last_content(&mut self, name: Word<'_>) -> Result<&mut Content, Problem> {
-        let at = self.sticky.as_ref().and_then(|sticky| sticky.list);
-        at.and_then(|at| self.contents.get_mut(at))
-            .and_then(|list| list.1.last_mut())
+        let at = self.sticky.as_ref().and_then(|sticky| sticky.section);
+        at.and_then(|at| self.sections.get_mut(at))
+            .and_then(|section| {
+                section.steps.iter_mut().rev().find_map(|step| match step {
+                    Step::Content(content) => Some(content),
+                    _ => None,
+                })
+            })
             .ok_or_else(|| Problem::new("misplaced", format!("`{}` belongs after a `content`", name.text), name.span()))
+    }
+
+    /// The slot of a value that the rule extracts under this name.
+    pub(crate) fn define(&mut self, name: Word<'_>) -> Result<u8, Problem> {
+        let known = self.values.iter().position(|value| value == name.text);
+        let at = known.unwrap_or_else(|| {
+            self.values.push(name.text.to_owned());
+            self.values.len() - 1
+        });
+        u8::try_from(at)
+            .ok()
+            .filter(|_| at < SLOTS)
+            .ok_or_else(|| Problem::new("too-many", format!("a rule extracts at most {SLOTS} values"), name.span()))
+    }
+
+    /// The value extracted earlier under this name.
+    pub(crate) fn extracted(&self, name: Word<'_>) -> Result<Number, Problem> {
+        let at = self.values.iter().position(|value| value == name.text);
+        at.and_then(|at| u8::try_from(at).ok()).map(Number::Extracted).ok_or_else(|| {
+            let near = nearest(name.text, self.values.iter().map(String::as_str));
+            Problem::new("unknown-value", format!("no value `{}` is extracted before this", name.text), name.span())
+                .maybe_help(near.map(|near| format!("did you mean `{near}`?")))
+        })
     }
 
     /// The rule asks for messages of `protocol`.
@@ -145,8 +235,12 @@ impl Draft {
 
     /// The bytes whose presence is looked for first: the author's choice, else the longest content.
     fn pattern(&self) -> Option<(Buffer, Vec<u8>)> {
-        let all = self.contents.iter().flat_map(|(buffer, list)| list.iter().map(|content| (*buffer, content)));
-        let positive = all.filter(|(_, content)| !content.negated);
+        // Only what is always looked for, and in a buffer as it stands, can be looked for first.
+        let plain = |section: &&Section| {
+            section.transforms.is_empty() && section.absence.is_none() && section.buffer != Buffer::Decoded
+        };
+        let contents = self.sections.iter().filter(plain).flat_map(Section::contents);
+        let positive = contents.filter(|(_, content)| !content.negated);
         let rank = |content: &Content| (content.fast_pattern.is_some(), content.bytes.len());
         let (buffer, content) = positive.reduce(|a, b| if rank(b.1) > rank(a.1) { b } else { a })?;
         let part = content.fast_pattern.clone().and_then(|part| content.bytes.get(part));
@@ -172,15 +266,29 @@ impl Draft {
             Some(Only::Stream) => return (vec![Place::Stream], false),
             None => {}
         }
-        let mut contents = self.contents.iter().flat_map(|list| &list.1).peekable();
-        let loose = contents.peek().is_some() && contents.all(|c| c.offset.is_none() && c.depth.is_none());
-        if self.packet || !loose || !transports.contains(TCP.into()) {
+        let headers = self.sections.iter().any(|section| matches!(section.buffer, Buffer::Header(_)));
+        let mut steps = self.sections.iter().flat_map(|section| &section.steps).peekable();
+        let loose = steps.peek().is_some()
+            && steps.all(|step| match step {
+                Step::Content(content) => content.offset.is_none() && content.depth.is_none(),
+                _ => true,
+            });
+        if self.packet || headers || !loose || !transports.contains(TCP.into()) {
             return (vec![Place::Packet], false);
         }
         if *transports == RangeSet::one(TCP.into()) {
             return (vec![Place::Stream], true);
         }
         (vec![Place::Packet, Place::Stream], true)
+    }
+}
+
+impl Section {
+    fn contents(&self) -> impl Iterator<Item = (Buffer, &Content)> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Content(content) => Some((self.buffer, content)),
+            _ => None,
+        })
     }
 }
 
@@ -236,14 +344,15 @@ pub(crate) fn compile(
 fn finish(mut draft: Draft, header: Header) -> Ready {
     let (places, in_stream) = draft.places(&header.transports);
     let pattern = draft.pattern();
-    let plain = draft.conditions.is_empty() && draft.contents.is_empty() && !draft.selective && draft.flow.is_none();
+    let plain = draft.conditions.is_empty() && draft.sections.is_empty() && !draft.selective && draft.flow.is_none();
     let no_ports = header.source_ports.is_none() && header.destination_ports.is_none();
     let scope = if plain && (no_ports || header.protocol.is_some()) { Scope::Flow } else { Scope::Each };
-    let contents = std::mem::take(&mut draft.contents);
-    let contents =
-        contents.into_iter().map(|(buffer, list)| Box::new(Contents::new(buffer, list)) as Box<dyn Condition>);
-    draft.conditions.extend(contents);
-    draft.rule.gated = draft.threshold.as_ref().is_some_and(|threshold| threshold.track != Track::Flow);
+    let sections = std::mem::take(&mut draft.sections).into_iter().map(|section| {
+        Box::new(Chain::new(section.buffer, section.transforms, section.absence, section.steps)) as Box<dyn Condition>
+    });
+    draft.conditions.extend(sections);
+    let counted = draft.threshold.as_ref().is_some_and(|threshold| threshold.track != Track::Flow);
+    draft.rule.gated = counted || !draft.host_bits.is_empty();
     Ready {
         program: Program {
             identity: u64::from(draft.rule.gid) << 32 | u64::from(draft.rule.sid),
@@ -253,6 +362,9 @@ fn finish(mut draft: Draft, header: Header) -> Ready {
             conditions: draft.conditions,
             pattern,
             bit_effects: draft.bit_effects,
+            count_tests: draft.count_tests,
+            count_effects: draft.count_effects,
+            host_bits: draft.host_bits,
             pass: draft.rule.action == Action::Pass,
             silent: draft.silent,
             scope,
@@ -305,6 +417,8 @@ const TRANSPORTS: &[(&str, &[(u64, u64)])] = &[
     ("esp", &[(50, 50)]),
     ("ah", &[(51, 51)]),
     ("sctp", &[(132, 132)]),
+    ("arp", &[(0, 0)]),
+    ("ether", &[(0, u64::MAX)]),
     ("pkthdr", &[(0, u64::MAX)]),
 ];
 
@@ -325,7 +439,10 @@ fn protocol(
             "tcp-stream" => Some(Only::Stream),
             _ => None,
         };
-        draft.selective |= *name == "pkthdr";
+        draft.selective |= matches!(*name, "pkthdr" | "ether");
+        if *name == "arp" {
+            draft.conditions.push(Box::new(option::arp()));
+        }
         return Ok((RangeSet::new(numbers.to_vec()), v6));
     }
     if let Some(protocol) = environment.protocol(word.text) {

@@ -1,7 +1,7 @@
 //! `threshold` and `detection_filter`.
 
 use super::{Arity, Draft, Environment, Keyword, Use};
-use crate::engine::gate::{Mode, Threshold, Track};
+use crate::engine::gate::{End, Mode, Threshold, Track};
 use crate::language::Problem;
 use crate::language::syntax::Word;
 
@@ -30,6 +30,7 @@ struct Settings<'a> {
     count: Option<Word<'a>>,
     seconds: Option<Word<'a>>,
     multiplier: Option<Word<'a>>,
+    unique_on: Option<Word<'a>>,
 }
 
 fn settings(value: Word<'_>) -> Result<Settings<'_>, Problem> {
@@ -43,9 +44,7 @@ fn settings(value: Word<'_>) -> Result<Settings<'_>, Problem> {
             "count" => &mut settings.count,
             "seconds" => &mut settings.seconds,
             "multiplier" => &mut settings.multiplier,
-            "unique_on" => {
-                return Err(Problem::new("not-supported", "unique_on is not supported yet", pair.span()));
-            }
+            "unique_on" => &mut settings.unique_on,
             _ => {
                 return Err(Problem::new("unknown-value", format!("`{name}` is not a setting here"), pair.span())
                     .help("expected type, track, count, seconds"));
@@ -85,6 +84,20 @@ fn track(word: Word<'_>) -> Result<Track, Problem> {
     })
 }
 
+/// The end whose ports are counted once each.
+fn unique(settings: &Settings<'_>) -> Result<Option<End>, Problem> {
+    let Some(word) = settings.unique_on else { return Ok(None) };
+    if let Some(track) = settings.track.filter(|track| track.text == "by_flow") {
+        return Err(Problem::new("conflict", "a flow has one port at each end", track.span()));
+    }
+    match word.text {
+        "src_port" => Ok(Some(End::Source)),
+        "dst_port" => Ok(Some(End::Destination)),
+        text => Err(Problem::new("unknown-value", format!("`{text}` cannot be counted"), word.span())
+            .help("expected src_port or dst_port")),
+    }
+}
+
 fn store(draft: &mut Draft, threshold: Threshold, it: Use<'_>) -> Result<(), Problem> {
     if draft.threshold.replace(threshold).is_some() {
         return Err(Problem::new("conflict", "a rule has one threshold or detection_filter", it.name.span()));
@@ -119,7 +132,8 @@ fn threshold(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), 
         Mode::Backoff(_) => 0,
         _ => number(given(settings.seconds, "seconds", it)?)?,
     };
-    store(draft, Threshold { mode, track, count, seconds }, it)
+    let unique = unique(&settings)?;
+    store(draft, Threshold { mode, track, count, seconds, unique }, it)
 }
 
 fn detection_filter(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
@@ -127,5 +141,6 @@ fn detection_filter(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Resu
     let track = track(given(settings.track, "track", it)?)?;
     let count = number(given(settings.count, "count", it)?)?;
     let seconds = number(given(settings.seconds, "seconds", it)?)?;
-    store(draft, Threshold { mode: Mode::Filter, track, count, seconds }, it)
+    let unique = unique(&settings)?;
+    store(draft, Threshold { mode: Mode::Filter, track, count, seconds, unique }, it)
 }

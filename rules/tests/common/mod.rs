@@ -59,6 +59,7 @@ impl<'e> Flow<'e> {
             established: self.established,
             protocol: self.protocol,
             timestamp: Timestamp::new(self.seconds, 0),
+            flow: None,
         }
     }
 

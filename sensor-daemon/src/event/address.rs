@@ -180,7 +180,7 @@ fn protocol_name(number: u8) -> Option<&'static str> {
         1 => "ICMP",
         2 => "IGMP",
         3 => "GGP",
-        4 => "IPv4",
+        4 => "IP-in-IP",
         5 => "ST",
         6 => "TCP",
         7 => "CBT",

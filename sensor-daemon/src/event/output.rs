@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use vigia_parsers::{Record, Timestamp};
-use vigia_rules::{Engine, RuleId};
+use vigia_rules::{Engine, Match, RuleId};
 
 use crate::journal::{AlertBatch, AlertEntry, RecordBatch, Submitter};
 use crate::metrics::{Counter, Counters, Metrics};
@@ -56,15 +56,12 @@ impl Output {
         if self.settings.alert {
             self.eve.alert(&mut self.alerts.lines, header, about, alert);
         }
-        let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let (source, destination) =
-            header.endpoints.map_or((nowhere, nowhere), |ends| (ends.source.0, ends.destination.0));
+        let nowhere = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        let (source, destination) = header.endpoints.map_or((nowhere, nowhere), |ends| (ends.source, ends.destination));
         self.alerts.entries.push(AlertEntry {
             packet: header.number,
             rule,
-            source,
-            destination,
-            timestamp: header.timestamp,
+            found: Match { source, destination, timestamp: header.timestamp },
             length: self.alerts.lines.len() - start,
         });
         if self.alerts.lines.len() >= BATCH_BYTES {

@@ -1,11 +1,10 @@
 //! Batches of events on their way from a worker to a writer, and the buffers that come back.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use vigia_parsers::Timestamp;
-use vigia_rules::{Engine, RuleId};
+use vigia_rules::{Engine, Match, RuleId};
 
 use crate::metrics::{Block, Counter};
 
@@ -29,12 +28,8 @@ pub struct AlertEntry {
     pub packet: u64,
     /// The rule.
     pub rule: RuleId,
-    /// Sender of what matched.
-    pub source: IpAddr,
-    /// Receiver of it.
-    pub destination: IpAddr,
-    /// Time of the packet.
-    pub timestamp: Timestamp,
+    /// Sender, receiver and time of what matched.
+    pub found: Match,
     /// Length of its line in bytes; 0 when alerts are not written.
     pub length: usize,
 }

@@ -138,7 +138,7 @@ impl Worker {
         let line = batch.lines.get(*start..*start + entry.length).unwrap_or_default();
         let engine = &*batch.engine;
         let verdict = if engine.rules().get(entry.rule.0 as usize).is_some_and(|rule| rule.gated) {
-            gate.admit(engine, entry.rule, entry.source, entry.destination, entry.timestamp)
+            gate.admit(engine, entry.rule, &entry.found)
         } else {
             Verdict::Report
         };
@@ -159,7 +159,7 @@ mod tests {
 
     use proptest::prelude::*;
     use vigia_parsers::Timestamp;
-    use vigia_rules::RuleId;
+    use vigia_rules::{Match, RuleId};
 
     use super::*;
 
@@ -173,9 +173,7 @@ mod tests {
             batch.entries.push(AlertEntry {
                 packet: *packet,
                 rule: RuleId(0),
-                source: nobody,
-                destination: nobody,
-                timestamp: Timestamp(*packet),
+                found: Match { source: (nobody, 0), destination: (nobody, 0), timestamp: Timestamp(*packet) },
                 length: line.len(),
             });
         }

@@ -136,7 +136,7 @@ impl Writer {
             }
             counters.alert(engine.rules().get(entry.rule.0 as usize).map_or(0, |rule| rule.priority));
             if !line.is_empty() {
-                group.add(line, entry.timestamp);
+                group.add(line, entry.found.timestamp);
             }
         };
         let done = |batch| pools.give_back(batch);

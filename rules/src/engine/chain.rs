@@ -1,0 +1,322 @@
+//! What a rule asks of one buffer, one step after the other: contents, expressions, numbers, lengths.
+
+use super::buffer::Buffer;
+use super::bytes::{ByteExtract, ByteJump, ByteMath, ByteTest};
+use super::content::{Content, Needle};
+use super::regex::Expression;
+use super::transform::{Base64, Transform};
+use super::value::{Number, Registers};
+use super::view::{Condition, View};
+use crate::language::integer::IntegerTest;
+
+/// Places where the steps of one chain are tried before it counts as not matching: no payload may stall the sensor.
+const BUDGET: u32 = 3000;
+
+/// One step.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    Content(Content),
+    Expression(Expression),
+    ByteTest(ByteTest),
+    ByteJump(ByteJump),
+    ByteExtract(ByteExtract),
+    ByteMath(ByteMath),
+    IsDataAt(IsDataAt),
+    /// Length of the buffer.
+    Length(IntegerTest),
+    Base64(Base64),
+}
+
+/// `isdataat`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IsDataAt {
+    pub(crate) at: Number,
+    pub(crate) relative: bool,
+    pub(crate) negated: bool,
+}
+
+impl IsDataAt {
+    fn holds(&self, length: usize, previous: usize, registers: &Registers) -> bool {
+        let at = self.at.count(registers);
+        // Counted from a match, its own last byte is at 0.
+        let there = if self.relative { previous.saturating_add(at) <= length } else { at < length };
+        there != self.negated
+    }
+}
+
+impl Step {
+    /// Does it depend on where the step before it ended?
+    fn relative(&self) -> bool {
+        match self {
+            Self::Content(content) => content.relative(),
+            Self::Expression(expression) => expression.relative,
+            Self::ByteTest(test) => test.reading.relative,
+            Self::ByteJump(jump) => jump.reading.relative,
+            Self::ByteExtract(extract) => extract.reading.relative,
+            Self::ByteMath(math) => math.reading.relative,
+            Self::IsDataAt(it) => it.relative,
+            Self::Base64(base64) => base64.relative,
+            Self::Length(_) => false,
+        }
+    }
+
+    /// Does it set anew where relative steps count from, whatever stood before?
+    fn anchors(&self) -> bool {
+        match self {
+            Self::Content(content) => !content.negated && !content.relative(),
+            Self::Expression(expression) => !expression.negated && !expression.relative,
+            Self::ByteJump(jump) => !jump.reading.relative,
+            Self::ByteExtract(extract) => !extract.reading.relative,
+            Self::ByteMath(math) => !math.reading.relative,
+            Self::ByteTest(_) | Self::IsDataAt(_) | Self::Length(_) | Self::Base64(_) => false,
+        }
+    }
+
+    fn prepare(self) -> Prepared {
+        let retry = false;
+        match self {
+            Self::Content(content) => Prepared { step: Ready::Content(Box::new(Needle::new(content))), retry },
+            other => Prepared { step: Ready::Other(other), retry },
+        }
+    }
+}
+
+/// A step ready to be taken.
+struct Prepared {
+    step: Ready,
+    /// A later step depends on where this one matches: its other places are tried as well.
+    retry: bool,
+}
+
+enum Ready {
+    Content(Box<Needle>),
+    Other(Step),
+}
+
+/// When a buffer need not be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// It must not be there.
+    Required,
+    /// It need not be, but if it is, the steps hold.
+    Allowed,
+}
+
+/// The steps of a rule in one buffer, in the order of the rule.
+pub(crate) struct Chain {
+    buffer: Buffer,
+    transforms: Box<[Transform]>,
+    absence: Option<Absence>,
+    steps: Box<[Prepared]>,
+}
+
+impl Chain {
+    pub(crate) fn new(buffer: Buffer, transforms: Vec<Transform>, absence: Option<Absence>, steps: Vec<Step>) -> Self {
+        let retry: Vec<bool> = (0..steps.len())
+            .map(|at| {
+                let later = steps.get(at + 1..).unwrap_or_default();
+                later.iter().take_while(|step| !step.anchors()).any(Step::relative)
+            })
+            .collect();
+        let steps = steps.into_iter().zip(retry).map(|(step, retry)| Prepared { retry, ..step.prepare() }).collect();
+        Self { buffer, transforms: transforms.into(), absence, steps }
+    }
+
+    /// Do all steps hold in these bytes?
+    fn within(&self, bytes: &[u8], registers: &Registers) -> bool {
+        let mut search = Search { buffer: bytes, registers, budget: BUDGET };
+        let Some((first, rest)) = self.transforms.split_first() else { return search.from(&self.steps, 0) };
+        let (mut done, mut next) = (registers.take(), registers.take());
+        first.apply(bytes, &mut done);
+        for transform in rest {
+            next.clear();
+            transform.apply(&done, &mut next);
+            std::mem::swap(&mut done, &mut next);
+        }
+        search.buffer = &done;
+        let holds = search.from(&self.steps, 0);
+        registers.put(done);
+        registers.put(next);
+        holds
+    }
+}
+
+impl Condition for Chain {
+    fn holds(&self, view: &View<'_>) -> bool {
+        let (mut found, mut there) = (false, false);
+        view.buffer(self.buffer, &mut |bytes| {
+            there = true;
+            found = found || self.within(bytes, view.registers);
+        });
+        match self.absence {
+            None => found,
+            Some(Absence::Required) => !there,
+            Some(Absence::Allowed) => !there || found,
+        }
+    }
+}
+
+/// A search through one buffer.
+struct Search<'a> {
+    buffer: &'a [u8],
+    registers: &'a Registers,
+    budget: u32,
+}
+
+impl Search<'_> {
+    /// Do all of `steps` hold, the first after a match that ended at `previous`?
+    fn from(&mut self, steps: &[Prepared], previous: usize) -> bool {
+        let Some((Prepared { step, retry }, rest)) = steps.split_first() else { return true };
+        let (buffer, registers) = (self.buffer, self.registers);
+        let step = match step {
+            Ready::Content(needle) => return self.content(needle, *retry, rest, previous),
+            Ready::Other(step) => step,
+        };
+        let next = match step {
+            Step::Expression(expression) => return self.expression(expression, *retry, rest, previous),
+            Step::ByteTest(test) => test.holds(buffer, previous, registers).then_some(previous),
+            Step::ByteJump(jump) => jump.target(buffer, previous, registers),
+            Step::ByteExtract(extract) => extract.extract(buffer, previous, registers),
+            Step::ByteMath(math) => math.compute(buffer, previous, registers),
+            Step::IsDataAt(it) => it.holds(buffer.len(), previous, registers).then_some(previous),
+            Step::Length(test) => test.holds(buffer.len() as u64).then_some(previous),
+            Step::Base64(base64) => {
+                // Decoding what was decoded, while it is read, is refused.
+                let Ok(mut out) = registers.decoded.try_borrow_mut() else { return false };
+                out.clear();
+                let decoded = base64.decode(buffer, previous, &mut out);
+                drop(out);
+                decoded.then_some(previous)
+            }
+            Step::Content(_) => None,
+        };
+        next.is_some_and(|next| self.from(rest, next))
+    }
+
+    fn content(&mut self, needle: &Needle, retry: bool, rest: &[Prepared], previous: usize) -> bool {
+        let (mut from, to) = needle.window(self.buffer, previous, self.registers);
+        if needle.content.negated {
+            return needle.find(self.buffer, from, to).is_none() && self.from(rest, previous);
+        }
+        while let Some(at) = needle.find(self.buffer, from, to) {
+            if self.from(rest, at + needle.content.bytes.len()) {
+                return true;
+            }
+            if !retry || !self.spend() {
+                return false;
+            }
+            from = at + 1;
+        }
+        false
+    }
+
+    fn expression(&mut self, expression: &Expression, retry: bool, rest: &[Prepared], previous: usize) -> bool {
+        let start = if expression.relative { previous } else { 0 };
+        // What a relative expression may see begins where it may match: `^` stands for that place.
+        let Some(buffer) = self.buffer.get(start..) else { return false };
+        if expression.negated {
+            return expression.find(buffer, 0).is_none() && self.from(rest, previous);
+        }
+        let mut from = 0;
+        while let Some(found) = expression.find(buffer, from) {
+            if self.from(rest, start + found.end) {
+                return true;
+            }
+            if !retry || !self.spend() || found.start >= buffer.len() {
+                return false;
+            }
+            from = found.start + 1;
+        }
+        false
+    }
+
+    /// One more place tried; false when the budget is used up.
+    fn spend(&mut self) -> bool {
+        self.budget = self.budget.saturating_sub(1);
+        self.budget > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn content(text: &str) -> Content {
+        Content::new(text.as_bytes().to_vec(), false)
+    }
+
+    fn chain(contents: &[Content]) -> Chain {
+        Chain::new(Buffer::Payload, Vec::new(), None, contents.iter().cloned().map(Step::Content).collect())
+    }
+
+    #[track_caller]
+    fn check(contents: &[Content], matching: &[&str], other: &[&str]) {
+        let list = chain(contents);
+        for text in matching {
+            assert!(list.within(text.as_bytes(), &Registers::default()), "matches {text}");
+        }
+        for text in other {
+            assert!(!list.within(text.as_bytes(), &Registers::default()), "does not match {text}");
+        }
+    }
+
+    #[test]
+    fn depth_counts_from_the_offset() {
+        let it = Content { offset: Some(Number::Literal(2)), depth: Some(Number::Literal(3)), ..content("ab") };
+        check(&[it], &["__ab", "___ab", "a_ab"], &["ab___", "____ab"]);
+    }
+
+    #[test]
+    fn distance_and_within_count_from_the_end_of_the_content_before() {
+        let second = Content { distance: Some(Number::Literal(1)), within: Some(Number::Literal(3)), ..content("cd") };
+        check(&[content("ab"), second], &["ab_cd", "ab__cd"], &["abcd", "ab___cd", "cdab"]);
+    }
+
+    #[test]
+    fn another_place_of_the_first_is_tried_when_the_second_depends_on_it() {
+        let second = Content { distance: Some(Number::Literal(0)), within: Some(Number::Literal(2)), ..content("cd") };
+        check(&[content("ab"), second], &["ab ab abcd"], &["ab ab ab cd"]);
+    }
+
+    #[test]
+    fn a_negated_content_must_be_absent_from_its_window() {
+        let not = Content {
+            negated: true,
+            distance: Some(Number::Literal(0)),
+            within: Some(Number::Literal(4)),
+            ..content("cd")
+        };
+        check(&[content("ab"), not], &["ab", "ab___cd", "cdab", "abcd abxx__"], &["ab_cd"]);
+    }
+
+    #[test]
+    fn endswith_means_the_last_bytes_and_nocase_any_case() {
+        let end = Content { endswith: true, ..content("cd") };
+        check(std::slice::from_ref(&end), &["cdcd", "cd"], &["cd_", "d", ""]);
+        let nocase = Content { nocase: true, ..content("get") };
+        check(&[nocase], &["GET", "xgEt"], &["ge", "g e t"]);
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_naive_search(text in "[ab]{0,12}", a in "[ab]{1,3}", b in "[ab]{1,2}",
+                                    distance in -3i64..4, within in 1i64..6, nocase: bool) {
+            let found = chain(&[
+                Content { nocase, ..content(&a) },
+                Content {
+                    distance: Some(Number::Literal(distance)),
+                    within: Some(Number::Literal(within)),
+                    nocase,
+                    ..content(&b)
+                },
+            ]).within(text.as_bytes(), &Registers::default());
+            let naive = (0..text.len()).filter(|&i| text[i..].starts_with(&a)).any(|i| {
+                let from = (i + a.len()) as i64 + distance;
+                (0..text.len()).any(|j| text[j..].starts_with(&b)
+                    && j as i64 >= from && (j + b.len()) as i64 <= from + within)
+            });
+            prop_assert_eq!(found, naive);
+        }
+    }
+}

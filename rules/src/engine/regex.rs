@@ -1,0 +1,64 @@
+//! `pcre`: Perl-compatible regular expressions, compiled to machine code where the processor allows.
+
+use std::ops::Range;
+
+use pcre2::bytes::{Regex, RegexBuilder};
+
+/// Steps of a match before it is given up: no payload may stall the sensor.
+const MATCH_LIMIT: u32 = 3500;
+/// Depth of backtracking before a match is given up.
+const DEPTH_LIMIT: u32 = 1500;
+
+/// A compiled expression.
+#[derive(Debug, Clone)]
+pub(crate) struct Expression {
+    regex: Regex,
+    /// Searched from the end of the match before.
+    pub(crate) relative: bool,
+    pub(crate) negated: bool,
+}
+
+/// Flags of an expression that PCRE2 knows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Flags {
+    pub(crate) caseless: bool,
+    pub(crate) multi_line: bool,
+    pub(crate) dot_all: bool,
+    pub(crate) extended: bool,
+    pub(crate) ungreedy: bool,
+    pub(crate) anchored: bool,
+}
+
+impl Expression {
+    /// Compiles `pattern`; the error is in PCRE2's words.
+    pub(crate) fn new(pattern: &str, flags: Flags, relative: bool, negated: bool) -> Result<Self, String> {
+        let anchor = if flags.anchored { r"\A" } else { "" };
+        let lazy = if flags.ungreedy { "(?U)" } else { "" };
+        // A comment at the end of an extended pattern must not swallow the closing bracket.
+        let close = if flags.extended { "\n)" } else { ")" };
+        // The limits are settings of the pattern itself, and hold for its compiled form as well.
+        let text = format!("(*LIMIT_MATCH={MATCH_LIMIT})(*LIMIT_DEPTH={DEPTH_LIMIT}){lazy}{anchor}(?:{pattern}{close}");
+        let regex = RegexBuilder::new()
+            .caseless(flags.caseless)
+            .multi_line(flags.multi_line)
+            .dotall(flags.dot_all)
+            .extended(flags.extended)
+            .jit_if_available(true)
+            .build(&text)
+            .map_err(|error| error.to_string())?;
+        Ok(Self { regex, relative, negated })
+    }
+
+    /// The first match in `buffer` that begins at `from` or later. A match that exceeds its limits is none.
+    pub(crate) fn find(&self, buffer: &[u8], from: usize) -> Option<Range<usize>> {
+        let found = self.regex.find_at(buffer, from).ok().flatten()?;
+        Some(found.start()..found.end())
+    }
+
+    /// The first group of the first match (the whole match without a group).
+    pub(crate) fn capture<'b>(&self, buffer: &'b [u8]) -> Option<&'b [u8]> {
+        let captures = self.regex.captures(buffer).ok().flatten()?;
+        let found = captures.get(1).or_else(|| captures.get(0))?;
+        buffer.get(found.start()..found.end())
+    }
+}

@@ -1,0 +1,237 @@
+//! Transforms: what a buffer becomes before it is searched.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use md5::Md5;
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+use super::regex::Expression;
+
+/// One transform.
+#[derive(Debug, Clone)]
+pub(crate) enum Transform {
+    Lowercase,
+    Uppercase,
+    Md5,
+    Sha1,
+    Sha256,
+    StripWhitespace,
+    CompressWhitespace,
+    DotPrefix,
+    UrlDecode,
+    Xor(Box<[u8]>),
+    Expression(Expression),
+    Base64(Base64),
+    /// Last label of a host name.
+    TopLevelDomain,
+    /// From this byte on (negative: from the end), so many bytes (negative: up to so many before the end).
+    Subslice {
+        offset: i64,
+        count: Option<i64>,
+    },
+}
+
+impl Transform {
+    /// Appends what becomes of `input` to `out`.
+    pub(crate) fn apply(&self, input: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::Lowercase => out.extend(input.iter().map(u8::to_ascii_lowercase)),
+            Self::Uppercase => out.extend(input.iter().map(u8::to_ascii_uppercase)),
+            Self::Md5 => out.extend(Md5::digest(input)),
+            Self::Sha1 => out.extend(Sha1::digest(input)),
+            Self::Sha256 => out.extend(Sha256::digest(input)),
+            Self::StripWhitespace => out.extend(input.iter().filter(|byte| !is_blank(**byte))),
+            Self::CompressWhitespace => {
+                let mut blank = false;
+                for &byte in input {
+                    if !(blank && is_blank(byte)) {
+                        out.push(byte);
+                    }
+                    blank = is_blank(byte);
+                }
+            }
+            Self::DotPrefix => {
+                out.push(b'.');
+                out.extend_from_slice(input);
+            }
+            Self::UrlDecode => url_decode(input, out),
+            Self::Xor(key) => out.extend(input.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key)),
+            Self::Expression(expression) => out.extend_from_slice(expression.capture(input).unwrap_or_default()),
+            Self::Base64(base64) => drop(base64.decode(input, 0, out)),
+            Self::TopLevelDomain => out.extend_from_slice(input.rsplit(|byte| *byte == b'.').next().unwrap_or(input)),
+            &Self::Subslice { offset, count } => out.extend_from_slice(subslice(input, offset, count)),
+        }
+    }
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+}
+
+/// `%41` becomes `A`, `+` a space; anything else stays.
+fn url_decode(input: &[u8], out: &mut Vec<u8>) {
+    let digit = |at: usize| input.get(at).and_then(|&byte| char::from(byte).to_digit(16));
+    let mut at = 0;
+    while let Some(&byte) = input.get(at) {
+        match (byte, digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high << 4 | low) as u8);
+                at += 2;
+            }
+            (b'+', ..) => out.push(b' '),
+            _ => out.push(byte),
+        }
+        at += 1;
+    }
+}
+
+fn subslice(input: &[u8], offset: i64, count: Option<i64>) -> &[u8] {
+    let length = input.len() as i64;
+    let from = if offset < 0 { length.saturating_add(offset) } else { offset };
+    let to = match count {
+        None => length,
+        Some(count) if count < 0 => length.saturating_add(count),
+        Some(count) => from.saturating_add(count).min(length),
+    };
+    match (usize::try_from(from), usize::try_from(to)) {
+        (Ok(from), Ok(to)) => input.get(from..to).unwrap_or_default(),
+        _ => &[],
+    }
+}
+
+/// How strict a base64 decoder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Strictness {
+    /// Whole groups of four with their padding, or nothing.
+    Rfc4648,
+    /// Characters outside the alphabet are left out (line breaks of mail).
+    Rfc2045,
+}
+
+/// `base64_decode` and `from_base64`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Base64 {
+    /// Encoded bytes that are read; all without.
+    pub(crate) bytes: Option<usize>,
+    pub(crate) offset: usize,
+    pub(crate) relative: bool,
+    pub(crate) strictness: Strictness,
+}
+
+/// A decoder that takes padding or leaves it, and bits that are left over.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+impl Base64 {
+    /// Appends what stands in `input` after `previous`, decoded; false when that is nothing.
+    pub(crate) fn decode(&self, input: &[u8], previous: usize, out: &mut Vec<u8>) -> bool {
+        let from = self.offset.saturating_add(if self.relative { previous } else { 0 });
+        let Some(rest) = input.get(from..) else { return false };
+        let rest = rest.get(..self.bytes.unwrap_or(rest.len())).unwrap_or(rest);
+        let before = out.len();
+        let mut group = [0u8; 4];
+        let mut held = 0;
+        for &byte in rest {
+            if byte == b'=' {
+                break;
+            }
+            if !(byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/') {
+                match self.strictness {
+                    Strictness::Rfc2045 => continue,
+                    Strictness::Rfc4648 => break,
+                }
+            }
+            if let Some(slot) = group.get_mut(held) {
+                *slot = byte;
+                held += 1;
+            }
+            if held == group.len() {
+                decode_group(&group, out);
+                held = 0;
+            }
+        }
+        decode_group(group.get(..held).unwrap_or_default(), out);
+        out.len() > before
+    }
+}
+
+/// Decodes up to four characters of the alphabet.
+fn decode_group(group: &[u8], out: &mut Vec<u8>) {
+    let mut bytes = [0; 3];
+    if let Ok(count) = LENIENT.decode_slice(group, &mut bytes) {
+        out.extend_from_slice(bytes.get(..count).unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn check(transform: &Transform, input: &str, expected: &str) {
+        let mut out = Vec::new();
+        transform.apply(input.as_bytes(), &mut out);
+        assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+
+    #[test]
+    fn text_transforms() {
+        check(&Transform::Lowercase, "AbC1", "abc1");
+        check(&Transform::Uppercase, "AbC1", "ABC1");
+        check(&Transform::StripWhitespace, " a\tb \r\n", "ab");
+        check(&Transform::CompressWhitespace, "a  \t b c", "a b c");
+        check(&Transform::DotPrefix, "example.org", ".example.org");
+        check(&Transform::UrlDecode, "a%41+%zz%4", "aA %zz%4");
+        check(&Transform::Xor(Box::new([1, 2])), "AAA", "@C@");
+        check(&Transform::TopLevelDomain, "www.example.org", "org");
+    }
+
+    #[test]
+    fn slices_count_from_either_end() {
+        check(&Transform::Subslice { offset: 2, count: Some(3) }, "abcdefg", "cde");
+        check(&Transform::Subslice { offset: -3, count: None }, "abcdefg", "efg");
+        check(&Transform::Subslice { offset: 1, count: Some(-2) }, "abcdefg", "bcde");
+        check(&Transform::Subslice { offset: 9, count: None }, "abcdefg", "");
+        check(&Transform::Subslice { offset: 5, count: Some(9) }, "abcdefg", "fg");
+    }
+
+    #[test]
+    fn base64_stops_or_skips_at_foreign_characters() {
+        let base64 = |strictness| Base64 { bytes: None, offset: 0, relative: false, strictness };
+        let mut out = Vec::new();
+        assert!(base64(Strictness::Rfc2045).decode(b"SGVs\r\nbG8=", 0, &mut out));
+        assert_eq!(out, b"Hello");
+        out.clear();
+        assert!(base64(Strictness::Rfc4648).decode(b"SGVs\r\nbG8=", 0, &mut out));
+        assert_eq!(out, b"Hel");
+        out.clear();
+        assert!(!base64(Strictness::Rfc4648).decode(b"????", 0, &mut out));
+    }
+
+    proptest! {
+        #[test]
+        fn no_transform_panics(
+            input in proptest::collection::vec(any::<u8>(), 0..64),
+            offset in -80i64..80,
+            count in proptest::option::of(-80i64..80),
+        ) {
+            let base64 = Base64 { bytes: Some(7), offset: 3, relative: true, strictness: Strictness::Rfc2045 };
+            for transform in [
+                Transform::Subslice { offset, count },
+                Transform::UrlDecode,
+                Transform::CompressWhitespace,
+                Transform::Base64(base64),
+                Transform::TopLevelDomain,
+            ] {
+                transform.apply(&input, &mut Vec::new());
+            }
+        }
+    }
+}

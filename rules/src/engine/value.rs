@@ -1,0 +1,71 @@
+//! Numbers that a rule states or takes from the traffic, and the registers that hold the latter.
+
+use std::cell::{Cell, RefCell};
+
+/// Values that one rule can extract (`byte_extract`, `byte_math`).
+pub(crate) const SLOTS: usize = 16;
+
+/// Working memory of the inspection of one rule: extracted values, decoded bytes, and buffers for transforms. Reused, so
+/// that inspection does not allocate once the buffers have grown.
+#[derive(Debug, Default)]
+pub(crate) struct Registers {
+    values: [Cell<u64>; SLOTS],
+    /// What `base64_decode` gave last.
+    pub(crate) decoded: RefCell<Vec<u8>>,
+    free: RefCell<Vec<Vec<u8>>>,
+}
+
+impl Registers {
+    /// The value extracted into a slot; 0 before it was.
+    pub(crate) fn value(&self, slot: u8) -> u64 {
+        self.values.get(usize::from(slot)).map_or(0, Cell::get)
+    }
+
+    pub(crate) fn store(&self, slot: u8, value: u64) {
+        if let Some(cell) = self.values.get(usize::from(slot)) {
+            cell.set(value);
+        }
+    }
+
+    /// An empty buffer; give it back with [`Registers::put`].
+    pub(crate) fn take(&self) -> Vec<u8> {
+        self.free.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn put(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        self.free.borrow_mut().push(buffer);
+    }
+}
+
+/// A number of a rule: as written, or extracted from the traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Number {
+    /// As written.
+    Literal(i64),
+    /// The value in this slot.
+    Extracted(u8),
+}
+
+impl Number {
+    /// As an unsigned value.
+    pub(crate) fn unsigned(self, registers: &Registers) -> u64 {
+        match self {
+            Self::Literal(number) => number as u64,
+            Self::Extracted(slot) => registers.value(slot),
+        }
+    }
+
+    /// As a position or distance; values that are none become the furthest.
+    pub(crate) fn signed(self, registers: &Registers) -> i64 {
+        match self {
+            Self::Literal(number) => number,
+            Self::Extracted(slot) => i64::try_from(registers.value(slot)).unwrap_or(i64::MAX / 4).min(i64::MAX / 4),
+        }
+    }
+
+    /// As a count from the beginning.
+    pub(crate) fn count(self, registers: &Registers) -> usize {
+        usize::try_from(self.signed(registers)).unwrap_or(0)
+    }
+}

@@ -1,0 +1,295 @@
+//! What rules count on a flow (`flowint`), mark on hosts (`xbits`, `hostbits`), and ask of a flow's size and age.
+
+use vigia_parsers::Direction;
+
+use super::flow::identify;
+use super::{Arity, Draft, Environment, Keyword, Use};
+use crate::engine::FlowFacts;
+use crate::engine::hosts::{HostBit, Mark, Owner};
+use crate::engine::program::{Compare, CountEffect, CountTest, Operand};
+use crate::engine::view::{Condition, View};
+use crate::language::integer::{self, Domain, IntegerTest};
+use crate::language::syntax::Word;
+use crate::language::{Problem, nearest};
+
+type Outcome = Result<(), Problem>;
+
+const fn keyword(
+    name: &'static str,
+    doc: &'static str,
+    compile: fn(&mut Draft, &Environment<'_>, Use<'_>) -> Outcome,
+) -> Keyword {
+    Keyword { name, aliases: &[], doc, arity: Arity::Required, compile }
+}
+
+pub(super) const KEYWORDS: &[Keyword] = &[
+    keyword("flowint", "Counts on the flow: name, operator, value", flowint),
+    keyword("xbits", "Marks on hosts: set|unset|toggle|isset|isnotset, name, track, expire", xbits),
+    keyword("hostbits", "Marks on hosts: set|unset|toggle|isset|isnotset, name, src|dst|both", hostbits),
+    keyword("flow.age", "Seconds since the flow's first packet", |draft, _, it| {
+        facts(draft, it.value, 32, Of::One(|facts, now| now.saturating_sub(facts.start.0) / 1_000_000_000))
+    }),
+    keyword("flow.pkts", "Packets of the flow: toserver|toclient|either|both, condition", |draft, _, it| {
+        by_direction(draft, it, 32, |facts| facts.packets)
+    }),
+    keyword("flow.bytes", "Bytes of the flow: toserver|toclient|either|both, condition", |draft, _, it| {
+        by_direction(draft, it, 64, |facts| facts.bytes)
+    }),
+    keyword("flow.pkts_toserver", "Packets of the flow to the server", |draft, _, it| {
+        facts(draft, it.value, 32, Of::One(|facts, _| facts.packets[0]))
+    }),
+    keyword("flow.pkts_toclient", "Packets of the flow to the client", |draft, _, it| {
+        facts(draft, it.value, 32, Of::One(|facts, _| facts.packets[1]))
+    }),
+    keyword("flow.bytes_toserver", "Bytes of the flow to the server", |draft, _, it| {
+        facts(draft, it.value, 64, Of::One(|facts, _| facts.bytes[0]))
+    }),
+    keyword("flow.bytes_toclient", "Bytes of the flow to the client", |draft, _, it| {
+        facts(draft, it.value, 64, Of::One(|facts, _| facts.bytes[1]))
+    }),
+    keyword("tag", "Accepted; the packets after the alert are not recorded", tag),
+];
+
+/// Which of a flow's numbers a condition is about.
+#[derive(Clone, Copy)]
+enum Of {
+    One(fn(&FlowFacts, u64) -> u64),
+    /// Either direction's.
+    Either(fn(&FlowFacts) -> [u64; 2]),
+    /// Both directions'.
+    Both(fn(&FlowFacts) -> [u64; 2]),
+}
+
+struct Facts {
+    of: Of,
+    test: IntegerTest,
+}
+
+impl Condition for Facts {
+    fn holds(&self, view: &View<'_>) -> bool {
+        let Some(facts) = &view.moment.flow else { return false };
+        match self.of {
+            Of::One(read) => self.test.holds(read(facts, view.moment.timestamp.0)),
+            Of::Either(read) => read(facts).iter().any(|&value| self.test.holds(value)),
+            Of::Both(read) => read(facts).iter().all(|&value| self.test.holds(value)),
+        }
+    }
+}
+
+fn facts(draft: &mut Draft, value: Word<'_>, bits: u8, of: Of) -> Outcome {
+    let test = integer::parse(value, Domain::unsigned(bits))?;
+    draft.conditions.push(Box::new(Facts { of, test }));
+    Ok(())
+}
+
+fn by_direction(draft: &mut Draft, it: Use<'_>, bits: u8, read: fn(&FlowFacts) -> [u64; 2]) -> Outcome {
+    let Some((side, condition)) = it.value.split_once(',') else {
+        return Err(Problem::new("missing-value", "the condition is missing", it.value.span())
+            .help("expected `toserver|toclient|either|both, condition`"));
+    };
+    let side = match side.text {
+        "toserver" => Direction::ToServer,
+        "toclient" => Direction::ToClient,
+        "either" => return facts(draft, condition, bits, Of::Either(read)),
+        "both" => return facts(draft, condition, bits, Of::Both(read)),
+        text => {
+            return Err(Problem::new("unknown-value", format!("`{text}` is not a direction"), side.span())
+                .help("expected toserver, toclient, either or both"));
+        }
+    };
+    let test = integer::parse(condition, Domain::unsigned(bits))?;
+    draft.conditions.push(Box::new(OneSide { read, side, test }));
+    Ok(())
+}
+
+/// A number of one direction.
+struct OneSide {
+    read: fn(&FlowFacts) -> [u64; 2],
+    side: Direction,
+    test: IntegerTest,
+}
+
+impl Condition for OneSide {
+    fn holds(&self, view: &View<'_>) -> bool {
+        let facts = view.moment.flow.as_ref();
+        facts
+            .and_then(|facts| (self.read)(facts).get(self.side.index()).copied())
+            .is_some_and(|value| self.test.holds(value))
+    }
+}
+
+/// `flowint` and `flowbits` of the same name are two.
+fn count_name(word: Word<'_>) -> Result<u64, Problem> {
+    if word.text.is_empty() || word.text.contains(char::is_whitespace) {
+        return Err(Problem::new("invalid-value", "this is not the name of a flowint", word.span()));
+    }
+    Ok(identify(word.text))
+}
+
+fn flowint(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let parts: Vec<_> = it.value.split(',').collect();
+    let (name, operator, value) = match *parts.as_slice() {
+        [name, operator] => (name, operator, None),
+        [name, operator, value] => (name, operator, Some(value)),
+        _ => {
+            return Err(Problem::new("invalid-value", "this is not a flowint", it.value.span())
+                .help("expected `name, operator, value` or `name, isset`"));
+        }
+    };
+    let name = count_name(name)?;
+    draft.selective = true;
+    match operator.text {
+        "isset" => draft.count_tests.push(CountTest { name, test: Compare::IsSet(true) }),
+        "isnotset" | "notset" => draft.count_tests.push(CountTest { name, test: Compare::IsSet(false) }),
+        _ => {
+            let operand =
+                operand(value.ok_or_else(|| Problem::new("missing-value", "the value is missing", it.value.span()))?)?;
+            if let Some(change) = change(operator.text) {
+                draft.count_effects.push(CountEffect { name, change, operand });
+                return Ok(());
+            }
+            let compare: fn(u32, u32) -> bool = match operator.text {
+                "==" => |value, operand| value == operand,
+                "!=" => |value, operand| value != operand,
+                "<" => |value, operand| value < operand,
+                "<=" => |value, operand| value <= operand,
+                ">" => |value, operand| value > operand,
+                ">=" => |value, operand| value >= operand,
+                text => {
+                    return Err(Problem::new("unknown-value", format!("`{text}` is not an operator"), operator.span())
+                        .help("expected =, +, -, ==, !=, <, <=, >, >=, isset or isnotset"));
+                }
+            };
+            draft.count_tests.push(CountTest { name, test: Compare::With(compare, operand) });
+        }
+    }
+    Ok(())
+}
+
+fn change(operator: &str) -> Option<fn(u32, u32) -> u32> {
+    match operator {
+        "=" => Some(|_, operand| operand),
+        "+" => Some(u32::saturating_add),
+        "-" => Some(u32::saturating_sub),
+        _ => None,
+    }
+}
+
+fn operand(word: Word<'_>) -> Result<Operand, Problem> {
+    match word.text.parse() {
+        Ok(value) => Ok(Operand::Literal(value)),
+        Err(_) if word.text.starts_with(|c: char| c.is_ascii_digit() || c == '-') => {
+            Err(Problem::new("value-out-of-range", format!("`{}` is out of range", word.text), word.span())
+                .help(format!("expected 0 to {}", u32::MAX)))
+        }
+        Err(_) => Ok(Operand::Count(count_name(word)?)),
+    }
+}
+
+/// Seconds that a mark lasts, unless the rule says how long.
+const XBITS_EXPIRE_S: u32 = 30;
+/// The same of `hostbits`.
+const HOSTBITS_EXPIRE_S: u32 = 300;
+
+fn mark(word: Word<'_>, seconds: u32) -> Result<Mark, Problem> {
+    Ok(match word.text {
+        "set" => Mark::Set(seconds),
+        "unset" => Mark::Unset,
+        "toggle" => Mark::Toggle(seconds),
+        "isset" => Mark::Is(true),
+        "isnotset" => Mark::Is(false),
+        text => {
+            let commands = ["set", "unset", "toggle", "isset", "isnotset", "noalert"];
+            return Err(Problem::new("unknown-value", format!("`{text}` is not a command"), word.span()).help(
+                match nearest(text, commands.into_iter()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("expected {}", commands.join(", ")),
+                },
+            ));
+        }
+    })
+}
+
+fn push(draft: &mut Draft, name: Word<'_>, owner: Owner, mark: Mark) -> Outcome {
+    if name.text.is_empty() {
+        return Err(Problem::new("missing-value", "the name of the mark is missing", name.span()));
+    }
+    // A rule that only marks is about addresses alone, as it would be without.
+    draft.selective |= matches!(mark, Mark::Is(_));
+    draft.host_bits.push(HostBit { name: identify(name.text), owner, mark });
+    Ok(())
+}
+
+fn xbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let mut parts = it.value.split(',');
+    let command = parts.next().unwrap_or(it.value);
+    if command.text == "noalert" {
+        draft.silent = true;
+        return Ok(());
+    }
+    let name = parts.next().unwrap_or(it.value.part(""));
+    let (mut owner, mut seconds) = (None, XBITS_EXPIRE_S);
+    for option in parts {
+        let (key, value) = option.text.split_once(char::is_whitespace).unwrap_or((option.text, ""));
+        let value = option.part(value).trim();
+        match (key, value.text) {
+            ("track", "ip_src") => owner = Some(Owner::Source),
+            ("track", "ip_dst") => owner = Some(Owner::Destination),
+            ("track", "ip_pair") => owner = Some(Owner::Pair),
+            ("track", "tx") => {
+                return Err(Problem::new("not-supported", "marks on transactions are not supported yet", value.span()));
+            }
+            ("expire", text) => {
+                seconds = text.parse().ok().filter(|&seconds| seconds > 0).ok_or_else(|| {
+                    Problem::new("invalid-value", format!("`{text}` is not a number of seconds"), value.span())
+                })?;
+            }
+            _ => {
+                return Err(Problem::new(
+                    "unknown-value",
+                    format!("`{}` is not an option", option.text),
+                    option.span(),
+                )
+                .help("expected `track ip_src|ip_dst|ip_pair` and `expire seconds`"));
+            }
+        }
+    }
+    let owner = owner.ok_or_else(|| {
+        Problem::new("missing-value", "`track` is missing", it.value.span()).help("track ip_src, ip_dst or ip_pair")
+    })?;
+    push(draft, name, owner, mark(command, seconds)?)
+}
+
+fn hostbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let mut parts = it.value.split(',');
+    let command = parts.next().unwrap_or(it.value);
+    if command.text == "noalert" {
+        draft.silent = true;
+        return Ok(());
+    }
+    let name = parts.next().unwrap_or(it.value.part(""));
+    let mark = mark(command, HOSTBITS_EXPIRE_S)?;
+    match parts.next().map(|side| (side.text, side)) {
+        None | Some(("src", _)) => push(draft, name, Owner::Source, mark),
+        Some(("dst", _)) => push(draft, name, Owner::Destination, mark),
+        Some(("both", _)) => {
+            push(draft, name, Owner::Source, mark)?;
+            push(draft, name, Owner::Destination, mark)
+        }
+        Some((text, side)) => Err(Problem::new("unknown-value", format!("`{text}` is not a direction"), side.span())
+            .help("expected src, dst or both")),
+    }
+}
+
+fn tag(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let kind = it.value.split_once(',').map_or(it.value, |(kind, _)| kind);
+    match kind.text {
+        "session" | "host" => {
+            let message = "the packets after the alert are not recorded yet: the rule alerts, and that is all";
+            draft.warnings.push(Problem::new("not-supported", message, it.name.span()));
+            Ok(())
+        }
+        text => Err(Problem::new("unknown-value", format!("`{text}` cannot be tagged"), kind.span())
+            .help("expected session or host")),
+    }
+}

@@ -1,0 +1,125 @@
+//! Transforms of sticky buffers, `base64_decode` and `base64_data`.
+
+use super::payload::literal;
+use super::{Arity, Draft, Environment, Keyword, Use, pcre};
+use crate::engine::Buffer;
+use crate::engine::chain::Step;
+use crate::engine::transform::{Base64, Strictness, Transform};
+use crate::language::Problem;
+use crate::language::syntax::Word;
+
+type Outcome = Result<(), Problem>;
+
+const fn keyword(
+    name: &'static str,
+    doc: &'static str,
+    arity: Arity,
+    compile: fn(&mut Draft, &Environment<'_>, Use<'_>) -> Outcome,
+) -> Keyword {
+    Keyword { name, aliases: &[], doc, arity, compile }
+}
+
+pub(super) const KEYWORDS: &[Keyword] = &[
+    keyword("to_lowercase", "Transform: letters in lower case", Arity::None, |draft, _, it| {
+        draft.transform(Transform::Lowercase, it.name)
+    }),
+    keyword("to_uppercase", "Transform: letters in upper case", Arity::None, |draft, _, it| {
+        draft.transform(Transform::Uppercase, it.name)
+    }),
+    keyword("to_md5", "Transform: MD5 of the buffer, 16 bytes", Arity::None, |draft, _, it| {
+        draft.transform(Transform::Md5, it.name)
+    }),
+    keyword("to_sha1", "Transform: SHA-1 of the buffer, 20 bytes", Arity::None, |draft, _, it| {
+        draft.transform(Transform::Sha1, it.name)
+    }),
+    keyword("to_sha256", "Transform: SHA-256 of the buffer, 32 bytes", Arity::None, |draft, _, it| {
+        draft.transform(Transform::Sha256, it.name)
+    }),
+    keyword("strip_whitespace", "Transform: without white space", Arity::None, |draft, _, it| {
+        draft.transform(Transform::StripWhitespace, it.name)
+    }),
+    keyword("compress_whitespace", "Transform: white space in a row becomes one", Arity::None, |draft, _, it| {
+        draft.transform(Transform::CompressWhitespace, it.name)
+    }),
+    keyword("dotprefix", "Transform: with a dot in front", Arity::None, |draft, _, it| {
+        draft.transform(Transform::DotPrefix, it.name)
+    }),
+    keyword("url_decode", "Transform: %41 becomes A, + a space", Arity::None, |draft, _, it| {
+        draft.transform(Transform::UrlDecode, it.name)
+    }),
+    keyword("tld", "Transform: the last label of a host name", Arity::None, |draft, _, it| {
+        draft.transform(Transform::TopLevelDomain, it.name)
+    }),
+    keyword("xor", "Transform: exclusive or with a key, in hexadecimal", Arity::Required, xor),
+    keyword("pcrexform", "Transform: the first group of an expression", Arity::Required, |draft, _, it| {
+        let expression = pcre::plain(it.value.unquoted())?;
+        draft.transform(Transform::Expression(expression), it.name)
+    }),
+    keyword("subslice", "Transform: a part of the buffer: offset, length", Arity::Required, subslice),
+    keyword("from_base64", "Transform: base64 decoded: bytes, offset, mode", Arity::Optional, |draft, _, it| {
+        let base64 = base64(it)?;
+        draft.transform(Transform::Base64(base64), it.name)
+    }),
+    keyword("base64_decode", "Decodes base64: bytes, offset, relative", Arity::Optional, |draft, _, it| {
+        let base64 = base64(it)?;
+        draft.push_step(Step::Base64(base64));
+        Ok(())
+    }),
+    keyword("base64_data", "What base64_decode gave; a sticky buffer", Arity::None, |draft, _, it| {
+        if !draft.decodes() {
+            return Err(Problem::new("misplaced", "`base64_data` belongs after a `base64_decode`", it.name.span()));
+        }
+        draft.stick(Buffer::Decoded, false, it.name)
+    }),
+];
+
+fn xor(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let word = it.value.unquoted();
+    let wrong =
+        || Problem::new("invalid-hex", "this is not a key", word.span()).help("expected 1 to 255 bytes in hexadecimal");
+    let digits: Option<Vec<u8>> = word.text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
+    let digits = digits.filter(|digits| !digits.is_empty() && digits.len().is_multiple_of(2) && digits.len() <= 510);
+    let key: Box<[u8]> = digits.ok_or_else(wrong)?.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    draft.transform(Transform::Xor(key), it.name)
+}
+
+fn subslice(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    const FAR: i64 = 1 << 31;
+    let mut parts = it.value.split(',');
+    let offset = literal(parts.next().unwrap_or(it.value), -FAR, FAR)?;
+    let count = parts.next().map(|word| literal(word, -FAR, FAR)).transpose()?;
+    if let Some(extra) = parts.next() {
+        return Err(Problem::new("syntax", "a slice has an offset and a length", extra.span()));
+    }
+    draft.transform(Transform::Subslice { offset, count }, it.name)
+}
+
+fn base64(it: Use<'_>) -> Result<Base64, Problem> {
+    // `base64_decode` reads what mail writes, across line breaks; the transform is strict unless it is told otherwise.
+    let strictness = if it.name.text == "base64_decode" { Strictness::Rfc2045 } else { Strictness::Rfc4648 };
+    let mut base64 = Base64 { bytes: None, offset: 0, relative: false, strictness };
+    for option in it.value.split(',').filter(|option| !option.text.is_empty()) {
+        let (name, value) = option.text.split_once(char::is_whitespace).unwrap_or((option.text, ""));
+        let value: Word<'_> = option.part(value).trim();
+        match name {
+            "bytes" => base64.bytes = Some(literal(value, 1, 65_535)? as usize),
+            "offset" => base64.offset = literal(value, 0, 65_535)? as usize,
+            "relative" => base64.relative = true,
+            "mode" => {
+                base64.strictness = match value.text {
+                    "rfc4648" | "strict" => Strictness::Rfc4648,
+                    "rfc2045" => Strictness::Rfc2045,
+                    text => {
+                        return Err(Problem::new("unknown-value", format!("`{text}` is not a mode"), value.span())
+                            .help("expected rfc4648, rfc2045 or strict"));
+                    }
+                };
+            }
+            _ => {
+                return Err(Problem::new("unknown-value", format!("`{name}` is not an option here"), option.span())
+                    .help("expected bytes, offset, relative or mode"));
+            }
+        }
+    }
+    Ok(base64)
+}

@@ -346,3 +346,35 @@ fn crc(bytes: &[u8]) -> u16 {
         (0..8).fold(crc ^ u16::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xa6bc } else { crc >> 1 })
     })
 }
+
+#[test]
+fn a_pattern_across_segments_is_found_once() {
+    let engine = engine(
+        "alert tcp any any -> any any (content:\"Please Let Me In\"; sid:1;)\n\
+         alert tcp any any -> any any (content:\"Please\"; content:\"Me\"; distance:5; within:2; sid:2;)\n\
+         alert tcp any any -> any any (content:\"Let\"; pcre:\"/^ Me/R\"; sid:3;)",
+    );
+    let mut flow = Flow::new(&engine);
+    let mut raised = |text: &str| flow.stream(text.as_bytes(), ToServer);
+    assert_eq!(raised("Please "), []);
+    assert_eq!(raised("Let "), []);
+    assert_eq!(raised("Me "), [2, 3]);
+    assert_eq!(raised("In"), [1]);
+    assert_eq!(raised("!"), []);
+    let mut other = Flow::new(&engine);
+    assert_eq!(other.stream(b"Please ", ToServer), []);
+    assert_eq!(other.stream(b"Let Me In", ToClient), [3]);
+    other.memory.as_mut().expect("kept").gap(ToServer);
+    assert_eq!(other.stream(b"Let Me In", ToServer), [3]);
+}
+
+#[test]
+fn what_waits_for_more_of_a_stream_is_forgotten_in_the_end() {
+    let engine = engine("alert tcp any any -> any any (content:\"begin\"; content:\"end\"; distance:0; sid:1;)");
+    let mut flow = Flow::new(&engine);
+    assert_eq!(flow.stream(b"begin", ToServer), []);
+    for _ in 0..20 {
+        assert_eq!(flow.stream(&[b'.'; 100], ToServer), []);
+    }
+    assert_eq!(flow.stream(b"end", ToServer), []);
+}

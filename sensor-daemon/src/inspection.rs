@@ -479,6 +479,9 @@ impl Deliver for Inspection<'_> {
     }
 
     fn gap(&mut self, direction: Direction, _bytes: u64) {
+        if let Some(memory) = self.memory {
+            memory.gap(direction);
+        }
         if let Some(conversation) = &mut self.conversation {
             conversation.gap(direction);
         }

@@ -161,6 +161,7 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables) ->
             .collect(),
         events,
         bits,
+        stamp: u64::from_str_radix(hash.get(..16).unwrap_or_default(), 16).unwrap_or(0),
         hash,
     }
 }

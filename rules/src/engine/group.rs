@@ -72,6 +72,16 @@ impl Group {
         self.rules.is_empty()
     }
 
+    /// Length of the longest fast pattern of the payload.
+    pub(crate) fn longest(&self) -> usize {
+        self.patterns
+            .iter()
+            .filter(|patterns| patterns.buffer == Buffer::Payload)
+            .map(|p| p.longest())
+            .max()
+            .unwrap_or(0)
+    }
+
     /// Appends the rules that the view may match, in ascending order.
     pub(crate) fn select(&self, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
         if self.rules.is_empty() {
@@ -276,6 +286,10 @@ impl Patterns {
             .ok()?;
         let rules = distinct.iter().map(|same| same.iter().map(|pattern| pattern.1).collect()).collect();
         Some(Self { buffer, members: bits.into(), automaton, rules })
+    }
+
+    fn longest(&self) -> usize {
+        self.automaton.max_pattern_len()
     }
 
     fn search(&self, view: &View<'_>, live: &[u64], hits: &mut [u64]) {

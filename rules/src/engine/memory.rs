@@ -2,6 +2,8 @@
 //!
 //! Rules are remembered by their own numbers, not by their place in an engine, so that the memory outlives a reload.
 
+use vigia_parsers::Direction;
+
 use super::gate::{Counter, Threshold};
 use super::{Timestamp, Verdict};
 
@@ -25,7 +27,47 @@ pub struct FlowMemory {
     once: Vec<(u64, u64)>,
     counters: Vec<(u64, Counter)>,
     integers: Vec<(u64, u32)>,
+    streams: [StreamTail; 2],
     passed: bool,
+}
+
+/// Bytes of a stream that rules may look back to, so that what they look for may be spread over segments.
+const TAIL: usize = 1024;
+/// Rules remembered because their fast pattern stands in the tail.
+const WAITING: usize = 32;
+
+/// The end of what was inspected of one direction's stream.
+#[derive(Debug, Default)]
+struct StreamTail {
+    bytes: Vec<u8>,
+    /// Bytes inspected so far.
+    through: u64,
+    /// Rules whose fast pattern was found, with how far it may be looked back to.
+    waiting: Vec<(u32, u64)>,
+    /// The engine that the rules are of.
+    engine: u64,
+}
+
+impl StreamTail {
+    fn keep(&mut self, joined: &[u8], new: usize, engine: u64, waiting: impl Iterator<Item = u32>) {
+        self.through += new as u64;
+        let from = joined.len().saturating_sub(TAIL);
+        self.bytes.clear();
+        self.bytes.extend_from_slice(joined.get(from..).unwrap_or_default());
+        if self.engine != engine {
+            self.waiting.clear();
+            self.engine = engine;
+        }
+        let through = self.through;
+        self.waiting.retain(|entry| entry.1 >= through);
+        for rule in waiting {
+            if let Some(entry) = self.waiting.iter_mut().find(|entry| entry.0 == rule) {
+                entry.1 = through + TAIL as u64;
+            } else if self.waiting.len() < WAITING {
+                self.waiting.push((rule, through + TAIL as u64));
+            }
+        }
+    }
 }
 
 impl FlowMemory {
@@ -97,6 +139,43 @@ impl FlowMemory {
             self.counters.len() - 1
         });
         self.counters.get_mut(at).map_or(Verdict::Report, |counter| counter.1.count(threshold, now))
+    }
+
+    /// What was inspected last of this direction's stream.
+    pub(crate) fn tail(&self, direction: Direction) -> &[u8] {
+        self.streams.get(direction.index()).map_or(&[], |stream| &stream.bytes)
+    }
+
+    /// Rules of this engine whose fast pattern stands in the tail.
+    pub(crate) fn waiting(&self, direction: Direction, engine: u64) -> impl Iterator<Item = u32> + '_ {
+        let stream = self.streams.get(direction.index()).filter(|stream| stream.engine == engine);
+        stream.into_iter().flat_map(|stream| stream.waiting.iter().map(|entry| entry.0))
+    }
+
+    /// Keeps the end of `joined`, of which the last `new` bytes are new, and the rules to come back to.
+    pub(crate) fn keep_tail(
+        &mut self,
+        direction: Direction,
+        joined: &[u8],
+        new: usize,
+        engine: u64,
+        waiting: impl Iterator<Item = u32>,
+    ) {
+        if let Some(stream) = self.streams.get_mut(direction.index()) {
+            stream.keep(joined, new, engine, waiting);
+        }
+    }
+
+    /// Bytes of this direction's stream are missing: what follows does not continue what was before.
+    pub fn gap(&mut self, direction: Direction) {
+        if let Some(stream) = self.streams.get_mut(direction.index()) {
+            *stream = StreamTail::default();
+        }
+    }
+
+    /// The flow's client and server have changed places.
+    pub fn reverse(&mut self) {
+        self.streams.swap(0, 1);
     }
 
     pub(crate) fn passed(&self) -> bool {

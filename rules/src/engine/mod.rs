@@ -124,6 +124,8 @@ pub struct Engine {
     /// Names of flowbits.
     bits: HashMap<u64, String>,
     hash: String,
+    /// A part of the hash: what flows remember by rule number holds for this engine only.
+    stamp: u64,
 }
 
 /// The rules on messages of one protocol.
@@ -191,6 +193,8 @@ pub struct Scratch {
     candidates: Vec<u32>,
     work: Work,
     registers: Option<Box<Registers>>,
+    /// The end of a stream with what was added to it.
+    joined: Vec<u8>,
 }
 
 impl Scratch {
@@ -288,15 +292,22 @@ impl Engine {
         scratch.candidates.clear();
         let payload = || moment.packet.map(Packet::payload).unwrap_or_default();
         let registers = scratch.registers.take().unwrap_or_default();
-        let mut view = View { moment, payload: &[], record: None, anomalies: &[], registers: &registers };
+        let mut joined = std::mem::take(&mut scratch.joined);
+        let mut view = View { moment, payload: &[], seen: 0, record: None, anomalies: &[], registers: &registers };
         match *subject {
             Subject::Packet => {
                 view.payload = payload();
                 self.select_packet(&view, scratch);
             }
             Subject::Stream(bytes) => {
-                view.payload = bytes;
-                self.streams.select(&view, &mut scratch.work, &mut scratch.candidates);
+                joined.clear();
+                if let (Some(memory), Some(direction)) = (memory.as_deref(), moment.direction) {
+                    joined.extend_from_slice(memory.tail(direction));
+                }
+                view.seen = joined.len();
+                joined.extend_from_slice(bytes);
+                view.payload = &joined;
+                self.select_stream(&view, memory, scratch);
             }
             Subject::StreamEvent(event) => {
                 view.payload = payload();
@@ -311,6 +322,24 @@ impl Engine {
             self.evaluate(&view, subject, memory, scratch);
         }
         scratch.registers = Some(registers);
+        scratch.joined = joined;
+    }
+
+    /// Candidates in the new bytes, which may complete a fast pattern that began before, and those that wait for more.
+    fn select_stream(&self, view: &View<'_>, memory: &mut Option<Box<FlowMemory>>, scratch: &mut Scratch) {
+        let from = view.seen.saturating_sub(self.streams.longest().saturating_sub(1));
+        let near = View { payload: view.payload.get(from..).unwrap_or_default(), ..*view };
+        self.streams.select(&near, &mut scratch.work, &mut scratch.candidates);
+        let Some(direction) = view.moment.direction else { return };
+        let memory = memory.get_or_insert_default();
+        let fresh = scratch.candidates.len();
+        scratch.candidates.extend(memory.waiting(direction, self.stamp));
+        let with_pattern = |rule: &u32| self.programs.get(*rule as usize).is_some_and(|p| p.pattern.is_some());
+        let found = scratch.candidates.iter().take(fresh).copied().filter(with_pattern);
+        memory.keep_tail(direction, view.payload, view.payload.len() - view.seen, self.stamp, found);
+        if scratch.candidates.len() > fresh {
+            scratch.in_order();
+        }
     }
 
     fn select_packet(&self, view: &View<'_>, scratch: &mut Scratch) {
@@ -351,7 +380,7 @@ impl Engine {
         let segment = view.moment.ip_protocol == TCP && matches!(subject, Subject::Packet);
         for &candidate in &scratch.candidates {
             let Some(program) = self.programs.get(candidate as usize) else { continue };
-            if program.in_stream && segment || !program.matches(view, memory.as_deref()) {
+            if program.in_stream && segment || !program.matches_stream(view, memory.as_deref()) {
                 continue;
             }
             let fresh = match (program.scope, transaction) {

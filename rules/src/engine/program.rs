@@ -210,6 +210,16 @@ impl Program {
             && self.conditions.iter().all(|condition| condition.holds(view))
     }
 
+    /// Does it match bytes of a stream, of which some were inspected before? It does in the new ones alone, or in all
+    /// where it did not in the old ones.
+    pub(crate) fn matches_stream(&self, view: &View<'_>, memory: Option<&FlowMemory>) -> bool {
+        let within = |payload| self.matches(&View { payload, ..*view }, memory);
+        match view.payload.split_at_checked(view.seen) {
+            Some((old, new)) if !old.is_empty() => within(new) || (within(view.payload) && !within(old)),
+            _ => self.matches(view, memory),
+        }
+    }
+
     /// Does to the flow's bits what a match does.
     pub(crate) fn apply(&self, memory: &mut Option<Box<FlowMemory>>) {
         if self.bit_effects.is_empty() && self.count_effects.is_empty() {

@@ -14,6 +14,8 @@ pub(crate) struct View<'a> {
     pub(crate) moment: &'a Moment<'a>,
     /// Stream bytes, or the packet's payload.
     pub(crate) payload: &'a [u8],
+    /// Bytes at the beginning of `payload` that were inspected before.
+    pub(crate) seen: usize,
     pub(crate) record: Option<&'a dyn Record>,
     pub(crate) anomalies: &'a [Anomaly],
     pub(crate) registers: &'a Registers,

@@ -234,6 +234,9 @@ impl Flow {
         self.bytes.swap(0, 1);
         self.tcp_flags.swap(0, 1);
         self.tcp.reverse();
+        if let Some(memory) = &mut self.memory {
+            memory.reverse();
+        }
     }
 
     fn direction(&self, source_is_low: bool) -> Direction {

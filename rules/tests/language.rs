@@ -157,7 +157,7 @@ fn fields_of_headers() {
         ("ip", 17, "ipv4.hdr; content:\"|40 11|\"; offset:8; depth:2;", |_| {}, |f| f[IP + 8] = 63),
         ("ip", 17, "ip.src; content:\"|0a 00 00 0a|\"; bsize:4;", |_| {}, |f| f[IP + 15] = 11),
         ("ip", 17, "ether.hdr; content:\"|08 00|\"; offset:12; depth:2;", |_| {}, |f| f[13] = 6),
-        ("udp", 17, "ipv4-csum:invalid;", |_| {}, repair),
+        ("udp", 17, "ipv4-csum:invalid;", |_| {}, |f| repair(f)),
         ("icmp", 1, "icmp_id:1; icmp_seq:1; itype:8; icode:0;", |_| {}, |f| f[L4 + 5] = 2),
         ("icmp", 1, "icmpv4.hdr; content:\"|08|\"; startswith;", |_| {}, |f| f[L4] = 0),
         ("ip", 17, "vlan.id:5;", |f| vlan(f, 5), |f| vlan(f, 6)),
@@ -177,7 +177,7 @@ fn vlan(frame: &mut Vec<u8>, id: u8) {
 }
 
 /// Puts in the checksum of the IPv4 header, which stands as 0.
-fn repair(frame: &mut Vec<u8>) {
+fn repair(frame: &mut [u8]) {
     let sum: u32 = frame[14..34].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
     let sum = !((sum >> 16) + (sum & 0xffff)) as u16;
     frame[24..26].copy_from_slice(&sum.to_be_bytes());

@@ -185,13 +185,17 @@ fn repair(frame: &mut [u8]) {
 
 #[test]
 fn size_and_age_of_the_flow() {
-    let facts = FlowFacts { packets: [5, 2], bytes: [500, 200], ..FlowFacts::default() };
+    let facts = FlowFacts { packets: [5, 2], bytes: [500, 200], sent: [101, 51], ..FlowFacts::default() };
     for (options, expected) in [
         ("flow.pkts:toserver,>4;", true),
         ("flow.pkts:either,2;", true),
         ("flow.pkts:both,>4;", false),
         ("flow.bytes_toclient:200;", true),
         ("flow.bytes:toclient,>200;", false),
+        ("stream_size:client,>,100;", true),
+        ("stream_size:server,<,51;", false),
+        ("stream_size:both,>=,51;", true),
+        ("stream_size:either,=,51;", true),
         ("flow.age:<1;", true),
         ("flow.age:>20;", false),
     ] {

@@ -159,7 +159,9 @@ impl Inspector {
             flow.conversation = self.converse(packet, flow);
         }
         let mut tcp = std::mem::take(&mut flow.tcp);
+        let sent = tcp.sent();
         let (mut pass, reassembler) = self.begin(flow, Some(packet), interface, packet.timestamp);
+        pass.facts.sent = sent;
         match packet.transport {
             Transport::Tcp(header) => {
                 reassembler.push(&mut tcp, &header, payload, found.direction, packet.timestamp, &mut pass);
@@ -338,6 +340,7 @@ struct Facts {
     packets: [u64; 2],
     bytes: [u64; 2],
     start: Timestamp,
+    sent: [u32; 2],
     established: bool,
     protocol: Option<&'static Protocol>,
 }
@@ -353,6 +356,7 @@ impl Facts {
             packets: flow.packets,
             bytes: flow.bytes,
             start: flow.start(),
+            sent: flow.tcp.sent(),
             established: flow.state() == FlowState::Established,
             protocol: flow.protocol,
         }
@@ -415,7 +419,12 @@ impl<'p> Inspection<'p> {
             established: self.facts.established || (self.facts.ip_protocol == 6 && !matches!(subject, Subject::Packet)),
             protocol,
             timestamp: self.timestamp,
-            flow: Some(FlowFacts { start: self.facts.start, packets: self.facts.packets, bytes: self.facts.bytes }),
+            flow: Some(FlowFacts {
+                start: self.facts.start,
+                packets: self.facts.packets,
+                bytes: self.facts.bytes,
+                sent: self.facts.sent,
+            }),
         };
         self.rules.inspect(&moment, subject, self.memory, self.scratch);
         if !self.scratch.matches().is_empty() {
@@ -472,6 +481,8 @@ impl<'p> Inspection<'p> {
 
 impl Deliver for Inspection<'_> {
     fn data(&mut self, direction: Direction, bytes: &[u8]) {
+        let sent = &mut self.facts.sent[direction.index()];
+        *sent = sent.wrapping_add(bytes.len() as u32);
         self.said(&Envelope { direction, timestamp: self.timestamp, datagram: false }, bytes);
         if self.rules.wants_stream() {
             self.inspect(direction, &Subject::Stream(bytes), bytes);

@@ -167,6 +167,8 @@ pub struct FlowFacts {
     pub packets: [u64; 2],
     /// Bytes by direction, link layer included.
     pub bytes: [u64; 2],
+    /// How far the sequence numbers of TCP have come since the SYN, by sender.
+    pub sent: [u32; 2],
 }
 
 /// What is inspected.

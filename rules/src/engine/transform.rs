@@ -1,8 +1,11 @@
 //! Transforms: what a buffer becomes before it is searched.
 
+use std::io::Read;
+
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use flate2::read::{GzDecoder, ZlibDecoder};
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -26,6 +29,11 @@ pub(crate) enum Transform {
     Base64(Base64),
     /// Last label of a host name.
     TopLevelDomain,
+    /// Inflated: gzip (true) or zlib, up to so many bytes.
+    Inflate {
+        gzip: bool,
+        limit: u64,
+    },
     /// From this byte on (negative: from the end), so many bytes (negative: up to so many before the end).
     Subslice {
         offset: i64,
@@ -61,6 +69,7 @@ impl Transform {
             Self::Expression(expression) => out.extend_from_slice(expression.capture(input).unwrap_or_default()),
             Self::Base64(base64) => drop(base64.decode(input, 0, out)),
             Self::TopLevelDomain => out.extend_from_slice(input.rsplit(|byte| *byte == b'.').next().unwrap_or(input)),
+            &Self::Inflate { gzip, limit } => inflate(input, gzip, limit, out),
             &Self::Subslice { offset, count } => out.extend_from_slice(subslice(input, offset, count)),
         }
     }
@@ -85,6 +94,15 @@ fn url_decode(input: &[u8], out: &mut Vec<u8>) {
         }
         at += 1;
     }
+}
+
+/// What can be inflated before the data end, break off or exceed the limit.
+fn inflate(input: &[u8], gzip: bool, limit: u64, out: &mut Vec<u8>) {
+    // What was inflated before an error stands.
+    let _ = match gzip {
+        true => GzDecoder::new(input).take(limit).read_to_end(out),
+        false => ZlibDecoder::new(input).take(limit).read_to_end(out),
+    };
 }
 
 fn subslice(input: &[u8], offset: i64, count: Option<i64>) -> &[u8] {
@@ -215,6 +233,19 @@ mod tests {
         assert!(!base64(Strictness::Rfc4648).decode(b"????", 0, &mut out));
     }
 
+    #[test]
+    fn inflated_bytes_are_bounded() {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut encoder, &[b'a'; 5000]).expect("in memory");
+        let packed = encoder.finish().expect("in memory");
+        let mut out = Vec::new();
+        Transform::Inflate { gzip: false, limit: 100 }.apply(&packed, &mut out);
+        assert_eq!(out, [b'a'; 100]);
+        out.clear();
+        Transform::Inflate { gzip: true, limit: 100 }.apply(&packed, &mut out);
+        assert_eq!(out, b"");
+    }
+
     proptest! {
         #[test]
         fn no_transform_panics(
@@ -226,6 +257,8 @@ mod tests {
             for transform in [
                 Transform::Subslice { offset, count },
                 Transform::UrlDecode,
+                Transform::Inflate { gzip: true, limit: 64 },
+                Transform::Inflate { gzip: false, limit: 64 },
                 Transform::CompressWhitespace,
                 Transform::Base64(base64),
                 Transform::TopLevelDomain,

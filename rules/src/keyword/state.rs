@@ -47,6 +47,11 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     keyword("flow.bytes_toclient", "Bytes of the flow to the client", |draft, _, it| {
         facts(draft, it.value, 64, Of::One(|facts, _| facts.bytes[1]))
     }),
+    keyword(
+        "stream_size",
+        "Sequence numbers that TCP has used: server|client|both|either, operator, number",
+        stream_size,
+    ),
     keyword("tag", "Accepted; the packets after the alert are not recorded", tag),
 ];
 
@@ -99,6 +104,30 @@ fn by_direction(draft: &mut Draft, it: Use<'_>, bits: u8, read: fn(&FlowFacts) -
     };
     let test = integer::parse(condition, Domain::unsigned(bits))?;
     draft.conditions.push(Box::new(OneSide { read, side, test }));
+    Ok(())
+}
+
+fn stream_size(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let parts: Vec<_> = it.value.split(',').collect();
+    let &[side, operator, number] = parts.as_slice() else {
+        return Err(Problem::new("invalid-value", "this is not a size of a stream", it.value.span())
+            .help("expected `server|client|both|either, operator, number`"));
+    };
+    let domain = Domain::unsigned(32);
+    let condition = format!("{}{}", operator.text, number.text);
+    let test = integer::parse(Word { text: &condition, start: operator.start }, domain)?;
+    let read: fn(&FlowFacts) -> [u64; 2] = |facts| facts.sent.map(u64::from);
+    draft.conditions.push(match side.text {
+        // The sender of what goes to the server is the client.
+        "client" => Box::new(OneSide { read, side: Direction::ToServer, test }) as Box<dyn Condition>,
+        "server" => Box::new(OneSide { read, side: Direction::ToClient, test }),
+        "both" => Box::new(Facts { of: Of::Both(read), test }),
+        "either" => Box::new(Facts { of: Of::Either(read), test }),
+        text => {
+            return Err(Problem::new("unknown-value", format!("`{text}` is not a side"), side.span())
+                .help("expected server, client, both or either"));
+        }
+    });
     Ok(())
 }
 

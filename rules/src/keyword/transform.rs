@@ -50,6 +50,12 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     keyword("tld", "Transform: the last label of a host name", Arity::None, |draft, _, it| {
         draft.transform(Transform::TopLevelDomain, it.name)
     }),
+    keyword("gunzip", "Transform: gzip inflated; max-size in bytes", Arity::Optional, |draft, _, it| {
+        inflate(draft, it, true)
+    }),
+    keyword("zlib_deflate", "Transform: zlib inflated; max-size in bytes", Arity::Optional, |draft, _, it| {
+        inflate(draft, it, false)
+    }),
     keyword("xor", "Transform: exclusive or with a key, in hexadecimal", Arity::Required, xor),
     keyword("pcrexform", "Transform: the first group of an expression", Arity::Required, |draft, _, it| {
         let expression = pcre::plain(it.value.unquoted())?;
@@ -81,6 +87,22 @@ fn xor(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     let digits = digits.filter(|digits| !digits.is_empty() && digits.len().is_multiple_of(2) && digits.len() <= 510);
     let key: Box<[u8]> = digits.ok_or_else(wrong)?.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
     draft.transform(Transform::Xor(key), it.name)
+}
+
+/// Inflated bytes, unless the rule says how many.
+const INFLATED: u64 = 1024;
+
+fn inflate(draft: &mut Draft, it: Use<'_>, gzip: bool) -> Outcome {
+    let limit = match it.value.text.split_once(char::is_whitespace) {
+        None if it.value.text.is_empty() => INFLATED,
+        Some(("max-size", size)) => literal(it.value.part(size).trim(), 1, 1 << 20)? as u64,
+        _ => {
+            return Err(
+                Problem::new("unknown-value", "this is not a bound", it.value.span()).help("expected `max-size bytes`")
+            );
+        }
+    };
+    draft.transform(Transform::Inflate { gzip, limit }, it.name)
 }
 
 fn subslice(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {

@@ -208,12 +208,13 @@ impl Defragmenter {
         if !fragment.more {
             datagram.length = Some(end as u32);
         }
-        let before = datagram.pieces.footprint();
+        let (before, held) = (datagram.pieces.footprint(), datagram.pieces.bytes());
         let met = datagram.pieces.insert(start, parts.data, self.settings.overlap, &mut self.pool);
         self.memory += datagram.pieces.footprint() - before;
         self.stats.overlap_same += u64::from(met.overlap && !met.different);
-        if met.different {
-            self.stats.overlap_different += 1;
+        self.stats.overlap_different += u64::from(met.different);
+        // In IPv6 an overlap is wrong whatever it carries (RFC 5722), unless the fragment is a mere copy.
+        if met.different || (parts.v6 && met.overlap && datagram.pieces.bytes() > held) {
             self.event = Some(overlap(parts.v6));
         }
         if start == 0 && datagram.header.is_empty() {

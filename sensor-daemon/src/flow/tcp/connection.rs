@@ -150,6 +150,14 @@ impl Connection {
         self.state
     }
 
+    /// How far the sequence numbers of each side have come since its SYN, which counts as one; 0 where none was seen.
+    pub fn sent(&self) -> [u32; 2] {
+        [&self.sides[0], &self.sides[1]].map(|side| match side.has(SYN) && side.has(KNOWN) {
+            true => side.next.wrapping_sub(side.initial),
+            false => 0,
+        })
+    }
+
     /// Were bytes of this direction lost? EVE's `tcp.ts_gap` and `tcp.tc_gap`.
     pub fn has_gap(&self, direction: Direction) -> bool {
         self.sides[direction.index()].has(GAP)

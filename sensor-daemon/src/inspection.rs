@@ -288,6 +288,7 @@ impl Inspector {
         let alert = Alert {
             flow: None,
             protocol: None,
+            packet: Some(packet),
             record: None,
             direction: None,
             payload: packet.payload(),
@@ -451,6 +452,7 @@ impl<'p> Inspection<'p> {
                 start: self.facts.start,
             }),
             protocol,
+            packet: self.packet,
             record,
             direction: Some(direction),
             payload,

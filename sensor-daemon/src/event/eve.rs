@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use vigia_parsers::packet::{DecodeEvent, Ethernet, Tunnel, Vlans};
+use vigia_parsers::packet::{DecodeEvent, Ethernet, Packet, Tunnel, Vlans};
 use vigia_parsers::{Anomaly, Direction, Protocol, Record, Timestamp};
 use vigia_rules::{Rule, Target};
 
@@ -13,7 +13,7 @@ use crate::metrics::Snapshot;
 use super::address::{self, AddressCache};
 use super::clock::TimeText;
 use super::json::{JsonWriter, escape, hex};
-use super::{EventSettings, SCHEMA};
+use super::{EventSettings, SCHEMA, headers};
 
 /// Who speaks to whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,6 +94,8 @@ pub struct Alert<'a> {
     pub flow: Option<FlowSoFar>,
     /// The flow's protocol, once detected.
     pub protocol: Option<&'static Protocol>,
+    /// The packet in hand.
+    pub packet: Option<&'a Packet<'a>>,
     /// The message that matched.
     pub record: Option<&'a dyn Record>,
     /// Direction in the flow of what matched.
@@ -242,6 +244,9 @@ impl Eve {
         json.nested("alert", |json| signature(json, rule, header.endpoints.as_ref()));
         if let Some(record) = alert.record {
             json.nested(record.protocol().name, |json| record.alert_tree(json));
+        }
+        if let Some(packet) = alert.packet {
+            headers::members(&mut json, packet);
         }
         if let Some(protocol) = alert.protocol {
             json.string("app_proto", protocol.name);

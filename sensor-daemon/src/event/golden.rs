@@ -103,6 +103,7 @@ fn alert<'a>(record: Option<&'a dyn Record>, payload: &'a [u8]) -> Alert<'a> {
     Alert {
         flow: Some(flow_so_far()),
         protocol: Some(&modbus::PROTOCOL),
+        packet: None,
         record,
         direction: Some(Direction::ToServer),
         payload,

@@ -13,6 +13,7 @@ mod clock;
 mod eve;
 #[cfg(test)]
 mod golden;
+mod headers;
 mod json;
 mod output;
 

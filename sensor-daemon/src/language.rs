@@ -235,6 +235,7 @@ messages! {
     RuleInvalidAddress: "{0}", "dirección no válida: {0}";
     RuleInvalidClassification: "{0}", "clasificación no válida: {0}";
     RuleInvalidEscape: "{0}", "secuencia de escape no válida: {0}";
+    RuleInvalidExpression: "{0}", "expresión regular no válida: {0}";
     RuleInvalidHex: "{0}", "hexadecimal no válido: {0}";
     RuleInvalidPort: "{0}", "puerto no válido: {0}";
     RuleInvalidValue: "{0}", "valor no válido: {0}";

@@ -202,10 +202,9 @@ impl Draft {
             self.values.push(name.text.to_owned());
             self.values.len() - 1
         });
-        u8::try_from(at)
-            .ok()
-            .filter(|_| at < SLOTS)
-            .ok_or_else(|| Problem::new("too-many", format!("a rule extracts at most {SLOTS} values"), name.span()))
+        u8::try_from(at).ok().filter(|_| at < SLOTS).ok_or_else(|| {
+            Problem::new("value-out-of-range", format!("a rule extracts at most {SLOTS} values"), name.span())
+        })
     }
 
     /// The value extracted earlier under this name.

@@ -158,6 +158,7 @@ fn headline(code: &str) -> Message {
         "invalid-address" => Message::RuleInvalidAddress,
         "invalid-classification" => Message::RuleInvalidClassification,
         "invalid-escape" => Message::RuleInvalidEscape,
+        "invalid-expression" => Message::RuleInvalidExpression,
         "invalid-hex" => Message::RuleInvalidHex,
         "invalid-port" => Message::RuleInvalidPort,
         "invalid-value" => Message::RuleInvalidValue,

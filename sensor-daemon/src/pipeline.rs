@@ -19,7 +19,7 @@ use vigia_rules::Engine;
 
 use crate::capture::{InterfaceId, Source, SourceCounts};
 use crate::event::{Output, Ruleset};
-use crate::flow::{self, Defragmenter, Duplicates, FlowTable};
+use crate::flow::{self, Defragmenter, Duplicates, EndedFlow, FlowTable};
 use crate::histogram::Histogram;
 use crate::inspection::{Inspector, Names};
 use crate::metrics::{Counter, Counters, DropCause};
@@ -113,6 +113,8 @@ pub struct Worker {
     progress: Progress,
     through: u64,
     now: Timestamp,
+    /// The latest time of a packet, which is not the last packet's where time steps back.
+    latest: Timestamp,
 }
 
 /// What a panic may leave half done, and what is therefore made anew after one.
@@ -154,6 +156,7 @@ impl Worker {
             progress: Progress::default(),
             through: 0,
             now: Timestamp::default(),
+            latest: Timestamp::default(),
         }
     }
 
@@ -162,36 +165,46 @@ impl Worker {
     pub fn frame(&mut self, captured: &Captured<'_>, interface: InterfaceId) {
         self.through = captured.number;
         self.now = captured.timestamp;
-        let packet = decode(captured, &self.decode);
-        let mine = self.share.has(&packet);
-        if !mine && packet.ip.as_ref().is_none_or(|ip| ip.fragment.is_none()) {
-            return;
-        }
-        let fate = catch_unwind(AssertUnwindSafe(|| self.packet(&packet, interface, mine)));
-        let fate = fate.unwrap_or_else(|_| self.restart());
-        if mine {
-            self.account(&packet, interface, fate);
+        self.latest = self.latest.max(self.now);
+        // A packet that cannot be decoded tells nobody whose it is: it is the first worker's.
+        let mut mine = self.share.index == 0;
+        let taken = catch_unwind(AssertUnwindSafe(|| {
+            let packet = decode(captured, &self.decode);
+            mine = self.share.has(&packet);
+            if mine || packet.ip.as_ref().is_some_and(|ip| ip.fragment.is_some()) {
+                let fate = self.packet(&packet, interface, mine);
+                if mine {
+                    self.account(&packet, interface, fate);
+                }
+            }
+        }));
+        if taken.is_err() {
+            self.restart();
+            if mine {
+                self.count(captured.wire_length, interface, Fate::Dropped(DropCause::WorkerPanic));
+            }
         }
     }
 
+    /// `mine` is false for fragments of others. They take the same way up to the whole datagram, since only that tells
+    /// whose it is; what was odd about them is told by their own worker.
     fn packet(&mut self, packet: &Packet<'_>, interface: InterfaceId, mine: bool) -> Fate {
-        if mine {
-            if !packet.events.is_empty() {
-                self.inspector.decode_events(packet, interface);
-            }
-            if self.state.duplicates.check(packet).is_some() {
-                return Fate::Dropped(DropCause::Duplicate);
-            }
-            let checksums = packet.checksums();
-            if checksums.ip_bad || checksums.transport_bad {
+        if mine && !packet.events.is_empty() {
+            self.inspector.decode_events(packet, interface);
+        }
+        if self.state.duplicates.check(packet).is_some() {
+            return Fate::Dropped(DropCause::Duplicate);
+        }
+        let checksums = packet.checksums();
+        if checksums.ip_bad || checksums.transport_bad {
+            if mine {
                 self.inspector.output.counters.add(Counter::BadChecksums, 1);
-                if self.verify_checksums {
-                    return Fate::Dropped(DropCause::Checksum);
-                }
+            }
+            if self.verify_checksums {
+                return Fate::Dropped(DropCause::Checksum);
             }
         }
         if packet.ip.as_ref().is_some_and(|ip| ip.fragment.is_some()) {
-            // Every worker joins all fragments, since only the whole datagram tells whose it is.
             if let Some(datagram) = self.state.defragmenter.push(packet) {
                 let whole = decode_ip(datagram, packet, &self.decode);
                 if self.share.has(&whole) {
@@ -205,7 +218,21 @@ impl Worker {
     }
 
     fn account(&mut self, packet: &Packet<'_>, interface: InterfaceId, fate: Fate) {
-        let wire = u64::from(packet.wire_length);
+        self.count(packet.wire_length, interface, fate);
+        let counters = &mut self.inspector.output.counters;
+        if let Some(layer) = layer(packet) {
+            counters.add(layer, 1);
+        }
+        if packet.tunnel_depth > 0 {
+            counters.add(Counter::Tunnelled, 1);
+        }
+        if !packet.vlans.ids().is_empty() {
+            counters.add(Counter::Vlan, 1);
+        }
+    }
+
+    fn count(&mut self, wire_length: u32, interface: InterfaceId, fate: Fate) {
+        let wire = u64::from(wire_length);
         let counters = match (interface as usize).checked_sub(1).and_then(|index| self.counters.get_mut(index)) {
             Some(counters) => counters,
             None => &mut self.inspector.output.counters,
@@ -219,32 +246,29 @@ impl Worker {
             }
             Fate::Dropped(cause) => counters.dropped(cause, 1),
         }
-        let counters = &mut self.inspector.output.counters;
-        if let Some(layer) = layer(packet) {
-            counters.add(layer, 1);
-        }
-        if packet.tunnel_depth > 0 {
-            counters.add(Counter::Tunnelled, 1);
-        }
-        if !packet.vlans.ids().is_empty() {
-            counters.add(Counter::Vlan, 1);
-        }
     }
 
-    /// After a panic: flows and fragments begin anew, since the packet may have left them half changed. Events that were
-    /// written stay, and the packet is accounted for.
+    /// After a panic: flows and fragments begin anew, since they may be half changed. Events that were written stay.
     #[cold]
-    fn restart(&mut self) -> Fate {
-        tracing::error!(packet = self.through, "a worker failed on a packet and begins anew; its flows are forgotten");
+    fn restart(&mut self) {
+        tracing::error!(packet = self.through, "a worker failed and begins anew; its flows are forgotten");
         self.state = State::new(&self.flow);
         self.inspector.restart();
-        Fate::Dropped(DropCause::WorkerPanic)
+    }
+
+    /// Ends flows. Their ends dissect, match and report as packets do, and what can panic there costs the flows only.
+    fn end_flows(&mut self, end: impl FnOnce(&mut FlowTable, &mut dyn FnMut(EndedFlow))) {
+        let Self { state, inspector, .. } = self;
+        let ended = catch_unwind(AssertUnwindSafe(|| end(&mut state.flows, &mut |ended| inspector.ended(ended))));
+        if ended.is_err() {
+            self.restart();
+        }
     }
 
     /// A batch is done: timers, gauges, counters, and the events on their way. `idle` says that no packet is waiting.
     pub fn settle(&mut self, source: &mut dyn Source, idle: bool) {
-        let State { flows, .. } = &mut self.state;
-        flows.advance(self.now, &mut |ended| self.inspector.ended(ended));
+        let now = self.now;
+        self.end_flows(|flows, ended| flows.advance(now, ended));
         self.count_source(source);
         self.publish();
         self.inspector.output.flush(self.through, idle);
@@ -253,12 +277,14 @@ impl Worker {
     /// No packet came for a while: timers follow the clock of the capturing host.
     pub fn idle(&mut self, source: &mut dyn Source, now: Timestamp) {
         self.now = self.now.max(now);
+        self.latest = self.latest.max(self.now);
         self.settle(source, true);
     }
 
-    /// The source is at its end: every flow ends, and what is held goes out. `number` is the last packet's.
+    /// The source is at its end: every flow ends, and what is held goes out.
     pub fn finish(&mut self, source: &mut dyn Source) {
-        self.state.flows.finish(&mut |ended| self.inspector.ended(ended));
+        let latest = std::mem::take(&mut self.latest);
+        self.end_flows(|flows, ended| flows.finish(latest, ended));
         self.state = State::new(&self.flow);
         self.settle(source, true);
     }

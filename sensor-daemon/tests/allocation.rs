@@ -53,7 +53,7 @@ static ALLOCATOR: Counting = Counting;
 const RULES: &str = r#"
 alert modbus any any -> any any (msg:"write from an unknown station"; modbus: function 6; sid:1;)
 alert modbus !10.0.0.0/8 any -> any any (msg:"a stranger"; sid:2;)
-alert modbus any any -> any any (msg:"many exceptions"; modbus.exception:>0; threshold:type both, track by_src, count 5, seconds 60; sid:3;)
+alert modbus any any -> any any (msg:"many exceptions"; modbus.exception:true; threshold:type both, track by_src, count 5, seconds 60; sid:3;)
 alert modbus any any -> any any (msg:"identification"; modbus.function:43; sid:4;)
 alert dnp3 any any -> any any (msg:"restart"; dnp3_func:cold_restart; sid:5;)
 alert dnp3 any any -> any any (msg:"restarted"; dnp3_ind:device_restart; sid:6;)
@@ -88,11 +88,12 @@ impl Bench {
     /// A worker that writes alerts, flows and anomalies, but no record of each message.
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = Config {
-            events: EventSettings { records: false, ..EventSettings::default() },
-            ..Config::default()
-        };
-        let compiled = Engine::compile(&[vigia_rules::Source { name: "test.rules".into(), text: RULES.into() }], &Variables::default());
+        let config =
+            Config { events: EventSettings { records: false, ..EventSettings::default() }, ..Config::default() };
+        let compiled = Engine::compile(
+            &[vigia_rules::Source { name: "test.rules".into(), text: RULES.into() }],
+            &Variables::default(),
+        );
         assert!(compiled.diagnostics.is_empty(), "{:?}", compiled.diagnostics);
         let engine = Arc::new(compiled.engine);
         let rules = Rules { engine: Arc::clone(&engine), ruleset: Ruleset::default() };
@@ -185,8 +186,35 @@ impl Plant {
             for session in &mut self.dnp3 {
                 let request = [0xc0 | count, 0xc0 | count, 1, 60, 2, 6, 60, 3, 6, 60, 4, 6, 60, 1, 6];
                 let answer = [
-                    0xc0 | count, 0xc0 | count, 0x81, 0, 0, 1, 2, 0, 0, 3, 0x81, 1, 0x81, 1, 30, 1, 0, 0, 1, 1, count, 0, 0, 0, 1,
-                    0xff, 0xff, 0, 0,
+                    0xc0 | count,
+                    0xc0 | count,
+                    0x81,
+                    0,
+                    0,
+                    1,
+                    2,
+                    0,
+                    0,
+                    3,
+                    0x81,
+                    1,
+                    0x81,
+                    1,
+                    30,
+                    1,
+                    0,
+                    0,
+                    1,
+                    1,
+                    count,
+                    0,
+                    0,
+                    0,
+                    1,
+                    0xff,
+                    0xff,
+                    0,
+                    0,
                 ];
                 frames.push(session.say(Way::ToServer, &dnp3(0xc4, 10, 1, &request)));
                 frames.push(session.say(Way::ToClient, &dnp3(0x44, 1, 10, &answer)));

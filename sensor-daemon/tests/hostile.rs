@@ -84,7 +84,8 @@ fn frames() -> Vec<Vec<u8>> {
     for n in 0..20 {
         let message = dnp3(0x44, 1, n, &objects);
         frames.push(ethernet(&[], 0x0800, &ipv4(17, [10, 0, 0, 3], [10, 0, 0, 4], n, 0, &udp(20000, 20000, &message))));
-        let inner = ethernet(&[0x81, 0, 0, 7], 0x0800, &ipv4(17, [10, 1, 0, 3], [10, 1, 0, 4], n, 0, &udp(1, 502, &message)));
+        let inner =
+            ethernet(&[0x81, 0, 0, 7], 0x0800, &ipv4(17, [10, 1, 0, 3], [10, 1, 0, 4], n, 0, &udp(1, 502, &message)));
         let vxlan = [&[8, 0, 0, 0, 0, 1, 0, 0][..], &inner].concat();
         frames.push(ethernet(&[], 0x0800, &ipv4(17, [10, 2, 0, 3], [10, 2, 0, 4], n, 0, &udp(5, 4789, &vxlan))));
         frames.push(ethernet(&[], 0x8847, &[&[0, 1, 1, 64][..], &ipv4(6, [1; 4], [2; 4], n, 0, &[0; 20])].concat()));
@@ -156,7 +157,8 @@ fn files_of_noise_are_refused_by_name_and_the_next_one_is_processed() {
     let mut noise = Noise(7);
     let sound = damaged_frames();
     // Valid beginnings, noise behind them: pcap header, pcapng section header, gzip, zstd.
-    let pcapng = [&[0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0][..], &[0xff; 8], &[28, 0, 0, 0]];
+    let pcapng =
+        [&[0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0][..], &[0xff; 8], &[28, 0, 0, 0]];
     let beginnings = [&sound.bytes()[..24], &pcapng.concat(), &[0x1f, 0x8b, 8, 0], &[0x28, 0xb5, 0x2f, 0xfd], &[]];
     let mut files = Vec::new();
     for (index, beginning) in beginnings.into_iter().enumerate() {

@@ -114,7 +114,11 @@ fn redundant_networks(capture: &mut Capture) {
 }
 
 fn oddities(capture: &mut Capture) {
-    capture.push(&ethernet(&[], 0x0806, &[0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2]));
+    capture.push(&ethernet(
+        &[],
+        0x0806,
+        &[0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2],
+    ));
     capture.push(&ethernet(&[], 0x88b8, &[0, 1, 0, 20]));
     capture.push(&ethernet(&[], 0x0800, &[0x41, 0, 0, 20]));
     capture.push(&ethernet(&[], 0x86dd, &[0x60, 0, 0]));

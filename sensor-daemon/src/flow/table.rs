@@ -231,7 +231,7 @@ impl FlowTable {
     }
 
     /// Ends flows that are idle for too long at `now`, which may step back. Bounded work: call it once a batch.
-    pub fn advance(&mut self, now: Timestamp, ended: &mut impl FnMut(EndedFlow)) {
+    pub fn advance(&mut self, now: Timestamp, ended: &mut dyn FnMut(EndedFlow)) {
         for class in Class::ALL {
             for _ in 0..WORK {
                 let Some(slot) = self.lists.head(class) else { break };
@@ -248,11 +248,12 @@ impl FlowTable {
         }
     }
 
-    /// Ends all flows.
-    pub fn finish(&mut self, ended: &mut impl FnMut(EndedFlow)) {
+    /// Ends all flows: by timeout those that were idle for too long at `now`, whether or not there was time to notice.
+    pub fn finish(&mut self, now: Timestamp, ended: &mut dyn FnMut(EndedFlow)) {
         for class in Class::ALL {
             while let Some(slot) = self.lists.head(class) {
-                ended(self.end(slot, EndReason::Shutdown));
+                let over = self.timeouts.deadline(self.slab.get(slot)) < now;
+                ended(self.end(slot, if over { EndReason::Timeout } else { EndReason::Shutdown }));
             }
         }
     }

@@ -259,32 +259,41 @@ impl FlowTable {
     }
 
     /// The flow with these addresses, ports and VLANs.
+    #[inline]
     fn find(&mut self, hash: Hash, tuple: &Tuple, source_is_low: bool, vlans: &Vlans) -> Option<u32> {
-        // Ties go by flow id, which no other flow and no other worker changes.
-        let mut best: Option<(Fit, u64, u32)> = None;
-        let mut any: Option<(u64, u32)> = None;
-        let mut same_tuple = 0;
+        let mut others = false;
         for slot in self.index.candidates(hash) {
             let flow = self.slab.get(slot);
             if flow.tuple != *tuple {
                 continue;
             }
-            if self.settings.vlan == VlanMode::Ignore {
+            let recorded = fit(flow, flow.direction(source_is_low), vlans) == Some(Fit::Recorded);
+            if recorded || self.settings.vlan == VlanMode::Ignore {
                 return Some(slot);
             }
-            same_tuple += 1;
-            any = any.max(Some((flow.id(), slot)));
-            match fit(flow, flow.direction(source_is_low), vlans) {
-                Some(Fit::Recorded) => return Some(slot),
-                Some(fit) => best = best.max(Some((fit, flow.id(), slot))),
-                None => {}
-            }
+            others = true;
         }
-        if best.is_none() && same_tuple >= SAME_TUPLE {
-            self.stats.vlan_limited += 1;
-            return any.map(|(_, slot)| slot);
+        if others { self.find_less_fit(hash, tuple, source_is_low, vlans) } else { None }
+    }
+
+    /// The flow that fits best, where none has recorded these VLANs for this direction.
+    #[cold]
+    fn find_less_fit(&mut self, hash: Hash, tuple: &Tuple, source_is_low: bool, vlans: &Vlans) -> Option<u32> {
+        let (slab, index) = (&self.slab, &self.index);
+        let same_tuple = || index.candidates(hash).filter(|&slot| slab.get(slot).tuple == *tuple);
+        // Ties go by flow id, which no other flow and no other worker changes.
+        let fit = |slot| {
+            let flow = slab.get(slot);
+            fit(flow, flow.direction(source_is_low), vlans).map(|fit| (fit, flow.id(), slot))
+        };
+        if let Some((.., slot)) = same_tuple().filter_map(fit).max() {
+            return Some(slot);
         }
-        best.map(|(.., slot)| slot)
+        if same_tuple().count() < SAME_TUPLE {
+            return None;
+        }
+        self.stats.vlan_limited += 1;
+        same_tuple().max_by_key(|&slot| slab.get(slot).id())
     }
 
     /// Is the flow over, now that this packet came?

@@ -13,7 +13,9 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use vigia_parsers::packet::{Captured, DecodeLimits, Packet, Transport, decode, decode_ip};
+use vigia_parsers::packet::{
+    Captured, DecodeEvent, DecodeLimits, Packet, RedundancyKind, Transport, decode, decode_ip,
+};
 use vigia_parsers::{Protocol, Timestamp};
 use vigia_rules::Engine;
 
@@ -189,8 +191,13 @@ impl Worker {
     /// `mine` is false for fragments of others. They take the same way up to the whole datagram, since only that tells
     /// whose it is; what was odd about them is told by their own worker.
     fn packet(&mut self, packet: &Packet<'_>, interface: InterfaceId, mine: bool) -> Fate {
-        if mine && !packet.events.is_empty() {
-            self.inspector.decode_events(packet, interface);
+        if !packet.events.is_empty() {
+            if mine {
+                self.inspector.decode_events(packet, interface);
+            }
+            if packet.events.contains(DecodeEvent::TooManyLayers) {
+                return Fate::Dropped(DropCause::DecodeLimit);
+            }
         }
         if self.state.duplicates.check(packet).is_some() {
             return Fate::Dropped(DropCause::Duplicate);
@@ -205,29 +212,40 @@ impl Worker {
             }
         }
         if packet.ip.as_ref().is_some_and(|ip| ip.fragment.is_some()) {
-            if let Some(datagram) = self.state.defragmenter.push(packet) {
-                let whole = decode_ip(datagram, packet, &self.decode);
-                if self.share.has(&whole) {
-                    self.inspector.packet(&mut self.state.flows, &whole, interface);
-                }
-            }
+            self.fragment(packet, interface, mine);
         } else {
             self.inspector.packet(&mut self.state.flows, packet, interface);
         }
         Fate::Processed
     }
 
+    fn fragment(&mut self, packet: &Packet<'_>, interface: InterfaceId, mine: bool) {
+        let six = packet.ip.as_ref().is_some_and(|ip| ip.source.is_ipv6());
+        if mine {
+            let counter = if six { Counter::FragmentsIpv6 } else { Counter::FragmentsIpv4 };
+            self.inspector.output.counters.add(counter, 1);
+        }
+        if let Some(datagram) = self.state.defragmenter.push(packet) {
+            let whole = decode_ip(datagram, packet, &self.decode);
+            if self.share.has(&whole) {
+                let counter = if six { Counter::ReassembledIpv6 } else { Counter::ReassembledIpv4 };
+                self.inspector.output.counters.add(counter, 1);
+                self.inspector.packet(&mut self.state.flows, &whole, interface);
+            }
+        }
+        if mine && let Some(event) = self.state.defragmenter.event() {
+            self.inspector.fragment_event(packet, interface, event);
+        }
+    }
+
     fn account(&mut self, packet: &Packet<'_>, interface: InterfaceId, fate: Fate) {
         self.count(packet.wire_length, interface, fate);
         let counters = &mut self.inspector.output.counters;
-        if let Some(layer) = layer(packet) {
+        for layer in layers(packet).into_iter().flatten() {
             counters.add(layer, 1);
         }
-        if packet.tunnel_depth > 0 {
-            counters.add(Counter::Tunnelled, 1);
-        }
-        if !packet.vlans.ids().is_empty() {
-            counters.add(Counter::Vlan, 1);
+        if packet.wire_length as usize > packet.bytes.len() {
+            counters.add(Counter::TruncatedPackets, 1);
         }
     }
 
@@ -345,7 +363,9 @@ impl Worker {
     fn publish(&mut self) {
         let table = self.state.flows.stats();
         let defrag = self.state.defragmenter.stats();
+        let copies = self.state.duplicates.stats();
         let streams = self.inspector.streams();
+        let held = self.inspector.held() as u64;
         let evicted = table.evicted_closed + table.evicted_new + table.evicted_established + table.evicted_ot;
         let counters = &mut self.inspector.output.counters;
         for (gauge, value) in [
@@ -355,6 +375,7 @@ impl Worker {
             (Counter::StreamMemory, streams.memory_bytes),
             (Counter::StreamMemoryLimit, self.flow.tcp.memory_bytes),
             (Counter::DefragMemory, defrag.memory_bytes),
+            (Counter::ConversationMemory, held),
         ] {
             counters.set(gauge, value);
         }
@@ -373,6 +394,12 @@ impl Worker {
                 (Counter::SegmentOverlaps, streams.retransmitted),
                 (Counter::SegmentOverlapsDifferent, streams.overlap_different),
                 (Counter::Midstream, streams.midstream),
+                (Counter::DuplicatesPrp, copies.prp),
+                (Counter::DuplicatesHsr, copies.hsr),
+                (Counter::DuplicatesMirrored, copies.mirrored),
+                (Counter::RedundantLanA, copies.prp_lan_a + copies.hsr_path_a),
+                (Counter::RedundantLanB, copies.prp_lan_b + copies.hsr_path_b),
+                (Counter::RedundantMismatch, copies.redundant_mismatch),
                 (Counter::DefragExpired, defrag.timed_out),
                 (Counter::DefragRefused, defrag.limited_fragments + defrag.limited_datagrams + defrag.limited_memory),
             ],
@@ -400,17 +427,31 @@ impl Progress {
     }
 }
 
-/// The counter of a packet's innermost layer.
-fn layer(packet: &Packet<'_>) -> Option<Counter> {
-    let version_six = packet.ip.as_ref().is_some_and(|ip| ip.source.is_ipv6());
-    Some(match packet.transport {
-        Transport::Tcp(_) => Counter::Tcp,
-        Transport::Udp => Counter::Udp,
-        Transport::Sctp => Counter::Sctp,
-        Transport::Icmp { .. } if version_six => Counter::Icmpv6,
-        Transport::Icmp { .. } => Counter::Icmpv4,
-        Transport::None => {
-            return packet.ethernet.filter(|ethernet| ethernet.ethertype == 0x0806).map(|_| Counter::Arp);
-        }
-    })
+/// The counters of a packet's layers: what stands around it, network, transport.
+fn layers(packet: &Packet<'_>) -> [Option<Counter>; 5] {
+    let six = packet.ip.as_ref().map(|ip| ip.source.is_ipv6());
+    let network = match six {
+        Some(true) => Some(Counter::Ipv6),
+        Some(false) => Some(Counter::Ipv4),
+        None => packet.ethernet.filter(|ethernet| ethernet.ethertype == 0x0806).map(|_| Counter::Arp),
+    };
+    let transport = match packet.transport {
+        Transport::Tcp(_) => Some(Counter::Tcp),
+        Transport::Udp => Some(Counter::Udp),
+        Transport::Sctp => Some(Counter::Sctp),
+        Transport::Icmp { .. } if six == Some(true) => Some(Counter::Icmpv6),
+        Transport::Icmp { .. } => Some(Counter::Icmpv4),
+        Transport::None => None,
+    };
+    let redundancy = packet.redundancy.map(|redundancy| match redundancy.kind {
+        RedundancyKind::Prp => Counter::Prp,
+        RedundancyKind::Hsr => Counter::Hsr,
+    });
+    [
+        network,
+        transport,
+        redundancy,
+        (packet.tunnel_depth > 0).then_some(Counter::Tunnelled),
+        (!packet.vlans.ids().is_empty()).then_some(Counter::Vlan),
+    ]
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use vigia_parsers::Timestamp;
 
+use super::affinity::pin;
 use super::{Bench, Place, RuleStore};
 use crate::capture::{self, Progress, Source};
 use crate::command::{Context, Outcome, Run, report};
@@ -43,6 +44,7 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
     });
     let stop = AtomicBool::new(false);
     let bench = Bench { config: &loaded.config, journal: &journal, metrics: &sensor.metrics, rules: &sensor.rules };
+    let count = sources.len();
     let outcome = thread::scope(|scope| {
         let workers: Vec<_> = sources
             .into_iter()
@@ -57,7 +59,10 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
                 });
                 let watch = Watch { sensor: &sensor, stop: &stop, first: index == 0, stats: stats_interval(&loaded) };
                 let builder = thread::Builder::new().name(format!("worker-{index}"));
-                builder.spawn_scoped(scope, move || watch.run(worker, source.as_mut()))
+                builder.spawn_scoped(scope, move || {
+                    pin(index, count);
+                    watch.run(worker, source.as_mut())
+                })
             })
             .collect::<Result<_, _>>()
             .context("starting a worker")?;

@@ -78,6 +78,7 @@ impl Inspector {
     /// Events from now on are of this capture file.
     pub fn use_capture(&mut self, name: &str) {
         name.clone_into(&mut self.names.capture);
+        self.output.begin_session();
     }
 
     /// Takes over new rules.

@@ -52,6 +52,7 @@ fn entry(packet: u64, length: usize) -> AlertEntry {
     let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     AlertEntry {
         packet,
+        session: 0,
         rule: RuleId(0),
         source: nobody,
         destination: nobody,

@@ -140,6 +140,19 @@ fn every_signature_says_what_it_is() {
     }
 }
 
+#[test]
+fn the_manual_lists_every_signature() {
+    let page = std::fs::read_to_string(folder().join("../../docs/src/signatures.md")).unwrap();
+    let mut listed = page.lines().filter(|line| line.starts_with("| 9")).count();
+    for (file, _) in FILES {
+        for rule in rules(&cases(file)) {
+            assert!(page.contains(&format!("| {} | {} | ", rule.sid, rule.message)), "{}", rule.sid);
+            listed -= 1;
+        }
+    }
+    assert_eq!(listed, 0, "the manual lists signatures that are not there");
+}
+
 /// A prefix and four digits.
 fn is_id(text: &str, prefix: &str) -> bool {
     let digits = text.strip_prefix(prefix).unwrap_or_default();

@@ -25,6 +25,7 @@ pub struct Output {
     journal: Submitter,
     records: RecordBatch,
     alerts: AlertBatch,
+    session: u32,
 }
 
 impl Output {
@@ -37,7 +38,13 @@ impl Output {
             records: journal.record_batch(),
             alerts: journal.alert_batch(engine),
             journal,
+            session: 0,
         }
+    }
+
+    /// Another capture begins: nothing in it has to do with what was before.
+    pub fn begin_session(&mut self) {
+        self.session = self.session.wrapping_add(1);
     }
 
     /// Alerts from now on are of these rules.
@@ -61,6 +68,7 @@ impl Output {
             header.endpoints.map_or((nowhere, nowhere), |ends| (ends.source.0, ends.destination.0));
         self.alerts.entries.push(AlertEntry {
             packet: header.number,
+            session: self.session,
             rule,
             source,
             destination,

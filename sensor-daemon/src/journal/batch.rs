@@ -27,6 +27,8 @@ pub struct RecordBatch {
 pub struct AlertEntry {
     /// Number of the packet that raised it.
     pub packet: u64,
+    /// The session it belongs to: a capture file, or the one of live capture. What counts across flows ends with it.
+    pub session: u32,
     /// The rule.
     pub rule: RuleId,
     /// Sender of what matched.

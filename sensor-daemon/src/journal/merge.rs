@@ -17,6 +17,8 @@ const HELD_BYTES: usize = 256 << 20;
 pub struct AlertMerge {
     workers: Vec<Worker>,
     gate: Gate,
+    /// The session of what the gate counts.
+    session: u32,
     held: usize,
 }
 
@@ -47,7 +49,8 @@ pub enum Outcome {
 impl AlertMerge {
     /// A merge of so many workers. With one, everything is released as it comes: its order is the packets'.
     pub fn new(workers: usize) -> Self {
-        Self { workers: (0..workers.max(1)).map(|_| Worker::default()).collect(), gate: Gate::default(), held: 0 }
+        let workers = (0..workers.max(1)).map(|_| Worker::default()).collect();
+        Self { workers, gate: Gate::default(), session: 0, held: 0 }
     }
 
     /// Bytes of lines held back.
@@ -101,13 +104,17 @@ impl AlertMerge {
         loop {
             self.workers.iter_mut().for_each(|worker| self.held -= worker.drop_used(&mut done));
             // Packets are told apart by their number; within one, the worker's order holds.
-            let next = self.workers.iter_mut().filter_map(|worker| Some((worker.next_packet()?, worker)));
+            let next = self.workers.iter_mut().filter_map(|worker| Some((worker.next_entry()?.packet, worker)));
             let Some((packet, worker)) = next.min_by_key(|(packet, _)| *packet) else { break };
             if packet > through {
                 if self.held <= HELD_BYTES {
                     break;
                 }
                 forced += 1;
+            }
+            if let Some(session) = worker.next_entry().map(|entry| entry.session).filter(|next| *next != self.session) {
+                self.session = session;
+                self.gate.clear();
             }
             worker.release_first(&mut self.gate, &mut emit);
         }
@@ -116,9 +123,9 @@ impl AlertMerge {
 }
 
 impl Worker {
-    fn next_packet(&self) -> Option<u64> {
+    fn next_entry(&self) -> Option<&AlertEntry> {
         let held = self.batches.front()?;
-        held.batch.entries.get(held.entry).map(|entry| entry.packet)
+        held.batch.entries.get(held.entry)
     }
 
     /// Drops batches of which everything is released, and returns the bytes of their lines.
@@ -172,6 +179,7 @@ mod tests {
             batch.lines.extend_from_slice(line.as_bytes());
             batch.entries.push(AlertEntry {
                 packet: *packet,
+                session: 0,
                 rule: RuleId(0),
                 source: nobody,
                 destination: nobody,
@@ -195,6 +203,28 @@ mod tests {
             false => assert_eq!(merge.release(emit, |_| {}), 0),
         }
         lines
+    }
+
+    #[test]
+    fn what_counts_across_flows_begins_anew_with_another_capture() {
+        let rule =
+            "alert tcp any any -> any any (msg:\"x\"; sid:7; threshold:type limit, track by_rule, count 1, seconds 9;)";
+        let source = vigia_rules::Source { name: "test.rules".into(), text: rule.into() };
+        let engine = Arc::new(Engine::compile(&[source], &Default::default()).engine);
+        let mut of_three_captures = batch(0, &engine, &[1, 2, 3, 4, 5], 5);
+        for (entry, session) in of_three_captures.entries.iter_mut().zip([1, 1, 2, 2, 3]) {
+            entry.session = session;
+        }
+        let mut merge = AlertMerge::new(1);
+        merge.push(of_three_captures);
+        let mut alerts = Vec::new();
+        let emit = |_: &Engine, entry: &AlertEntry, _: &[u8], outcome| {
+            if outcome == Outcome::Alert {
+                alerts.push(entry.packet);
+            }
+        };
+        merge.finish(emit, |_| {});
+        assert_eq!(alerts, [1, 3, 5]);
     }
 
     #[test]

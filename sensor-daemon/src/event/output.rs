@@ -137,6 +137,15 @@ impl Output {
         }
     }
 
+    /// As [`Output::flush`], when a capture file is at its end.
+    pub fn finish(&mut self, through: u64) {
+        self.alerts.capture_ends = self.journal.in_order();
+        self.flush(through, true);
+        if self.alerts.capture_ends {
+            self.submit_alerts();
+        }
+    }
+
     fn recorded(&mut self, timestamp: Timestamp) {
         if self.records.events == 0 {
             self.records.first = timestamp;

@@ -25,7 +25,7 @@ pub struct RecordBatch {
 /// A match of a signature, and its line in [`AlertBatch::lines`].
 #[derive(Debug, Clone, Copy)]
 pub struct AlertEntry {
-    /// Number of the packet that raised it.
+    /// Number of the packet that raised it; 0 when the end of a flow did, and live.
     pub packet: u64,
     /// The rule.
     pub rule: RuleId,
@@ -45,6 +45,8 @@ pub struct AlertBatch {
     pub worker: usize,
     /// The worker has done all packets up to this number; not one of them will raise another alert.
     pub through: u64,
+    /// The worker is done with a capture file.
+    pub capture_ends: bool,
     /// The rules that the entries refer to.
     pub engine: Arc<Engine>,
     /// The matches.
@@ -56,7 +58,7 @@ pub struct AlertBatch {
 impl AlertBatch {
     /// A batch of `worker` without matches.
     pub fn new(worker: usize, engine: Arc<Engine>) -> Self {
-        Self { worker, through: 0, engine, entries: Vec::new(), lines: Vec::new() }
+        Self { worker, through: 0, capture_ends: false, engine, entries: Vec::new(), lines: Vec::new() }
     }
 }
 

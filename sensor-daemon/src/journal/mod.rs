@@ -238,9 +238,8 @@ impl Journal {
         let mut start = |log: Log, queue: usize, gauges: (Counter, Counter)| {
             let (sender, receiver) = bounded(queue.max(1));
             metrics.shared().set(gauges.1, queue as u64);
-            // Live alerts go out at once: one worker's packet numbers say nothing of another's.
-            let writer =
-                Writer::new(receiver, Sink::Log(Box::new(log)), AlertMerge::new(1), &pools, metrics, Some(gauges.0));
+            let sink = Sink::Log(Box::new(log));
+            let writer = Writer::new(receiver, sink, AlertMerge::unordered(), &pools, metrics, Some(gauges.0));
             writers.push(writer.spawn().at(directory)?);
             Ok(sender)
         };

@@ -305,6 +305,7 @@ impl Worker {
         self.end_flows(|flows, ended| flows.finish(latest, ended));
         self.state = State::new(&self.flow);
         self.settle(source, true);
+        self.inspector.output.finish(self.through);
     }
 
     /// Events from now on are of this capture file; what the source counts begins anew.

@@ -53,6 +53,7 @@ fn entry(packet: u64, length: usize) -> AlertEntry {
     AlertEntry {
         packet,
         session: 0,
+        admitted: false,
         rule: RuleId(0),
         source: nobody,
         destination: nobody,

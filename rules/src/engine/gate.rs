@@ -141,11 +141,6 @@ impl Gate {
         Self { counters: HashMap::new(), capacity: capacity.max(1), evicted: 0 }
     }
 
-    /// Forgets every counter: what comes next has nothing to do with what was.
-    pub fn clear(&mut self) {
-        self.counters.clear();
-    }
-
     /// Counters in use.
     pub fn len(&self) -> usize {
         self.counters.len()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vigia_parsers::{Record, Timestamp};
 use vigia_rules::{Engine, RuleId};
 
-use crate::journal::{AlertBatch, AlertEntry, RecordBatch, Submitter};
+use crate::journal::{AlertBatch, AlertEntry, Outcome, RecordBatch, Submitter};
 use crate::metrics::{Counter, Counters, Metrics};
 
 use super::EventSettings;
@@ -54,27 +54,36 @@ impl Output {
         self.eve.set_ruleset(ruleset);
     }
 
-    /// A signature matched. Whether it becomes an alert is decided in packet order by the journal where the rule counts
-    /// across flows; there it is counted, too.
+    /// A signature matched. Whether it becomes an alert is decided in packet order where the rule counts across flows, at
+    /// once or by the journal; there it is counted, too.
     pub fn alert(&mut self, header: &Header<'_>, rule: RuleId, alert: &Alert<'_>) {
         self.counters.add(Counter::SignatureMatches, 1);
-        let start = self.alerts.lines.len();
         let about = self.alerts.engine.rule(rule);
-        if self.settings.alert {
-            self.eve.alert(&mut self.alerts.lines, header, about, alert);
-        }
         let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let (source, destination) =
             header.endpoints.map_or((nowhere, nowhere), |ends| (ends.source.0, ends.destination.0));
-        self.alerts.entries.push(AlertEntry {
+        let mut entry = AlertEntry {
             packet: header.number,
             session: self.session,
+            admitted: false,
             rule,
             source,
             destination,
             timestamp: header.timestamp,
-            length: self.alerts.lines.len() - start,
-        });
+            length: 0,
+        };
+        if about.gated {
+            match self.journal.outcome(&self.alerts.engine, &entry) {
+                Some(Outcome::Suppressed) => return,
+                outcome => entry.admitted = outcome.is_some(),
+            }
+        }
+        let start = self.alerts.lines.len();
+        if self.settings.alert {
+            self.eve.alert(&mut self.alerts.lines, header, about, alert);
+        }
+        entry.length = self.alerts.lines.len() - start;
+        self.alerts.entries.push(entry);
         if self.alerts.lines.len() >= BATCH_BYTES {
             self.submit_alerts();
         }
@@ -141,6 +150,15 @@ impl Output {
         let news = self.journal.in_order() && through > self.alerts.through;
         self.alerts.through = self.alerts.through.max(through);
         if news || !self.alerts.entries.is_empty() {
+            self.submit_alerts();
+        }
+    }
+
+    /// As [`Output::flush`], when a capture file is at its end.
+    pub fn finish(&mut self, through: u64) {
+        self.alerts.capture_ends = self.journal.in_order();
+        self.flush(through, true);
+        if self.alerts.capture_ends {
             self.submit_alerts();
         }
     }

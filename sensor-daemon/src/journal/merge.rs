@@ -3,8 +3,12 @@
 //! A rule that counts across flows (`threshold`, `detection_filter`) gives the same alerts with any number of workers only
 //! if its matches are counted in one order. Each worker sends its matches in packet order, and says through which packet it
 //! is done; what all of them are done with is released.
+//!
+//! What the end of a flow raises has no packet, and when a worker notices that end depends on its other flows. Such alerts
+//! wait for the end of their capture, and come then in the order of their times.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use vigia_rules::{Engine, Gate, Verdict};
 
@@ -16,17 +20,59 @@ const HELD_BYTES: usize = 256 << 20;
 /// Puts alerts in packet order and asks the gate.
 pub struct AlertMerge {
     workers: Vec<Worker>,
-    gate: Gate,
-    /// The session of what the gate counts.
-    session: u32,
+    ordered: bool,
+    late: Vec<Late>,
+    judge: Arc<Mutex<Judge>>,
     held: usize,
+}
+
+/// Says which matches of rules that count across flows become alerts. It is asked in packet order: by the merge, or by
+/// the worker itself where there is no other whose matches could come before ([`super::Submitter::outcome`]), which
+/// spares it the lines of matches that nobody is to see.
+#[derive(Debug, Default)]
+pub(super) struct Judge {
+    /// By session. Nothing in one has to do with what was in another, and one may begin before all of the last is judged.
+    gates: VecDeque<(u32, Gate)>,
+}
+
+impl Judge {
+    /// What becomes of a match.
+    pub(super) fn outcome(&mut self, engine: &Engine, entry: &AlertEntry) -> Outcome {
+        let gated = engine.rules().get(entry.rule.0 as usize).is_some_and(|rule| rule.gated);
+        if !gated || entry.admitted {
+            return Outcome::Alert;
+        }
+        let gate = self.gate(entry.session);
+        match gate.admit(engine, entry.rule, entry.source, entry.destination, entry.timestamp) {
+            Verdict::Report => Outcome::Alert,
+            Verdict::Suppress => Outcome::Suppressed,
+        }
+    }
+
+    /// Entries in use, and those given up because there were too many.
+    pub(super) fn usage(&self) -> (usize, u64) {
+        self.gates.iter().fold((0, 0), |(used, evicted), (_, gate)| (used + gate.len(), evicted + gate.evicted()))
+    }
+
+    fn gate(&mut self, session: u32) -> &mut Gate {
+        let at = self.gates.iter().position(|(of, _)| *of == session).unwrap_or_else(|| {
+            self.gates.push_back((session, Gate::default()));
+            self.gates.len() - 1
+        });
+        &mut self.gates[at].1
+    }
+
+    /// The first sessions are over.
+    fn end(&mut self, sessions: u64) {
+        self.gates.retain(|(session, _)| u64::from(*session) > sessions);
+    }
 }
 
 #[derive(Default)]
 struct Worker {
     through: u64,
-    /// Packet of the match that came last.
-    last: u64,
+    /// Captures it is done with.
+    captures: u64,
     batches: VecDeque<Held>,
 }
 
@@ -35,6 +81,22 @@ struct Held {
     batch: AlertBatch,
     entry: usize,
     line: usize,
+}
+
+/// A match without a packet, which waits for the end of its capture.
+struct Late {
+    capture: u64,
+    entry: AlertEntry,
+    line: Vec<u8>,
+    engine: Arc<Engine>,
+}
+
+impl Late {
+    /// Tells any two apart that differ.
+    fn place(&self) -> impl Ord {
+        let AlertEntry { timestamp, source, destination, rule, .. } = self.entry;
+        (self.capture, timestamp, source, destination, rule.0, &self.line)
+    }
 }
 
 /// What becomes of a match.
@@ -47,10 +109,15 @@ pub enum Outcome {
 }
 
 impl AlertMerge {
-    /// A merge of so many workers. With one, everything is released as it comes: its order is the packets'.
+    /// A merge of so many workers.
     pub fn new(workers: usize) -> Self {
         let workers = (0..workers.max(1)).map(|_| Worker::default()).collect();
-        Self { workers, gate: Gate::default(), session: 0, held: 0 }
+        Self { workers, ordered: true, late: Vec::new(), judge: Arc::default(), held: 0 }
+    }
+
+    /// Releases everything as it comes: live, one worker's packet numbers say nothing of another's.
+    pub fn unordered() -> Self {
+        Self { ordered: false, ..Self::new(1) }
     }
 
     /// Bytes of lines held back.
@@ -59,21 +126,29 @@ impl AlertMerge {
     }
 
     /// What counts across flows.
-    pub fn gate(&self) -> &Gate {
-        &self.gate
+    pub(super) fn judge(&self) -> &Arc<Mutex<Judge>> {
+        &self.judge
     }
 
     /// Takes a batch. A worker that is not known counts as the last one.
-    pub fn push(&mut self, mut batch: AlertBatch) {
+    pub fn push(&mut self, batch: AlertBatch) {
         let last = self.workers.len() - 1;
         let worker = &mut self.workers[batch.worker.min(last)];
-        for entry in &mut batch.entries {
-            // What a timer raises carries no packet of its own: it belongs to the one before.
-            worker.last = worker.last.max(entry.packet);
-            entry.packet = worker.last;
+        self.held += batch.lines.len();
+        if self.ordered {
+            let mut start = 0;
+            for entry in &batch.entries {
+                if entry.packet == 0 {
+                    let line = batch.lines.get(start..start + entry.length).unwrap_or_default().to_vec();
+                    self.held += line.len();
+                    let (capture, engine) = (worker.captures, Arc::clone(&batch.engine));
+                    self.late.push(Late { capture, entry: *entry, line, engine });
+                }
+                start += entry.length;
+            }
         }
         worker.through = worker.through.max(batch.through);
-        self.held += batch.lines.len();
+        worker.captures += u64::from(batch.capture_ends);
         worker.batches.push_back(Held { batch, entry: 0, line: 0 });
     }
 
@@ -84,23 +159,28 @@ impl AlertMerge {
         emit: impl FnMut(&Engine, &AlertEntry, &[u8], Outcome),
         done: impl FnMut(AlertBatch),
     ) -> u64 {
-        let single = self.workers.len() == 1;
-        let through = if single { u64::MAX } else { self.workers.iter().map(|w| w.through).min().unwrap_or(0) };
-        self.release_through(through, emit, done)
+        let through = self.workers.iter().map(|worker| worker.through).min().unwrap_or(0);
+        let captures = self.workers.iter().map(|worker| worker.captures).min().unwrap_or(0);
+        // One worker's order is the packets'.
+        let through = if self.workers.len() == 1 { u64::MAX } else { through };
+        self.release_through(through, captures, emit, done)
     }
 
     /// Releases everything: no worker will send more.
     pub fn finish(&mut self, emit: impl FnMut(&Engine, &AlertEntry, &[u8], Outcome), done: impl FnMut(AlertBatch)) {
-        self.release_through(u64::MAX, emit, done);
+        self.release_through(u64::MAX, u64::MAX, emit, done);
     }
 
     fn release_through(
         &mut self,
         through: u64,
+        captures: u64,
         mut emit: impl FnMut(&Engine, &AlertEntry, &[u8], Outcome),
         mut done: impl FnMut(AlertBatch),
     ) -> u64 {
         let mut forced = 0;
+        let judge = Arc::clone(&self.judge);
+        let mut judge = judge.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             self.workers.iter_mut().for_each(|worker| self.held -= worker.drop_used(&mut done));
             // Packets are told apart by their number; within one, the worker's order holds.
@@ -112,13 +192,33 @@ impl AlertMerge {
                 }
                 forced += 1;
             }
-            if let Some(session) = worker.next_entry().map(|entry| entry.session).filter(|next| *next != self.session) {
-                self.session = session;
-                self.gate.clear();
-            }
-            worker.release_first(&mut self.gate, &mut emit);
+            worker.release_first(&mut judge, self.ordered, &mut emit);
+        }
+        let forced = forced + self.release_late(captures, &mut judge, &mut emit);
+        if self.ordered {
+            judge.end(captures);
         }
         forced
+    }
+
+    /// Releases what waits for the end of one of the first `captures`; returns how many went before it.
+    fn release_late(
+        &mut self,
+        captures: u64,
+        judge: &mut Judge,
+        emit: &mut impl FnMut(&Engine, &AlertEntry, &[u8], Outcome),
+    ) -> u64 {
+        if self.late.is_empty() {
+            return 0;
+        }
+        self.late.sort_unstable_by(|one, other| one.place().cmp(&other.place()));
+        let due = self.late.partition_point(|late| late.capture < captures);
+        let count = if self.held > HELD_BYTES { self.late.len() } else { due };
+        for Late { entry, line, engine, .. } in self.late.drain(..count) {
+            self.held -= line.len();
+            emit(&engine, &entry, &line, judge.outcome(&engine, &entry));
+        }
+        (count - due) as u64
     }
 }
 
@@ -139,21 +239,19 @@ impl Worker {
         freed
     }
 
-    fn release_first(&mut self, gate: &mut Gate, emit: &mut impl FnMut(&Engine, &AlertEntry, &[u8], Outcome)) {
+    fn release_first(
+        &mut self,
+        judge: &mut Judge,
+        ordered: bool,
+        emit: &mut impl FnMut(&Engine, &AlertEntry, &[u8], Outcome),
+    ) {
         let Some(Held { batch, entry: at, line: start }) = self.batches.front_mut() else { return };
         let Some(entry) = batch.entries.get(*at) else { return };
-        let line = batch.lines.get(*start..*start + entry.length).unwrap_or_default();
-        let engine = &*batch.engine;
-        let verdict = if engine.rules().get(entry.rule.0 as usize).is_some_and(|rule| rule.gated) {
-            gate.admit(engine, entry.rule, entry.source, entry.destination, entry.timestamp)
-        } else {
-            Verdict::Report
-        };
-        let outcome = match verdict {
-            Verdict::Report => Outcome::Alert,
-            Verdict::Suppress => Outcome::Suppressed,
-        };
-        emit(engine, entry, line, outcome);
+        // In order, what has no packet waits elsewhere.
+        if !ordered || entry.packet != 0 {
+            let line = batch.lines.get(*start..*start + entry.length).unwrap_or_default();
+            emit(&batch.engine, entry, line, judge.outcome(&batch.engine, entry));
+        }
         *at += 1;
         *start += entry.length;
     }
@@ -180,6 +278,7 @@ mod tests {
             batch.entries.push(AlertEntry {
                 packet: *packet,
                 session: 0,
+                admitted: false,
                 rule: RuleId(0),
                 source: nobody,
                 destination: nobody,
@@ -248,13 +347,39 @@ mod tests {
         assert_eq!(released(&mut merge, false), ["5", "6"]);
     }
 
+    /// The last batch of a capture, with alerts at these times that have no packet.
+    fn end(worker: usize, engine: &Arc<Engine>, times: &[u64], through: u64) -> AlertBatch {
+        let mut batch = batch(worker, engine, times, through);
+        batch.entries.iter_mut().for_each(|entry| entry.packet = 0);
+        batch.capture_ends = true;
+        batch
+    }
+
     #[test]
-    fn an_alert_without_a_packet_belongs_to_the_one_before() {
+    fn alerts_without_a_packet_wait_for_the_end_of_their_capture_and_go_by_time() {
         let engine = engine();
         let mut merge = AlertMerge::new(2);
-        merge.push(batch(0, &engine, &[5, 0], 7));
+        merge.push(AlertBatch { capture_ends: false, ..end(0, &engine, &[53], 3) });
+        merge.push(batch(0, &engine, &[5], 7));
         merge.push(batch(1, &engine, &[4, 6], 7));
-        assert_eq!(released(&mut merge, false), ["4", "5", "0", "6"]);
+        assert_eq!(released(&mut merge, false), ["4", "5", "6"]);
+        merge.push(end(0, &engine, &[52], 8));
+        // Worker 0 is in the next capture already.
+        merge.push(end(0, &engine, &[10], 12));
+        assert_eq!(released(&mut merge, false), [""; 0]);
+        merge.push(end(1, &engine, &[51, 54], 8));
+        assert_eq!(released(&mut merge, false), ["51", "52", "53", "54"]);
+        merge.push(batch(1, &engine, &[9], 12));
+        assert_eq!(released(&mut merge, false), ["9"]);
+        assert_eq!(released(&mut merge, true), ["10"]);
+        assert_eq!(merge.held, 0);
+    }
+
+    #[test]
+    fn a_live_alert_waits_for_nothing() {
+        let mut merge = AlertMerge::unordered();
+        merge.push(AlertBatch { capture_ends: false, ..end(0, &engine(), &[5, 3], 0) });
+        assert_eq!(released(&mut merge, false), ["5", "3"]);
     }
 
     proptest! {

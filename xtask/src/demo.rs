@@ -69,8 +69,8 @@ fn replay(capture: &Path, language: Language) -> Result<()> {
     let output = Command::new(tools::release("vigia"))
         .arg("replay")
         .arg(capture)
-        .arg("--rules")
-        .arg(tools::signatures())
+        .arg("--config")
+        .arg(settings(&out)?)
         .args(["--json", "--output"])
         .arg(&out)
         .stderr(Stdio::inherit())
@@ -140,6 +140,7 @@ fn scrape(plant: &Plant, python: &Path, out: &Path) -> Result<String> {
     Ok(file.display().to_string())
 }
 
+/// The settings of the demo. They list the stations of its plant: whoever else writes in a capture is a stranger.
 fn settings(out: &Path) -> Result<PathBuf> {
     let path = out.join("vigia.toml");
     let text = format!(

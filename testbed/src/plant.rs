@@ -105,9 +105,13 @@ impl Plant {
         peer.finish().with_context(|| host.to_owned())
     }
 
-    /// Ends every peer.
-    pub fn silence(&mut self) {
+    /// Ends every peer and takes its host off the hub: from here on nothing passes the tap.
+    ///
+    /// # Errors
+    /// What `ip` says.
+    pub fn silence(&mut self) -> Result<()> {
         self.peers.clear();
+        self.hosts.values().try_for_each(|host| host.ip(&["link", "set", "eth0", "down"]))
     }
 
     /// Records what passes the tap into a pcap file for so many seconds; returns then.

@@ -145,6 +145,7 @@ impl Worker {
         let line = batch.lines.get(*start..*start + entry.length).unwrap_or_default();
         let engine = &*batch.engine;
         let verdict = if engine.rules().get(entry.rule.0 as usize).is_some_and(|rule| rule.gated) {
+            gate.enter(entry.session);
             gate.admit(engine, entry.rule, entry.source, entry.destination, entry.timestamp)
         } else {
             Verdict::Report

@@ -93,6 +93,21 @@ fn each_capture_raises_the_alerts_of_its_case_and_no_others() {
     }
 }
 
+/// The captures of a replay are sessions of their own: a window that one of them opens counts in no other.
+#[test]
+fn a_capture_raises_the_same_alerts_whatever_was_replayed_before() {
+    let mut cases = cases("modbus.test.toml");
+    cases.case.retain(|case| case.subject() == (9_101_020, true));
+    let first = folder().join(&cases.case[0].capture);
+    let scratch = tempfile::tempdir().unwrap();
+    let second = scratch.path().join("again.pcap");
+    std::fs::copy(&first, &second).unwrap();
+    cases.case.push(Case { about: "The same".to_owned(), capture: second.clone(), expected: BTreeMap::new() });
+    let alerts = replay(&cases);
+    assert_eq!(alerts[&first], cases.case[0].expected);
+    assert_eq!(alerts[&second], cases.case[0].expected);
+}
+
 #[test]
 fn every_signature_has_a_capture_that_fires_it_and_one_that_does_not() {
     for (file, _) in FILES {

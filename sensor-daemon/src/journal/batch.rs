@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use vigia_parsers::Timestamp;
-use vigia_rules::{Engine, RuleId};
+use vigia_rules::{Engine, Gate, RuleId};
 
 use crate::metrics::{Block, Counter};
 
 use super::Stream;
-use super::merge::{Judge, Outcome};
+use super::merge::{self, Outcome};
 
 /// Lines of the record stream.
 #[derive(Debug, Default)]
@@ -121,7 +121,7 @@ pub struct Submitter {
     records: Sender<Message>,
     pools: Pools,
     counters: Arc<Block>,
-    judge: Option<Arc<Mutex<Judge>>>,
+    gate: Option<Arc<Mutex<Gate>>>,
 }
 
 impl Submitter {
@@ -131,9 +131,9 @@ impl Submitter {
         (alerts, records): (Sender<Message>, Sender<Message>),
         pools: Pools,
         counters: Arc<Block>,
-        judge: Option<Arc<Mutex<Judge>>>,
+        gate: Option<Arc<Mutex<Gate>>>,
     ) -> Self {
-        Self { worker, live, alerts, records, pools, counters, judge }
+        Self { worker, live, alerts, records, pools, counters, gate }
     }
 
     /// An empty batch to fill with records.
@@ -171,8 +171,8 @@ impl Submitter {
     /// What becomes of a match of a rule that counts across flows, where that can be said at once: live, and in a replay
     /// by one worker for what a packet raised. Else the merge says it. The outcome is final; suppressed ones are counted.
     pub(crate) fn outcome(&self, engine: &Engine, entry: &AlertEntry) -> Option<Outcome> {
-        let judge = self.judge.as_ref().filter(|_| self.live || entry.packet != 0)?;
-        let outcome = judge.lock().unwrap_or_else(PoisonError::into_inner).outcome(engine, entry);
+        let gate = self.gate.as_ref().filter(|_| self.live || entry.packet != 0)?;
+        let outcome = merge::outcome(&mut gate.lock().unwrap_or_else(PoisonError::into_inner), engine, entry);
         if outcome == Outcome::Suppressed {
             self.counters.add(Counter::AlertsSuppressed, 1);
         }

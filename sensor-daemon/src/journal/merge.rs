@@ -22,49 +22,22 @@ pub struct AlertMerge {
     workers: Vec<Worker>,
     ordered: bool,
     late: Vec<Late>,
-    judge: Arc<Mutex<Judge>>,
+    gate: Arc<Mutex<Gate>>,
     held: usize,
 }
 
-/// Says which matches of rules that count across flows become alerts. It is asked in packet order: by the merge, or by
-/// the worker itself where there is no other whose matches could come before ([`super::Submitter::outcome`]), which
-/// spares it the lines of matches that nobody is to see.
-#[derive(Debug, Default)]
-pub(super) struct Judge {
-    /// By session. Nothing in one has to do with what was in another, and one may begin before all of the last is judged.
-    gates: VecDeque<(u32, Gate)>,
-}
-
-impl Judge {
-    /// What becomes of a match.
-    pub(super) fn outcome(&mut self, engine: &Engine, entry: &AlertEntry) -> Outcome {
-        let gated = engine.rules().get(entry.rule.0 as usize).is_some_and(|rule| rule.gated);
-        if !gated || entry.admitted {
-            return Outcome::Alert;
-        }
-        let gate = self.gate(entry.session);
-        match gate.admit(engine, entry.rule, entry.source, entry.destination, entry.timestamp) {
-            Verdict::Report => Outcome::Alert,
-            Verdict::Suppress => Outcome::Suppressed,
-        }
+/// What becomes of a match: the gate is asked where the rule counts across flows. It is to be asked in packet order: by the
+/// merge, or by the worker itself where there is no other whose matches could come before
+/// ([`super::Submitter::outcome`]), which spares it the lines of matches that nobody is to see.
+pub(super) fn outcome(gate: &mut Gate, engine: &Engine, entry: &AlertEntry) -> Outcome {
+    let gated = engine.rules().get(entry.rule.0 as usize).is_some_and(|rule| rule.gated);
+    if !gated || entry.admitted {
+        return Outcome::Alert;
     }
-
-    /// Entries in use, and those given up because there were too many.
-    pub(super) fn usage(&self) -> (usize, u64) {
-        self.gates.iter().fold((0, 0), |(used, evicted), (_, gate)| (used + gate.len(), evicted + gate.evicted()))
-    }
-
-    fn gate(&mut self, session: u32) -> &mut Gate {
-        let at = self.gates.iter().position(|(of, _)| *of == session).unwrap_or_else(|| {
-            self.gates.push_back((session, Gate::default()));
-            self.gates.len() - 1
-        });
-        &mut self.gates[at].1
-    }
-
-    /// The first sessions are over.
-    fn end(&mut self, sessions: u64) {
-        self.gates.retain(|(session, _)| u64::from(*session) > sessions);
+    gate.enter(entry.session);
+    match gate.admit(engine, entry.rule, entry.source, entry.destination, entry.timestamp) {
+        Verdict::Report => Outcome::Alert,
+        Verdict::Suppress => Outcome::Suppressed,
     }
 }
 
@@ -112,7 +85,7 @@ impl AlertMerge {
     /// A merge of so many workers.
     pub fn new(workers: usize) -> Self {
         let workers = (0..workers.max(1)).map(|_| Worker::default()).collect();
-        Self { workers, ordered: true, late: Vec::new(), judge: Arc::default(), held: 0 }
+        Self { workers, ordered: true, late: Vec::new(), gate: Arc::default(), held: 0 }
     }
 
     /// Releases everything as it comes: live, one worker's packet numbers say nothing of another's.
@@ -126,8 +99,8 @@ impl AlertMerge {
     }
 
     /// What counts across flows.
-    pub(super) fn judge(&self) -> &Arc<Mutex<Judge>> {
-        &self.judge
+    pub(super) fn gate(&self) -> &Arc<Mutex<Gate>> {
+        &self.gate
     }
 
     /// Takes a batch. A worker that is not known counts as the last one.
@@ -179,8 +152,8 @@ impl AlertMerge {
         mut done: impl FnMut(AlertBatch),
     ) -> u64 {
         let mut forced = 0;
-        let judge = Arc::clone(&self.judge);
-        let mut judge = judge.lock().unwrap_or_else(PoisonError::into_inner);
+        let gate = Arc::clone(&self.gate);
+        let mut gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             self.workers.iter_mut().for_each(|worker| self.held -= worker.drop_used(&mut done));
             // Packets are told apart by their number; within one, the worker's order holds.
@@ -192,20 +165,16 @@ impl AlertMerge {
                 }
                 forced += 1;
             }
-            worker.release_first(&mut judge, self.ordered, &mut emit);
+            worker.release_first(&mut gate, self.ordered, &mut emit);
         }
-        let forced = forced + self.release_late(captures, &mut judge, &mut emit);
-        if self.ordered {
-            judge.end(captures);
-        }
-        forced
+        forced + self.release_late(captures, &mut gate, &mut emit)
     }
 
     /// Releases what waits for the end of one of the first `captures`; returns how many went before it.
     fn release_late(
         &mut self,
         captures: u64,
-        judge: &mut Judge,
+        gate: &mut Gate,
         emit: &mut impl FnMut(&Engine, &AlertEntry, &[u8], Outcome),
     ) -> u64 {
         if self.late.is_empty() {
@@ -216,7 +185,7 @@ impl AlertMerge {
         let count = if self.held > HELD_BYTES { self.late.len() } else { due };
         for Late { entry, line, engine, .. } in self.late.drain(..count) {
             self.held -= line.len();
-            emit(&engine, &entry, &line, judge.outcome(&engine, &entry));
+            emit(&engine, &entry, &line, outcome(gate, &engine, &entry));
         }
         (count - due) as u64
     }
@@ -241,7 +210,7 @@ impl Worker {
 
     fn release_first(
         &mut self,
-        judge: &mut Judge,
+        gate: &mut Gate,
         ordered: bool,
         emit: &mut impl FnMut(&Engine, &AlertEntry, &[u8], Outcome),
     ) {
@@ -250,7 +219,7 @@ impl Worker {
         // In order, what has no packet waits elsewhere.
         if !ordered || entry.packet != 0 {
             let line = batch.lines.get(*start..*start + entry.length).unwrap_or_default();
-            emit(&batch.engine, entry, line, judge.outcome(&batch.engine, entry));
+            emit(&batch.engine, entry, line, outcome(gate, &batch.engine, entry));
         }
         *at += 1;
         *start += entry.length;

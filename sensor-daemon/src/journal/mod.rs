@@ -56,11 +56,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, bounded};
+use vigia_rules::Gate;
 
 use crate::metrics::{Counter, Metrics};
 
 pub use batch::{AlertBatch, AlertEntry, RecordBatch, Submitter};
-use merge::Judge;
 pub use merge::{AlertMerge, Outcome};
 pub use reader::{Cursor, Reader};
 pub use segment::Recovery;
@@ -210,7 +210,7 @@ pub struct Journal {
     metrics: Arc<Metrics>,
     writers: Vec<JoinHandle<Result<(), JournalError>>>,
     /// Asked by workers themselves where no other's matches could come before theirs.
-    judge: Option<Arc<Mutex<Judge>>>,
+    gate: Option<Arc<Mutex<Gate>>>,
     keeper: Option<Keeper>,
     _lock: Option<File>,
 }
@@ -238,13 +238,13 @@ impl Journal {
         let keeper = Keeper::start(settings, Arc::clone(&space), closed).at(directory)?;
         let pools = Pools::default();
         let mut writers = Vec::new();
-        let mut judges = Vec::new();
+        let mut gates = Vec::new();
         let mut start = |log: Log, queue: usize, gauges: (Counter, Counter)| {
             let (sender, receiver) = bounded(queue.max(1));
             metrics.shared().set(gauges.1, queue as u64);
             let sink = Sink::Log(Box::new(log));
             let merge = AlertMerge::unordered();
-            judges.push(Arc::clone(merge.judge()));
+            gates.push(Arc::clone(merge.gate()));
             let writer = Writer::new(receiver, sink, merge, &pools, metrics, Some(gauges.0));
             writers.push(writer.spawn().at(directory)?);
             Ok(sender)
@@ -265,7 +265,7 @@ impl Journal {
             metrics: Arc::clone(metrics),
             writers,
             // The alerts' writer is the first.
-            judge: judges.into_iter().next(),
+            gate: gates.into_iter().next(),
             keeper: Some(keeper),
             _lock: Some(lock),
         };
@@ -279,7 +279,7 @@ impl Journal {
         let (sender, receiver) = bounded(REPLAY_QUEUE);
         let pools = Pools::default();
         let merge = AlertMerge::new(workers);
-        let judge = (workers == 1).then(|| Arc::clone(merge.judge()));
+        let gate = (workers == 1).then(|| Arc::clone(merge.gate()));
         let writer = Writer::new(receiver, Sink::File(file), merge, &pools, metrics, None);
         Ok(Self {
             alerts: sender.clone(),
@@ -288,7 +288,7 @@ impl Journal {
             live: false,
             metrics: Arc::clone(metrics),
             writers: vec![writer.spawn().at(path)?],
-            judge,
+            gate,
             keeper: None,
             _lock: None,
         })
@@ -302,7 +302,7 @@ impl Journal {
             (self.alerts.clone(), self.records.clone()),
             self.pools.clone(),
             Arc::clone(self.metrics.shared()),
-            self.judge.clone(),
+            self.gate.clone(),
         )
     }
 

@@ -122,9 +122,9 @@ impl Writer {
         self.release(false);
         let counters = self.metrics.shared();
         counters.set(Counter::MergeHeld, self.merge.held_bytes() as u64);
-        let (used, evicted) = self.merge.judge().lock().unwrap_or_else(PoisonError::into_inner).usage();
-        counters.set(Counter::ThresholdEntries, used as u64);
-        counters.set(Counter::ThresholdsEvicted, evicted);
+        let gate = self.merge.gate().lock().unwrap_or_else(PoisonError::into_inner);
+        counters.set(Counter::ThresholdEntries, gate.len() as u64);
+        counters.set(Counter::ThresholdsEvicted, gate.evicted());
     }
 
     fn release(&mut self, all: bool) {

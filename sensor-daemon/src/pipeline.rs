@@ -208,6 +208,9 @@ impl Worker {
             if let Some(datagram) = self.state.defragmenter.push(packet) {
                 let whole = decode_ip(datagram, packet, &self.decode);
                 if self.share.has(&whole) {
+                    if !whole.events.is_empty() {
+                        self.inspector.decode_events(&whole, interface);
+                    }
                     self.inspector.packet(&mut self.state.flows, &whole, interface);
                 }
             }

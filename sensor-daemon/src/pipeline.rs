@@ -230,6 +230,9 @@ impl Worker {
             if self.share.has(&whole) {
                 let counter = if six { Counter::ReassembledIpv6 } else { Counter::ReassembledIpv4 };
                 self.inspector.output.counters.add(counter, 1);
+                if !whole.events.is_empty() {
+                    self.inspector.decode_events(&whole, interface);
+                }
                 self.inspector.packet(&mut self.state.flows, &whole, interface);
             }
         }

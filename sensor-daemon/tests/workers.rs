@@ -88,16 +88,19 @@ fn fragments_seen_twice(capture: &mut Capture) {
     }
 }
 
-/// GRE between two routers in fragments: whose a packet is shows only when it is whole.
+/// A request in GRE between two routers in fragments: whose a packet is shows only when it is whole.
+fn tunnel_in_fragments(n: u8) -> Vec<Vec<u8>> {
+    let request = udp(51000, 502, &write_register(n.into(), 9, n.into()));
+    let inner = ipv4(17, [10, 0, 4, n % 6], [10, 0, 5, n], 1 + u16::from(n), 0, &request);
+    let gre = [&[0, 0, 8, 0][..], &inner].concat();
+    let pieces = fragments(47, [192, 0, 2, 1], [192, 0, 2, 2], 5000 + u16::from(n), &gre, 16);
+    pieces.iter().map(|piece| ethernet(&[], 0x0800, piece)).collect()
+}
+
 fn tunnels_in_fragments(capture: &mut Capture) {
-    for n in 0..30u8 {
-        let request = udp(51000, 502, &write_register(n.into(), 9, n.into()));
-        let inner = ipv4(17, [10, 0, 4, n % 6], [10, 0, 5, n], 1 + u16::from(n), 0, &request);
-        let gre = [&[0, 0, 8, 0][..], &inner].concat();
-        let pieces = fragments(47, [192, 0, 2, 1], [192, 0, 2, 2], 5000 + u16::from(n), &gre, 16);
-        for piece in pieces.iter().chain(pieces.first()).chain(pieces.last()) {
-            capture.push(&ethernet(&[], 0x0800, piece));
-        }
+    for n in 0..30 {
+        let pieces = tunnel_in_fragments(n);
+        pieces.iter().chain(pieces.first()).chain(pieces.last()).for_each(|piece| capture.push(piece));
     }
 }
 
@@ -111,6 +114,14 @@ fn redundant_networks(capture: &mut Capture) {
     };
     session.handshake().iter().for_each(|frame| both(frame));
     (0..20).for_each(|n| both(&session.say(Way::ToServer, &write_register(n, 1, n))));
+    // Datagrams that come whole over one LAN, then over the other.
+    for n in 30..60 {
+        let pieces = tunnel_in_fragments(n);
+        for lan in [0, 1] {
+            let numbered = pieces.iter().zip(u16::from(n) * 100..);
+            numbered.for_each(|(piece, number)| capture.push(&prp(piece.clone(), number, lan)));
+        }
+    }
 }
 
 fn oddities(capture: &mut Capture) {

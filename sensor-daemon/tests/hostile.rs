@@ -144,7 +144,7 @@ fn what_is_wrong_in_a_datagram_shows_when_its_fragments_are_joined() {
     let events = fs::read_to_string(folder.path().join("eve.json")).unwrap();
     let anomalies: Vec<_> = events.lines().filter(|line| line.contains(r#""event_type":"anomaly""#)).collect();
     assert_eq!(anomalies.len(), 1, "{events}");
-    assert!(anomalies[0].contains(r#""event":"tcp.invalid_optlen""#), "{events}");
+    assert!(anomalies[0].contains(r#""event":"decoder.tcp.invalid_optlen""#), "{events}");
 }
 
 #[test]

@@ -195,6 +195,23 @@ fn replay(folder: &Path, capture: &[PathBuf], workers: u16) -> Vec<String> {
     events.map(str::to_owned).collect()
 }
 
+#[test]
+fn the_last_report_counts_what_all_workers_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("busy.pcap");
+    busy_plant().write(&capture);
+    let mut packets = Vec::new();
+    for workers in [1, 4] {
+        replay(folder.path(), std::slice::from_ref(&capture), workers);
+        let text = fs::read_to_string(folder.path().join(format!("out-{workers}/eve.json"))).unwrap();
+        let report = text.lines().rfind(|line| line.contains(r#""event_type":"stats""#)).unwrap();
+        let report: serde_json::Value = serde_json::from_str(report).unwrap();
+        packets.push(report["stats"]["decoder"]["pkts"].as_u64().unwrap());
+    }
+    assert!(packets[0] > 2000, "{packets:?}");
+    assert_eq!(packets[0], packets[1]);
+}
+
 /// Panics with the first events that one replay has and the other has not.
 fn assert_same(of: &str, workers: u16, expected: &[String], mut found: Vec<String>) {
     found.sort_unstable();

@@ -132,7 +132,7 @@ fn live_what_waits_in_the_ring_at_the_stop_is_processed() {
     let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
     // A block that is not full is handed over after seconds only: at the stop it is still with the kernel.
-    let config = configure(folder.path(), 2, "block_timeout_ms = 3000, poll_timeout_ms = 50");
+    let config = configure(folder.path(), 2, "block_timeout_ms = 1500, poll_timeout_ms = 50");
     let mut plant = Plant::build(&python).unwrap();
     let sensor = Sensor::start(plant.sensor().command(Path::new(VIGIA)), Path::new(VIGIA), &config).unwrap();
     plant.start_servers().unwrap();
@@ -141,7 +141,8 @@ fn live_what_waits_in_the_ring_at_the_stop_is_processed() {
     plant.silence().unwrap();
     sensor.stop().unwrap();
     let records = events(folder.path(), "records");
-    assert_eq!(final_sums(&records)["processed"], plant.sensor().received(TAP).unwrap());
+    let (sums, passed) = (final_sums(&records), plant.sensor().received(TAP).unwrap());
+    assert_eq!((&sums["seen"], &sums["processed"]), (&passed.into(), &passed.into()), "{sums}");
     let seen: u64 = count(&records, Plant::address("hmi"), "modbus", "/modbus/request/function_code").values().sum();
     assert_eq!(seen, hmi.values().sum::<u64>());
 }

@@ -39,7 +39,8 @@ impl Plant {
     /// The system does not let us make namespaces.
     pub fn build(python: &Path) -> Result<Self> {
         let hub = Namespace::new("hub")?;
-        hub.ip(&["link", "add", "hub0", "type", "bridge", "ageing_time", "0"])?;
+        // A hub: it learns no address, so it floods every frame; and it says nothing itself, as snooping would.
+        hub.ip(&["link", "add", "hub0", "type", "bridge", "ageing_time", "0", "mcast_snooping", "0"])?;
         hub.ip(&["link", "set", "hub0", "up"])?;
         let sensor = Namespace::new("sensor")?;
         let mut plant = Self { peers: BTreeMap::new(), hosts: BTreeMap::new(), hub, sensor, python: python.to_owned() };

@@ -57,7 +57,14 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
                     names: Names { interfaces, capture: String::new() },
                     histogram: false,
                 });
-                let watch = Watch { sensor: &sensor, stop: &stop, first: index == 0, stats: stats_interval(&loaded) };
+                let block_timeout = Duration::from_millis(loaded.config.capture.block_timeout_ms.into());
+                let watch = Watch {
+                    sensor: &sensor,
+                    stop: &stop,
+                    first: index == 0,
+                    stats: stats_interval(&loaded),
+                    patience: DRAIN_AT_MOST + 2 * block_timeout,
+                };
                 let builder = thread::Builder::new().name(format!("worker-{index}"));
                 builder.spawn_scoped(scope, move || {
                     pin(index, count);
@@ -129,7 +136,8 @@ impl Sensor {
     }
 }
 
-/// Time the workers have to process what waits in their rings when the sensor is stopped.
+/// Time the workers have to process what waits in their rings when the sensor is stopped, beyond the time in which the
+/// kernel hands it over: two timeouts of a block.
 const DRAIN_AT_MOST: Duration = Duration::from_secs(5);
 
 /// One worker's loop.
@@ -139,6 +147,8 @@ struct Watch<'a> {
     /// The worker that reports for the whole sensor.
     first: bool,
     stats: Duration,
+    /// Time to process what waits when the sensor is stopped.
+    patience: Duration,
 }
 
 impl Watch<'_> {
@@ -146,7 +156,7 @@ impl Watch<'_> {
         let mut reported = Instant::now();
         let mut stopped = None;
         // What the kernel took before the stop is still processed.
-        while stopped.is_none_or(|since: Instant| since.elapsed() < DRAIN_AT_MOST) {
+        while stopped.is_none_or(|since: Instant| since.elapsed() < self.patience) {
             if stopped.is_none() && self.stop.load(Ordering::Relaxed) {
                 source.close();
                 stopped = Some(Instant::now());

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 use vigia_testbed::{Events, PYTHON, Plant, Sensor, TAP};
@@ -16,6 +17,9 @@ const RULE: &str =
 
 /// The coil that the intruder writes.
 const COIL: u64 = 3;
+
+/// One plant at a time: each wants the machine for itself.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// The peers' Python; none, and a line that says so, when it is not to be had.
 fn python() -> Option<PathBuf> {
@@ -69,6 +73,7 @@ fn final_sums(records: &[Value]) -> Value {
 /// HMI, master and intruder at work; then the sums, the records and the alerts are compared with what they said.
 fn the_sensor_tells_what_the_peers_did(workers: u16) {
     let Some(python) = python() else { return };
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let config = configure(folder.path(), workers, "");
     let mut plant = Plant::build(&python).unwrap();
@@ -115,21 +120,19 @@ fn the_sensor_tells_what_the_peers_did(workers: u16) {
 }
 
 #[test]
-#[ignore = "needs root"]
 fn live_one_worker_tells_what_the_peers_did() {
     the_sensor_tells_what_the_peers_did(1);
 }
 
 #[test]
-#[ignore = "needs root"]
 fn live_two_workers_tell_what_the_peers_did() {
     the_sensor_tells_what_the_peers_did(2);
 }
 
 #[test]
-#[ignore = "needs root"]
 fn live_what_waits_in_the_ring_at_the_stop_is_processed() {
     let Some(python) = python() else { return };
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     // A block that is not full is handed over after seconds only: at the stop it is still with the kernel.
     let config = configure(folder.path(), 2, "block_timeout_ms = 1500, poll_timeout_ms = 50");

@@ -103,7 +103,7 @@ pub type Visit<'v> = dyn FnMut(Value<'_>) + 'v;
 
 /// Declares the field table of a record type, and how each field is read.
 ///
-/// ```ignore
+/// ```text
 /// fields! {
 ///     /// What a rule can ask of a Modbus message.
 ///     pub static FIELDS, visit(message: &Message<'_>, out) {

@@ -125,16 +125,24 @@ fn main() {
     for length in [60, 156, 536, 1500] {
         group.throughput(Throughput::Bytes(length as u64));
         group.bench_function(format!("{length} bytes"), |b| {
-            let mut duplicates = Duplicates::new(&flow::duplicate::Settings::default());
-            let mut bytes = frame(length);
-            let mut number = 0u32;
+            let mut duplicates = Duplicates::new(&flow::duplicate::Settings { mirrored: true, ..Default::default() });
+            // As many frames in turn as keep each out of the window of its last time.
+            let frames: Vec<Vec<u8>> = (0..64u32)
+                .map(|number| {
+                    let mut bytes = frame(length);
+                    bytes[24..28].copy_from_slice(&number.to_be_bytes());
+                    bytes
+                })
+                .collect();
+            let mut packets: Vec<Packet<'_>> = frames.iter().map(|bytes| packet(bytes, 1, TCP)).collect();
+            let mut number = 0usize;
             b.iter(|| {
                 number += 1;
-                bytes[24..28].copy_from_slice(&number.to_be_bytes());
-                let mut packet = packet(&bytes, 1, TCP);
-                packet.timestamp = Timestamp(u64::from(number) * 1_000);
-                black_box(duplicates.check(&packet));
+                let packet = &mut packets[number % 64];
+                packet.timestamp = Timestamp(number as u64 * 100_000);
+                duplicates.check(black_box(packet))
             });
+            assert_eq!(duplicates.stats().mirrored, 0);
         });
     }
     group.finish();

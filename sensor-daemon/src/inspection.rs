@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use vigia_parsers::conversation::{Conversation, Opening};
+use vigia_parsers::conversation::{self, Conversation, Opening};
 use vigia_parsers::packet::{DecodeEvent, Packet, Tcp, Transport, Vlans};
 use vigia_parsers::{Anomaly, Direction, Envelope, Protocol, Record, Sink, Timestamp};
 use vigia_rules::{Engine, FlowFacts, FlowMemory, Moment, Scratch, Subject};
@@ -32,6 +32,8 @@ pub struct Inspector {
     protocols: &'static [&'static Protocol],
     histogram: Option<Box<Histogram>>,
     names: Names,
+    /// Bytes that all conversations hold.
+    held: usize,
 }
 
 /// What events call the places that packets come from.
@@ -61,6 +63,7 @@ impl Inspector {
             protocols,
             histogram: histogram.then(Box::default),
             names,
+            held: 0,
         }
     }
 
@@ -68,12 +71,14 @@ impl Inspector {
     pub fn restart(&mut self) {
         self.reassembler = Reassembler::new(&self.streams);
         self.scratch = Scratch::default();
+        self.held = 0;
         self.output.counters.add(Counter::WorkerRestarts, 1);
     }
 
     /// Events from now on are of this capture file.
     pub fn use_capture(&mut self, name: &str) {
         name.clone_into(&mut self.names.capture);
+        self.output.begin_session();
     }
 
     /// Takes over new rules.
@@ -85,6 +90,11 @@ impl Inspector {
     /// Generation of the rules in force.
     pub fn generation(&self) -> u64 {
         self.rules.ruleset.generation
+    }
+
+    /// Bytes of unfinished messages that conversations hold.
+    pub fn held(&self) -> usize {
+        self.held
     }
 
     /// What reassembly did.
@@ -149,7 +159,7 @@ impl Inspector {
         }
         let flow = flows.get_mut(found.id);
         if found.created {
-            self.output.counters.add(created(packet), 1);
+            self.count_flow(packet);
         }
         if found.interim {
             self.report_flow(flow, FlowReason::Interim, packet.timestamp);
@@ -195,6 +205,18 @@ impl Inspector {
         self.report_flow(&flow, reason, at);
     }
 
+    fn count_flow(&mut self, packet: &Packet<'_>) {
+        let counters = &mut self.output.counters;
+        match packet.transport {
+            Transport::Tcp(_) => {
+                counters.add(Counter::FlowsTcp, 1);
+                counters.add(Counter::TcpSessions, 1);
+            }
+            Transport::Udp => counters.add(Counter::FlowsUdp, 1),
+            _ => counters.add(Counter::FlowsOther, 1),
+        }
+    }
+
     /// A conversation for the flow's first payload. Nothing is made for a flow that no protocol may be expected in.
     fn converse(&self, packet: &Packet<'_>, flow: &Flow) -> Option<Box<Conversation>> {
         let datagram = match packet.transport {
@@ -220,6 +242,8 @@ impl Inspector {
         timestamp: Timestamp,
     ) -> (Inspection<'p>, &'p mut Reassembler) {
         let facts = Facts::of(flow);
+        let conversation = flow.conversation.take();
+        self.held -= conversation.as_ref().map_or(0, |conversation| conversation.buffered());
         let pass = Inspection {
             rules: &self.rules.engine,
             scratch: &mut self.scratch,
@@ -230,7 +254,7 @@ impl Inspector {
             packet,
             timestamp,
             facts,
-            conversation: flow.conversation.take(),
+            conversation,
             memory: &mut flow.memory,
             alerted: &mut flow.alerted,
             transactions: &mut flow.transactions,
@@ -250,6 +274,7 @@ impl Inspector {
         if conversation.take_reversed() {
             flow.reverse();
         }
+        self.held += conversation.buffered();
         flow.foreign = conversation.is_unknown();
         flow.conversation = (!flow.foreign).then_some(conversation);
     }
@@ -262,7 +287,7 @@ impl Inspector {
         let (mut pass, _) = self.begin(flow, Some(packet), interface, packet.timestamp);
         pass.inspect(direction, &Subject::Packet, packet.payload());
         let conversation = pass.conversation.take();
-        flow.conversation = conversation;
+        self.keep(flow, conversation);
     }
 
     /// Shows a packet without a flow (ARP, bare Ethernet) to the rules that look at packets.
@@ -532,6 +557,10 @@ impl Sink for Inspection<'_> {
     }
 
     fn anomaly(&mut self, envelope: &Envelope, protocol: &'static Protocol, anomaly: Anomaly) {
+        if anomaly.kind == conversation::RESYNCHRONISED {
+            self.output.counters.add(Counter::Resynchronised, 1);
+            self.output.counters.add(Counter::SkippedBytes, anomaly.offset as u64);
+        }
         let header = self.header(envelope.direction);
         self.output.anomaly(&header, &Anomalous::Application(protocol, anomaly));
         let anomalies = &[anomaly];
@@ -565,15 +594,6 @@ fn packet_header<'n>(packet: &Packet<'_>, names: &'n Names, interface: Interface
         icmp,
         ethernet: packet.ethernet,
         source: Some(PacketSource::Wire(packet.tunnel)),
-    }
-}
-
-/// The counter of new flows of the packet's transport.
-fn created(packet: &Packet<'_>) -> Counter {
-    match packet.transport {
-        Transport::Tcp(_) => Counter::FlowsTcp,
-        Transport::Udp => Counter::FlowsUdp,
-        _ => Counter::FlowsOther,
     }
 }
 

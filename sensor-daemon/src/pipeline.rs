@@ -13,13 +13,15 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use vigia_parsers::packet::{Captured, DecodeLimits, Packet, Transport, decode, decode_ip};
+use vigia_parsers::packet::{
+    Captured, DecodeEvent, DecodeLimits, Packet, RedundancyKind, Transport, decode, decode_ip,
+};
 use vigia_parsers::{Protocol, Timestamp};
 use vigia_rules::Engine;
 
 use crate::capture::{InterfaceId, Source, SourceCounts};
 use crate::event::{Output, Ruleset};
-use crate::flow::{self, Defragmenter, Duplicates, FlowTable};
+use crate::flow::{self, Defragmenter, Duplicates, EndedFlow, FlowTable};
 use crate::histogram::Histogram;
 use crate::inspection::{Inspector, Names};
 use crate::metrics::{Counter, Counters, DropCause};
@@ -113,6 +115,8 @@ pub struct Worker {
     progress: Progress,
     through: u64,
     now: Timestamp,
+    /// The latest time of a packet, which is not the last packet's where time steps back.
+    latest: Timestamp,
 }
 
 /// What a panic may leave half done, and what is therefore made anew after one.
@@ -154,6 +158,7 @@ impl Worker {
             progress: Progress::default(),
             through: 0,
             now: Timestamp::default(),
+            latest: Timestamp::default(),
         }
     }
 
@@ -162,54 +167,96 @@ impl Worker {
     pub fn frame(&mut self, captured: &Captured<'_>, interface: InterfaceId) {
         self.through = captured.number;
         self.now = captured.timestamp;
-        let packet = decode(captured, &self.decode);
-        let mine = self.share.has(&packet);
-        if !mine && packet.ip.as_ref().is_none_or(|ip| ip.fragment.is_none()) {
-            return;
-        }
-        let fate = catch_unwind(AssertUnwindSafe(|| self.packet(&packet, interface, mine)));
-        let fate = fate.unwrap_or_else(|_| self.restart());
-        if mine {
-            self.account(&packet, interface, fate);
+        self.latest = self.latest.max(self.now);
+        // A packet that cannot be decoded tells nobody whose it is: it is the first worker's.
+        let mut mine = self.share.index == 0;
+        let taken = catch_unwind(AssertUnwindSafe(|| {
+            let packet = decode(captured, &self.decode);
+            mine = self.share.has(&packet);
+            if mine || packet.ip.as_ref().is_some_and(|ip| ip.fragment.is_some()) {
+                let fate = self.packet(&packet, interface, mine);
+                if mine {
+                    self.account(&packet, interface, fate);
+                }
+            }
+        }));
+        if taken.is_err() {
+            self.restart();
+            if mine {
+                self.count(captured.wire_length, interface, Fate::Dropped(DropCause::WorkerPanic));
+            }
         }
     }
 
+    /// `mine` is false for fragments of others. They take the same way up to the whole datagram, since only that tells
+    /// whose it is; what was odd about them is told by their own worker.
     fn packet(&mut self, packet: &Packet<'_>, interface: InterfaceId, mine: bool) -> Fate {
-        if mine {
-            if !packet.events.is_empty() {
+        if !packet.events.is_empty() {
+            if mine {
                 self.inspector.decode_events(packet, interface);
             }
-            if self.state.duplicates.check(packet).is_some() {
-                return Fate::Dropped(DropCause::Duplicate);
+            if packet.events.contains(DecodeEvent::TooManyLayers) {
+                return Fate::Dropped(DropCause::DecodeLimit);
             }
-            let checksums = packet.checksums();
-            if checksums.ip_bad || checksums.transport_bad {
+        }
+        if self.state.duplicates.check(packet).is_some() {
+            return Fate::Dropped(DropCause::Duplicate);
+        }
+        let checksums = packet.checksums();
+        if checksums.ip_bad || checksums.transport_bad {
+            if mine {
                 self.inspector.output.counters.add(Counter::BadChecksums, 1);
-                if self.verify_checksums {
+            }
+            if self.verify_checksums {
+                if mine {
                     self.inspector.refused(&mut self.state.flows, packet, interface);
-                    return Fate::Dropped(DropCause::Checksum);
                 }
+                return Fate::Dropped(DropCause::Checksum);
             }
         }
         if packet.ip.as_ref().is_some_and(|ip| ip.fragment.is_some()) {
-            // Every worker joins all fragments, since only the whole datagram tells whose it is.
-            if let Some(datagram) = self.state.defragmenter.push(packet) {
-                let whole = decode_ip(datagram, packet, &self.decode);
-                if self.share.has(&whole) {
-                    self.inspector.packet(&mut self.state.flows, &whole, interface);
-                }
-            }
-            if mine {
-                self.inspector.fragment(packet, self.state.defragmenter.event(), interface);
-            }
+            self.fragment(packet, interface, mine);
         } else {
             self.inspector.packet(&mut self.state.flows, packet, interface);
         }
         Fate::Processed
     }
 
+    fn fragment(&mut self, packet: &Packet<'_>, interface: InterfaceId, mine: bool) {
+        let six = packet.ip.as_ref().is_some_and(|ip| ip.source.is_ipv6());
+        if mine {
+            let counter = if six { Counter::FragmentsIpv6 } else { Counter::FragmentsIpv4 };
+            self.inspector.output.counters.add(counter, 1);
+        }
+        if let Some(datagram) = self.state.defragmenter.push(packet) {
+            let whole = decode_ip(datagram, packet, &self.decode);
+            if self.share.has(&whole) {
+                let counter = if six { Counter::ReassembledIpv6 } else { Counter::ReassembledIpv4 };
+                self.inspector.output.counters.add(counter, 1);
+                if !whole.events.is_empty() {
+                    self.inspector.decode_events(&whole, interface);
+                }
+                self.inspector.packet(&mut self.state.flows, &whole, interface);
+            }
+        }
+        if mine {
+            self.inspector.fragment(packet, self.state.defragmenter.event(), interface);
+        }
+    }
+
     fn account(&mut self, packet: &Packet<'_>, interface: InterfaceId, fate: Fate) {
-        let wire = u64::from(packet.wire_length);
+        self.count(packet.wire_length, interface, fate);
+        let counters = &mut self.inspector.output.counters;
+        for layer in layers(packet).into_iter().flatten() {
+            counters.add(layer, 1);
+        }
+        if packet.wire_length as usize > packet.bytes.len() {
+            counters.add(Counter::TruncatedPackets, 1);
+        }
+    }
+
+    fn count(&mut self, wire_length: u32, interface: InterfaceId, fate: Fate) {
+        let wire = u64::from(wire_length);
         let counters = match (interface as usize).checked_sub(1).and_then(|index| self.counters.get_mut(index)) {
             Some(counters) => counters,
             None => &mut self.inspector.output.counters,
@@ -223,32 +270,29 @@ impl Worker {
             }
             Fate::Dropped(cause) => counters.dropped(cause, 1),
         }
-        let counters = &mut self.inspector.output.counters;
-        if let Some(layer) = layer(packet) {
-            counters.add(layer, 1);
-        }
-        if packet.tunnel_depth > 0 {
-            counters.add(Counter::Tunnelled, 1);
-        }
-        if !packet.vlans.ids().is_empty() {
-            counters.add(Counter::Vlan, 1);
-        }
     }
 
-    /// After a panic: flows and fragments begin anew, since the packet may have left them half changed. Events that were
-    /// written stay, and the packet is accounted for.
+    /// After a panic: flows and fragments begin anew, since they may be half changed. Events that were written stay.
     #[cold]
-    fn restart(&mut self) -> Fate {
-        tracing::error!(packet = self.through, "a worker failed on a packet and begins anew; its flows are forgotten");
+    fn restart(&mut self) {
+        tracing::error!(packet = self.through, "a worker failed and begins anew; its flows are forgotten");
         self.state = State::new(&self.flow);
         self.inspector.restart();
-        Fate::Dropped(DropCause::WorkerPanic)
+    }
+
+    /// Ends flows. Their ends dissect, match and report as packets do, and what can panic there costs the flows only.
+    fn end_flows(&mut self, end: impl FnOnce(&mut FlowTable, &mut dyn FnMut(EndedFlow))) {
+        let Self { state, inspector, .. } = self;
+        let ended = catch_unwind(AssertUnwindSafe(|| end(&mut state.flows, &mut |ended| inspector.ended(ended))));
+        if ended.is_err() {
+            self.restart();
+        }
     }
 
     /// A batch is done: timers, gauges, counters, and the events on their way. `idle` says that no packet is waiting.
     pub fn settle(&mut self, source: &mut dyn Source, idle: bool) {
-        let State { flows, .. } = &mut self.state;
-        flows.advance(self.now, &mut |ended| self.inspector.ended(ended));
+        let now = self.now;
+        self.end_flows(|flows, ended| flows.advance(now, ended));
         self.count_source(source);
         self.publish();
         self.inspector.output.flush(self.through, idle);
@@ -257,14 +301,17 @@ impl Worker {
     /// No packet came for a while: timers follow the clock of the capturing host.
     pub fn idle(&mut self, source: &mut dyn Source, now: Timestamp) {
         self.now = self.now.max(now);
+        self.latest = self.latest.max(self.now);
         self.settle(source, true);
     }
 
-    /// The source is at its end: every flow ends, and what is held goes out. `number` is the last packet's.
+    /// The source is at its end: every flow ends, and what is held goes out.
     pub fn finish(&mut self, source: &mut dyn Source) {
-        self.state.flows.finish(&mut |ended| self.inspector.ended(ended));
+        let latest = std::mem::take(&mut self.latest);
+        self.end_flows(|flows, ended| flows.finish(latest, ended));
         self.state = State::new(&self.flow);
         self.settle(source, true);
+        self.inspector.output.finish(self.through);
     }
 
     /// Events from now on are of this capture file; what the source counts begins anew.
@@ -323,7 +370,9 @@ impl Worker {
     fn publish(&mut self) {
         let table = self.state.flows.stats();
         let defrag = self.state.defragmenter.stats();
+        let copies = self.state.duplicates.stats();
         let streams = self.inspector.streams();
+        let held = self.inspector.held() as u64;
         let evicted = table.evicted_closed + table.evicted_new + table.evicted_established + table.evicted_ot;
         let counters = &mut self.inspector.output.counters;
         for (gauge, value) in [
@@ -333,6 +382,7 @@ impl Worker {
             (Counter::StreamMemory, streams.memory_bytes),
             (Counter::StreamMemoryLimit, self.flow.tcp.memory_bytes),
             (Counter::DefragMemory, defrag.memory_bytes),
+            (Counter::ConversationMemory, held),
         ] {
             counters.set(gauge, value);
         }
@@ -351,6 +401,12 @@ impl Worker {
                 (Counter::SegmentOverlaps, streams.retransmitted),
                 (Counter::SegmentOverlapsDifferent, streams.overlap_different),
                 (Counter::Midstream, streams.midstream),
+                (Counter::DuplicatesPrp, copies.prp),
+                (Counter::DuplicatesHsr, copies.hsr),
+                (Counter::DuplicatesMirrored, copies.mirrored),
+                (Counter::RedundantLanA, copies.prp_lan_a + copies.hsr_path_a),
+                (Counter::RedundantLanB, copies.prp_lan_b + copies.hsr_path_b),
+                (Counter::RedundantMismatch, copies.redundant_mismatch),
                 (Counter::DefragExpired, defrag.timed_out),
                 (Counter::DefragRefused, defrag.limited_fragments + defrag.limited_datagrams + defrag.limited_memory),
             ],
@@ -378,17 +434,31 @@ impl Progress {
     }
 }
 
-/// The counter of a packet's innermost layer.
-fn layer(packet: &Packet<'_>) -> Option<Counter> {
-    let version_six = packet.ip.as_ref().is_some_and(|ip| ip.source.is_ipv6());
-    Some(match packet.transport {
-        Transport::Tcp(_) => Counter::Tcp,
-        Transport::Udp => Counter::Udp,
-        Transport::Sctp => Counter::Sctp,
-        Transport::Icmp { .. } if version_six => Counter::Icmpv6,
-        Transport::Icmp { .. } => Counter::Icmpv4,
-        Transport::None => {
-            return packet.ethernet.filter(|ethernet| ethernet.ethertype == 0x0806).map(|_| Counter::Arp);
-        }
-    })
+/// The counters of a packet's layers: what stands around it, network, transport.
+fn layers(packet: &Packet<'_>) -> [Option<Counter>; 5] {
+    let six = packet.ip.as_ref().map(|ip| ip.source.is_ipv6());
+    let network = match six {
+        Some(true) => Some(Counter::Ipv6),
+        Some(false) => Some(Counter::Ipv4),
+        None => packet.ethernet.filter(|ethernet| ethernet.ethertype == 0x0806).map(|_| Counter::Arp),
+    };
+    let transport = match packet.transport {
+        Transport::Tcp(_) => Some(Counter::Tcp),
+        Transport::Udp => Some(Counter::Udp),
+        Transport::Sctp => Some(Counter::Sctp),
+        Transport::Icmp { .. } if six == Some(true) => Some(Counter::Icmpv6),
+        Transport::Icmp { .. } => Some(Counter::Icmpv4),
+        Transport::None => None,
+    };
+    let redundancy = packet.redundancy.map(|redundancy| match redundancy.kind {
+        RedundancyKind::Prp => Counter::Prp,
+        RedundancyKind::Hsr => Counter::Hsr,
+    });
+    [
+        network,
+        transport,
+        redundancy,
+        (packet.tunnel_depth > 0).then_some(Counter::Tunnelled),
+        (!packet.vlans.ids().is_empty()).then_some(Counter::Vlan),
+    ]
 }

@@ -53,7 +53,7 @@ static ALLOCATOR: Counting = Counting;
 const RULES: &str = r#"
 alert modbus any any -> any any (msg:"write from an unknown station"; modbus: function 6; sid:1;)
 alert modbus !10.0.0.0/8 any -> any any (msg:"a stranger"; sid:2;)
-alert modbus any any -> any any (msg:"many exceptions"; modbus.exception:>0; threshold:type both, track by_src, count 5, seconds 60; sid:3;)
+alert modbus any any -> any any (msg:"many exceptions"; modbus.exception:true; threshold:type both, track by_src, count 5, seconds 60; sid:3;)
 alert modbus any any -> any any (msg:"identification"; modbus.function:43; sid:4;)
 alert dnp3 any any -> any any (msg:"restart"; dnp3_func:cold_restart; sid:5;)
 alert dnp3 any any -> any any (msg:"restarted"; dnp3_ind:device_restart; sid:6;)

@@ -52,7 +52,7 @@ fn make_pair() {
 fn in_namespace(test: impl FnOnce() + Send + 'static) {
     // SAFETY: a call without arguments.
     if unsafe { libc::geteuid() } != 0 || Command::new("ip").arg("-V").output().is_err() {
-        println!("SKIPPED: live capture needs root and the command `ip`");
+        println!("skipped: live capture needs root and the command `ip`");
         return;
     }
     let namespace = Namespace::new();

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use wire::{Capture, Session, Way, dnp3, ethernet, ipv4, modbus, udp, write_register};
+use wire::{Capture, Session, Way, dnp3, ethernet, fragments, ipv4, modbus, udp, write_register};
 
 /// Resident memory that a replay of hostile files may take at most, in KiB.
 const MEMORY_KIB: i64 = 300 << 10;
@@ -128,6 +128,23 @@ fn damaged_packets_are_anomalies_with_names() {
         assert!(anomalies.iter().any(|event| event["anomaly"]["type"] == kind), "none of {kind}");
     }
     assert!(anomalies.iter().all(|event| event["anomaly"]["event"].as_str().is_some_and(|name| !name.is_empty())));
+}
+
+#[test]
+fn what_is_wrong_in_a_datagram_shows_when_its_fragments_are_joined() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, mut capture) = (folder.path().join("fragments.pcap"), Capture::default());
+    // A TCP header that says it is 60 bytes long, in a datagram of 24.
+    let segment = [&[0; 12][..], &[0xf0, 0x10], &[0; 10]].concat();
+    for piece in fragments(6, [10, 0, 0, 1], [10, 0, 0, 2], 9, &segment, 8) {
+        capture.push(&ethernet(&[], 0x0800, &piece));
+    }
+    capture.write(&path);
+    replay(&[path], folder.path(), "2");
+    let events = fs::read_to_string(folder.path().join("eve.json")).unwrap();
+    let anomalies: Vec<_> = events.lines().filter(|line| line.contains(r#""event_type":"anomaly""#)).collect();
+    assert_eq!(anomalies.len(), 1, "{events}");
+    assert!(anomalies[0].contains(r#""event":"decoder.tcp.invalid_optlen""#), "{events}");
 }
 
 #[test]

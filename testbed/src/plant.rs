@@ -39,7 +39,8 @@ impl Plant {
     /// The system does not let us make namespaces.
     pub fn build(python: &Path) -> Result<Self> {
         let hub = Namespace::new("hub")?;
-        hub.ip(&["link", "add", "hub0", "type", "bridge", "ageing_time", "0"])?;
+        // A hub: it learns no address, so it floods every frame; and it says nothing itself, as snooping would.
+        hub.ip(&["link", "add", "hub0", "type", "bridge", "ageing_time", "0", "mcast_snooping", "0"])?;
         hub.ip(&["link", "set", "hub0", "up"])?;
         let sensor = Namespace::new("sensor")?;
         let mut plant = Self { peers: BTreeMap::new(), hosts: BTreeMap::new(), hub, sensor, python: python.to_owned() };
@@ -105,9 +106,13 @@ impl Plant {
         peer.finish().with_context(|| host.to_owned())
     }
 
-    /// Ends every peer.
-    pub fn silence(&mut self) {
+    /// Ends every peer and takes its host off the hub: from here on nothing passes the tap.
+    ///
+    /// # Errors
+    /// What `ip` says.
+    pub fn silence(&mut self) -> Result<()> {
         self.peers.clear();
+        self.hosts.values().try_for_each(|host| host.ip(&["link", "set", "eth0", "down"]))
     }
 
     /// Records what passes the tap into a pcap file for so many seconds; returns then.

@@ -78,7 +78,7 @@ impl Sensor {
     /// # Errors
     /// It does not end in time, or not with success.
     pub fn stop(mut self) -> Result<()> {
-        crate::run(Command::new("kill").arg("-TERM").arg(self.process.id().to_string()))?;
+        self.signal("TERM")?;
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
             if let Some(status) = self.ended()? {
@@ -88,6 +88,14 @@ impl Sensor {
             sleep(Duration::from_millis(20));
         }
         bail!("the sensor did not end within {} s:\n{}", PATIENCE.as_secs(), self.log())
+    }
+
+    /// Sends it a signal: `HUP`, `KILL`.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        crate::run(Command::new("kill").args(["-s", name]).arg(self.process.id().to_string())).map(drop)
     }
 
     /// The end of its log.

@@ -56,7 +56,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             tools::install(&tools::PLANT)?;
             let python = tools::peers()?;
             tools::cargo(&["build", "--release", "--package", "vigia"])?;
-            live(&python, language)
+            let interrupt = Interrupt::watch()?;
+            let told = live(&python, &interrupt, language);
+            interrupt.check()?;
+            told
         }
     }
 }
@@ -66,8 +69,8 @@ fn replay(capture: &Path, language: Language) -> Result<()> {
     let output = Command::new(tools::release("vigia"))
         .arg("replay")
         .arg(capture)
-        .arg("--rules")
-        .arg(tools::signatures())
+        .arg("--config")
+        .arg(settings(&out)?)
         .args(["--json", "--output"])
         .arg(&out)
         .stderr(Stdio::inherit())
@@ -82,8 +85,7 @@ fn replay(capture: &Path, language: Language) -> Result<()> {
     Ok(())
 }
 
-fn live(python: &Path, language: Language) -> Result<()> {
-    let interrupt = Interrupt::watch()?;
+fn live(python: &Path, interrupt: &Interrupt, language: Language) -> Result<()> {
     let began = Instant::now();
     let say = |english: &str, spanish: &str| {
         println!("[{:>4.1} s] {}", began.elapsed().as_secs_f32(), language.say(english, spanish));
@@ -103,7 +105,7 @@ fn live(python: &Path, language: Language) -> Result<()> {
         &format!("el HMI y el maestro consultan; durante {peace} s no hay nada que decir"),
     );
     let mut alerts = Alerts::new(&out.join("journal/alerts"));
-    alerts.watch(&mut sensor, &interrupt, began.elapsed() + PEACE, began, |_| false)?;
+    alerts.watch(&mut sensor, interrupt, began.elapsed() + PEACE, began, |_| false)?;
     let early: u64 = alerts.by_signature.values().sum();
     ensure!(early == 0, "{early} {}", language.say("alerts on normal polling", "alertas con las consultas normales"));
     let tell = |(_, english, spanish): &(u64, &'static str, &'static str)| language.say(english, spanish);
@@ -114,15 +116,15 @@ fn live(python: &Path, language: Language) -> Result<()> {
         STORY.iter().filter(|(signature, ..)| !alerts.by_signature.contains_key(signature)).map(tell).collect()
     };
     let end = began.elapsed() + AT_MOST;
-    alerts.watch(&mut sensor, &interrupt, end, began, |alerts| missing(alerts).is_empty())?;
-    plant.silence();
+    alerts.watch(&mut sensor, interrupt, end, began, |alerts| missing(alerts).is_empty())?;
+    plant.silence()?;
     let status = sensor.await_packets(plant.sensor().received(TAP)?)?;
     let metrics = scrape(&plant, python, &out)?;
     sensor.stop()?;
     drop(plant);
     alerts.show()?;
     let metrics = format!("{METRICS}; {} {metrics}", language.say("its last answer:", "su última respuesta:"));
-    close(language, &status, &alerts, &out.join("journal"), &metrics)?;
+    close(language, &status, &alerts, &out.join("journal/{alerts,records}/*.ndjson"), &metrics)?;
     let missing = missing(&alerts).join("; ");
     ensure!(missing.is_empty(), "{}: {missing}", language.say("no alert said", "ninguna alerta dijo"));
     Ok(())
@@ -138,6 +140,7 @@ fn scrape(plant: &Plant, python: &Path, out: &Path) -> Result<String> {
     Ok(file.display().to_string())
 }
 
+/// The settings of the demo. They list the stations of its plant: whoever else writes in a capture is a stranger.
 fn settings(out: &Path) -> Result<PathBuf> {
     let path = out.join("vigia.toml");
     let text = format!(

@@ -68,12 +68,23 @@ pub fn run(_: &Arguments) -> Result<bool> {
     }
 
     heading("unit, property, golden and live tests");
-    run_tests(cargo_command().arg("test").args(scope).args(["--no-fail-fast", "--", "--show-output"]), &mut tally)?;
+    let mut tests = cargo_command();
+    match peers() {
+        Ok(python) => _ = tests.env(vigia_testbed::PYTHON, python),
+        Err(error) => println!("{error:#}; what needs real protocol peers is skipped"),
+    }
+    run_tests(tests.arg("test").args(scope).args(["--no-fail-fast", "--", "--show-output"]), &mut tally)?;
     if tally.skipped > 0 {
         println!("\n!!!! {} SKIPPED: what they check is not known to work", tally.skipped);
     }
     println!("\n{tally}");
     Ok(tally.failed == 0)
+}
+
+/// The Python of the protocol peers. The plant they live in is made of network namespaces, which take root.
+fn peers() -> Result<std::path::PathBuf> {
+    anyhow::ensure!(tools::is_root(), "not root");
+    tools::peers()
 }
 
 fn heading(text: &str) {

@@ -167,7 +167,7 @@ impl Framer {
 
     fn resynchronised(&self, envelope: &Envelope, skipped: usize, sink: &mut dyn Sink) {
         if skipped > 0 {
-            sink.anomaly(envelope, self.protocol, Anomaly { kind: "resynchronised", offset: skipped });
+            sink.anomaly(envelope, self.protocol, Anomaly { kind: super::RESYNCHRONISED, offset: skipped });
         }
     }
 

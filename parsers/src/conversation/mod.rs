@@ -16,10 +16,13 @@ use crate::time::Timestamp;
 use detection::{Detection, Outcome};
 use framing::Framer;
 
+/// The anomaly of bytes skipped until the next message.
+pub const RESYNCHRONISED: &str = "resynchronised";
+
 /// Anomalies that framing reports for every protocol, besides the protocol's own.
 pub const ANOMALIES: &[AnomalyKind] = &[
     AnomalyKind {
-        name: "resynchronised",
+        name: RESYNCHRONISED,
         doc: "Bytes that belong to no message were skipped, after a gap or garbage; the offset is their number",
     },
     AnomalyKind { name: "truncated", doc: "A datagram ends before its message does; the offset is its length" },

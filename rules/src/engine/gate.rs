@@ -150,8 +150,9 @@ const CAPACITY: usize = 65_536;
 /// when it is full, windows that ended go first, then the oldest ones.
 #[derive(Debug)]
 pub struct Gate {
-    counters: HashMap<(u64, Tracked), Entry>,
+    counters: HashMap<(u32, u64, Tracked), Entry>,
     hosts: Hosts,
+    session: u32,
     capacity: usize,
     evicted: u64,
 }
@@ -181,7 +182,13 @@ impl Default for Gate {
 impl Gate {
     /// A gate that keeps at most `capacity` counters.
     pub fn new(capacity: usize) -> Self {
-        Self { counters: HashMap::new(), hosts: Hosts::default(), capacity: capacity.max(1), evicted: 0 }
+        Self { counters: HashMap::new(), hosts: Hosts::default(), session: 0, capacity: capacity.max(1), evicted: 0 }
+    }
+
+    /// What is counted from now on belongs to this session, and has nothing to do with what was counted in others.
+    pub fn enter(&mut self, session: u32) {
+        self.session = session;
+        self.hosts.session = session;
     }
 
     /// Counters and marks on hosts in use.
@@ -216,7 +223,7 @@ impl Gate {
             Track::Both => Tracked::Pair(source.min(destination), source.max(destination)),
             Track::Rule | Track::Flow => Tracked::Rule,
         };
-        let key = (rule, tracked);
+        let key = (self.session, rule, tracked);
         if self.counters.len() >= self.capacity && !self.counters.contains_key(&key) {
             self.make_room(now);
         }
@@ -318,6 +325,17 @@ mod tests {
         assert_eq!(gate.count(2, &by(Track::Both), &found(B, A, now)), Verdict::Suppress);
         assert_eq!(gate.count(3, &by(Track::Rule), &found(A, B, now)), Verdict::Report);
         assert_eq!(gate.count(3, &by(Track::Rule), &found(B, B, now)), Verdict::Suppress);
+    }
+
+    #[test]
+    fn sessions_are_counted_apart_in_whatever_order_they_come() {
+        let threshold = Threshold { mode: Mode::Limit, track: Track::Rule, count: 1, seconds: 60, unique: None };
+        let mut gate = Gate::default();
+        let mut reported = |session| {
+            gate.enter(session);
+            gate.count(1, &threshold, &found(A, B, Timestamp::new(1, 0))) == Verdict::Report
+        };
+        assert_eq!([1, 1, 2, 1, 2, 3].map(&mut reported), [true, false, true, false, false, true]);
     }
 
     #[test]

@@ -43,17 +43,22 @@ pub(crate) type HostBits = Vec<HostBit>;
 /// Marks that a table was not told another bound for.
 const CAPACITY: usize = 65_536;
 
+/// Session, mark and owner: a host, or a pair.
+type Key = (u32, u64, IpAddr, Option<IpAddr>);
+
 /// The marks set now, until when. Bounded: when it is full, what expired goes first, then what expires first.
 #[derive(Debug)]
 pub(super) struct Hosts {
-    marks: HashMap<(u64, IpAddr, Option<IpAddr>), Timestamp>,
+    marks: HashMap<Key, Timestamp>,
+    /// Marks of other sessions are none of this one's.
+    pub(super) session: u32,
     capacity: usize,
     pub(super) evicted: u64,
 }
 
 impl Default for Hosts {
     fn default() -> Self {
-        Self { marks: HashMap::new(), capacity: CAPACITY, evicted: 0 }
+        Self { marks: HashMap::new(), session: 0, capacity: CAPACITY, evicted: 0 }
     }
 }
 
@@ -64,10 +69,11 @@ impl Hosts {
 
     /// Do the marks of a match allow it? If so, it leaves its own.
     pub(super) fn admit(&mut self, bits: &[HostBit], source: IpAddr, destination: IpAddr, now: Timestamp) -> bool {
+        let session = self.session;
         let key = |bit: &HostBit| match bit.owner {
-            Owner::Source => (bit.name, source, None),
-            Owner::Destination => (bit.name, destination, None),
-            Owner::Pair => (bit.name, source.min(destination), Some(source.max(destination))),
+            Owner::Source => (session, bit.name, source, None),
+            Owner::Destination => (session, bit.name, destination, None),
+            Owner::Pair => (session, bit.name, source.min(destination), Some(source.max(destination))),
         };
         let is_set = |hosts: &Self, bit: &HostBit| hosts.marks.get(&key(bit)).is_some_and(|until| now <= *until);
         let allowed = bits.iter().all(|bit| match bit.mark {
@@ -88,7 +94,7 @@ impl Hosts {
         true
     }
 
-    fn set(&mut self, key: (u64, IpAddr, Option<IpAddr>), seconds: u32, now: Timestamp) {
+    fn set(&mut self, key: Key, seconds: u32, now: Timestamp) {
         if self.marks.len() >= self.capacity && !self.marks.contains_key(&key) {
             self.make_room(now);
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vigia_parsers::{Record, Timestamp};
 use vigia_rules::{Engine, Match, RuleId};
 
-use crate::journal::{AlertBatch, AlertEntry, RecordBatch, Submitter};
+use crate::journal::{AlertBatch, AlertEntry, Outcome, RecordBatch, Submitter};
 use crate::metrics::{Counter, Counters, Metrics};
 
 use super::EventSettings;
@@ -25,6 +25,7 @@ pub struct Output {
     journal: Submitter,
     records: RecordBatch,
     alerts: AlertBatch,
+    session: u32,
 }
 
 impl Output {
@@ -37,7 +38,13 @@ impl Output {
             records: journal.record_batch(),
             alerts: journal.alert_batch(engine),
             journal,
+            session: 0,
         }
+    }
+
+    /// Another capture begins: nothing in it has to do with what was before.
+    pub fn begin_session(&mut self) {
+        self.session = self.session.wrapping_add(1);
     }
 
     /// Alerts from now on are of these rules.
@@ -47,23 +54,33 @@ impl Output {
         self.eve.set_ruleset(ruleset);
     }
 
-    /// A signature matched. Whether it becomes an alert is decided in packet order by the journal where the rule counts
-    /// across flows; there it is counted, too.
+    /// A signature matched. Whether it becomes an alert is decided in packet order where the rule counts across flows, at
+    /// once or by the journal; there it is counted, too.
     pub fn alert(&mut self, header: &Header<'_>, rule: RuleId, alert: &Alert<'_>) {
         self.counters.add(Counter::SignatureMatches, 1);
-        let start = self.alerts.lines.len();
         let about = self.alerts.engine.rule(rule);
+        let nowhere = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        let (source, destination) = header.endpoints.map_or((nowhere, nowhere), |ends| (ends.source, ends.destination));
+        let mut entry = AlertEntry {
+            packet: header.number,
+            session: self.session,
+            admitted: false,
+            rule,
+            found: Match { source, destination, timestamp: header.timestamp },
+            length: 0,
+        };
+        if about.gated {
+            match self.journal.outcome(&self.alerts.engine, &entry) {
+                Some(Outcome::Suppressed) => return,
+                outcome => entry.admitted = outcome.is_some(),
+            }
+        }
+        let start = self.alerts.lines.len();
         if self.settings.alert {
             self.eve.alert(&mut self.alerts.lines, header, about, alert);
         }
-        let nowhere = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-        let (source, destination) = header.endpoints.map_or((nowhere, nowhere), |ends| (ends.source, ends.destination));
-        self.alerts.entries.push(AlertEntry {
-            packet: header.number,
-            rule,
-            found: Match { source, destination, timestamp: header.timestamp },
-            length: self.alerts.lines.len() - start,
-        });
+        entry.length = self.alerts.lines.len() - start;
+        self.alerts.entries.push(entry);
         if self.alerts.lines.len() >= BATCH_BYTES {
             self.submit_alerts();
         }
@@ -130,6 +147,15 @@ impl Output {
         let news = self.journal.in_order() && through > self.alerts.through;
         self.alerts.through = self.alerts.through.max(through);
         if news || !self.alerts.entries.is_empty() {
+            self.submit_alerts();
+        }
+    }
+
+    /// As [`Output::flush`], when a capture file is at its end.
+    pub fn finish(&mut self, through: u64) {
+        self.alerts.capture_ends = self.journal.in_order();
+        self.flush(through, true);
+        if self.alerts.capture_ends {
             self.submit_alerts();
         }
     }

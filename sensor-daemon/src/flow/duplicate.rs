@@ -12,14 +12,15 @@
 //! sent anew differs in the IP identification (RFC 6864: senders count it up), so this finds no retransmissions. Where the
 //! identification says nothing (IPv6, or 0 as Linux sends with "don't fragment"), the TTL must be the same too and the
 //! time far shorter, less than any station needs to send the same datagram again on purpose: even a fast TCP
-//! retransmission waits a round trip and more. All bytes are hashed, with a key made at start, so that nobody can
-//! make a frame that passes for the copy of another.
+//! retransmission waits a round trip and more. Only TCP segments without data come again at once, as acknowledgements of
+//! several segments do: without identification they are never taken for copies. All bytes are hashed, with a key made at
+//! start, so that nobody can make a frame that passes for the copy of another.
 
 use std::hash::{BuildHasher, Hasher};
 
 use serde::{Deserialize, Serialize};
 use vigia_parsers::Timestamp;
-use vigia_parsers::packet::{Packet, Redundancy, RedundancyKind};
+use vigia_parsers::packet::{Packet, Redundancy, RedundancyKind, Transport};
 
 /// Frames that are seen more than once.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
@@ -146,7 +147,8 @@ impl Duplicates {
         {
             return Some(kind);
         }
-        (mirrored && self.is_mirrored(packet, contents, identified)).then_some(DuplicateKind::Mirrored)
+        let telling = identified || !packet.payload.is_empty() || !matches!(packet.transport, Transport::Tcp(_));
+        (mirrored && telling && self.is_mirrored(packet, contents, identified)).then_some(DuplicateKind::Mirrored)
     }
 
     fn check_redundant(&mut self, packet: &Packet<'_>, tag: Redundancy, contents: u64) -> Option<DuplicateKind> {
@@ -170,14 +172,18 @@ impl Duplicates {
         let name = hasher.finish();
         let lan = 1u16 << (tag.lan & 15);
         let window = u64::from(self.settings.redundant_window_ms) * 1_000_000;
-        let Some(seen) = self.redundant.find(name, packet.timestamp, window) else {
-            self.redundant.insert(name, packet.timestamp, window, Sequence { contents, lans: lan });
-            return None;
+        let now = packet.timestamp;
+        let entry = match self.redundant.place(name, now, window) {
+            Ok(entry) => entry,
+            Err(entry) => {
+                entry.value = Sequence { contents, lans: lan };
+                return None;
+            }
         };
+        let seen = &mut entry.value;
         if seen.lans & lan != 0 || seen.contents != contents {
             self.stats.redundant_mismatch += u64::from(seen.lans & lan == 0);
-            *seen = Sequence { contents, lans: lan };
-            self.redundant.touch(name, packet.timestamp);
+            *entry = Entry { name, seen: now, value: Sequence { contents, lans: lan } };
             return None;
         }
         seen.lans |= lan;
@@ -197,12 +203,8 @@ impl Duplicates {
         let microseconds =
             if identified { self.settings.mirrored_window_us } else { self.settings.mirrored_unidentified_us };
         let window = u64::from(microseconds) * 1_000;
-        let copy = self.mirrored.find(contents, packet.timestamp, window).is_some();
-        if copy {
-            self.stats.mirrored += 1;
-        } else {
-            self.mirrored.insert(contents, packet.timestamp, window, ());
-        }
+        let copy = self.mirrored.place(contents, packet.timestamp, window).is_ok();
+        self.stats.mirrored += u64::from(copy);
         copy
     }
 
@@ -234,17 +236,21 @@ impl Duplicates {
     }
 }
 
-/// Ways of a set: entries that share a place.
-const WAYS: usize = 8;
+/// Ways of a set: entries that share a place. Four without a value are a cache line.
+const WAYS: usize = 4;
 
 /// A bounded memory of names with their times, in sets of [`WAYS`]: the oldest of a set gives way.
 #[derive(Debug)]
 struct Window<T> {
-    sets: Vec<[Entry<T>; WAYS]>,
+    sets: Vec<Set<T>>,
     count: usize,
     /// Entries that gave way within their window.
     forgotten: u64,
 }
+
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(align(64))]
+struct Set<T>([Entry<T>; WAYS]);
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Entry<T> {
@@ -259,36 +265,30 @@ impl<T: Copy + Default> Window<T> {
         Self { sets: Vec::new(), count, forgotten: 0 }
     }
 
-    fn set(&mut self, name: u64) -> &mut [Entry<T>; WAYS] {
+    /// The entry of a name that was seen within `window` nanoseconds of `now`, before or after; else a new entry for it,
+    /// as an error.
+    fn place(&mut self, name: u64, now: Timestamp, window: u64) -> Result<&mut Entry<T>, &mut Entry<T>> {
         if self.sets.is_empty() {
-            self.sets.resize(self.count, Default::default());
+            self.sets.resize(self.count, Set::default());
         }
-        let at = name as usize & (self.count - 1);
-        &mut self.sets[at]
-    }
-
-    /// What is remembered of a name that was seen within `window` nanoseconds of `now`, before or after.
-    fn find(&mut self, name: u64, now: Timestamp, window: u64) -> Option<&mut T> {
-        let set = self.set(name);
-        let entry = set.iter_mut().find(|entry| entry.name == name && entry.seen.0.abs_diff(now.0) <= window)?;
-        Some(&mut entry.value)
-    }
-
-    fn touch(&mut self, name: u64, now: Timestamp) {
-        if let Some(entry) = self.set(name).iter_mut().find(|entry| entry.name == name) {
-            entry.seen = now;
+        let set = &mut self.sets[name as usize & (self.count - 1)].0;
+        // One pass without a branch that could be mispredicted. The oldest is the farthest from now, since time may have
+        // stepped back.
+        let (mut found, mut oldest, mut age) = (WAYS, 0, 0);
+        for (way, entry) in set.iter().enumerate() {
+            let distance = entry.seen.0.abs_diff(now.0);
+            let same = (entry.name == name) & (distance <= window);
+            found = if same { way } else { found };
+            oldest = if distance >= age { way } else { oldest };
+            age = age.max(distance);
         }
-    }
-
-    fn insert(&mut self, name: u64, now: Timestamp, window: u64, value: T) {
-        let set = self.set(name);
-        // The same name, else one out of its window (time may have stepped back), else the oldest.
-        let stale = |entry: &Entry<T>| entry.name == name || entry.seen.0.abs_diff(now.0) > window;
-        let place = set.iter().position(stale);
-        let place = place.or_else(|| (0..WAYS).min_by_key(|&way| set[way].seen)).unwrap_or_default();
-        let old = std::mem::replace(&mut set[place], Entry { name, seen: now, value });
-        let early = old.name != name && old.seen.0.abs_diff(now.0) <= window && old.seen.0 != 0;
-        self.forgotten += u64::from(early);
+        if found < WAYS {
+            return Ok(&mut set[found]);
+        }
+        let entry = &mut set[oldest];
+        self.forgotten += u64::from(age <= window && entry.name != 0);
+        *entry = Entry { name, seen: now, value: T::default() };
+        Err(entry)
     }
 }
 

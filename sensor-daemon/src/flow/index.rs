@@ -36,11 +36,10 @@ impl Index {
         Self { shards: (0..SHARDS).map(|_| Shard::default()).collect(), seed: Default::default() }
     }
 
+    #[inline]
     pub(super) fn hash(&self, tuple: &Tuple) -> Hash {
         let mut hasher = self.seed.build_hasher();
-        for word in tuple.words() {
-            hasher.write_u64(word);
-        }
+        tuple.hash(|word| hasher.write_u64(word));
         Hash(hasher.finish())
     }
 

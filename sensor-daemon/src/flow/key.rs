@@ -6,66 +6,74 @@ use vigia_parsers::packet::{Packet, Tcp, Transport, Vlans};
 use vigia_parsers::{Timestamp, registry};
 
 /// Addresses, ports and protocol, the same for both directions: the end with the smaller address (then port) is *low*.
+///
+/// All of it is kept as whole words, so that it is built in registers and compared at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Tuple {
     low: [u64; 2],
     high: [u64; 2],
-    ports: [u16; 2],
-    protocol: u8,
-    v6: bool,
+    /// Port of the low end, of the high end (16 bits each), 16 bits unused, IP protocol, and 1 for IPv6.
+    rest: u64,
 }
 
 impl Tuple {
     /// Of a packet, and whether its source is the low end. `None` without IP, and for fragments.
+    #[inline]
     pub(super) fn of(packet: &Packet<'_>) -> Option<(Self, bool)> {
         let ip = packet.ip.as_ref().filter(|ip| ip.fragment.is_none())?;
         let ports = match packet.transport {
             Transport::Icmp { kind, code } => icmp_ports(packet, kind, code),
             _ => packet.ports,
         };
-        let (source, v6) = words_of(ip.source);
-        let (destination, _) = words_of(ip.destination);
-        let source_is_low = (source, ports[0]) <= (destination, ports[1]);
-        let tuple = if source_is_low {
-            Self { low: source, high: destination, ports, protocol: ip.protocol, v6 }
-        } else {
-            Self { low: destination, high: source, ports: [ports[1], ports[0]], protocol: ip.protocol, v6 }
-        };
-        Some((tuple, source_is_low))
+        let (source, v6) = bits_of(ip.source);
+        let (destination, _) = bits_of(ip.destination);
+        let source_is_low = source < destination || (source == destination && ports[0] <= ports[1]);
+        let (low, high) = if source_is_low { (source, destination) } else { (destination, source) };
+        let (first, second) = (u64::from(ports[0]), u64::from(ports[1]));
+        let ports = if source_is_low { first << 48 | second << 32 } else { second << 48 | first << 32 };
+        let rest = ports | u64::from(ip.protocol) << 8 | u64::from(v6);
+        Some((Self { low: words(low), high: words(high), rest }, source_is_low))
+    }
+
+    fn v6(&self) -> bool {
+        self.rest & 1 != 0
     }
 
     pub(super) fn protocol(&self) -> u8 {
-        self.protocol
+        (self.rest >> 8) as u8
     }
 
     /// The low end, or the high one.
     pub(super) fn end(&self, low: bool) -> (IpAddr, u16) {
-        let (words, port) = if low { (self.low, self.ports[0]) } else { (self.high, self.ports[1]) };
-        let address = if self.v6 {
+        let (words, port) = if low { (self.low, self.rest >> 48) } else { (self.high, self.rest >> 32) };
+        let address = if self.v6() {
             IpAddr::V6(Ipv6Addr::from_bits(u128::from(words[0]) << 64 | u128::from(words[1])))
         } else {
             IpAddr::V4(Ipv4Addr::from_bits(words[1] as u32))
         };
-        (address, port)
+        (address, port as u16)
     }
 
-    /// Everything in it as numbers to hash; IPv4 needs fewer.
-    pub(super) fn words(&self) -> impl Iterator<Item = u64> {
-        let [a, b] = self.ports;
-        let rest = u64::from(a) << 48 | u64::from(b) << 32 | u64::from(self.protocol) << 8 | u64::from(self.v6);
-        let (words, count) = if self.v6 {
-            ([self.low[0], self.low[1], self.high[0], self.high[1], rest], 5)
+    /// Everything in it, for a hash; IPv4 needs fewer words.
+    #[inline]
+    pub(super) fn hash(&self, mut word: impl FnMut(u64)) {
+        if self.v6() {
+            word(self.low[0]);
+            word(self.low[1]);
+            word(self.high[0]);
+            word(self.high[1]);
         } else {
-            ([self.low[1] << 32 | self.high[1], rest, 0, 0, 0], 2)
-        };
-        words.into_iter().take(count)
+            word(self.low[1] << 32 | self.high[1]);
+        }
+        word(self.rest);
     }
 
     /// EVE's `flow_id`: 51 bits of key and start. Unkeyed, so that the same capture gives the same ids everywhere.
     pub(super) fn flow_id(&self, vlans: &Vlans, start: Timestamp) -> u64 {
+        let mut hash = 0x9e37_79b9_7f4a_7c15;
+        self.hash(|word| hash = mix(hash, word));
         let vlans = vlans.ids().iter().fold(vlans.ids().len() as u64, |all, &id| all << 12 | u64::from(id));
-        let hash = self.words().chain([vlans, start.0]).fold(0x9e37_79b9_7f4a_7c15, mix);
-        hash >> 13
+        mix(mix(hash, vlans), start.0) >> 13
     }
 }
 
@@ -77,14 +85,16 @@ fn mix(hash: u64, word: u64) -> u64 {
     x ^ (x >> 33)
 }
 
-fn words_of(address: IpAddr) -> ([u64; 2], bool) {
+/// An address as a number, and whether it is of IPv6.
+fn bits_of(address: IpAddr) -> (u128, bool) {
     match address {
-        IpAddr::V4(address) => ([0, u64::from(address.to_bits())], false),
-        IpAddr::V6(address) => {
-            let bits = address.to_bits();
-            ([(bits >> 64) as u64, bits as u64], true)
-        }
+        IpAddr::V4(address) => (address.to_bits().into(), false),
+        IpAddr::V6(address) => (address.to_bits(), true),
     }
+}
+
+fn words(bits: u128) -> [u64; 2] {
+    [(bits >> 64) as u64, bits as u64]
 }
 
 /// ICMP has no ports: what asks and answers by identifier (echo, timestamp, ...) is one flow per identifier, anything

@@ -231,7 +231,7 @@ impl FlowTable {
     }
 
     /// Ends flows that are idle for too long at `now`, which may step back. Bounded work: call it once a batch.
-    pub fn advance(&mut self, now: Timestamp, ended: &mut impl FnMut(EndedFlow)) {
+    pub fn advance(&mut self, now: Timestamp, ended: &mut dyn FnMut(EndedFlow)) {
         for class in Class::ALL {
             for _ in 0..WORK {
                 let Some(slot) = self.lists.head(class) else { break };
@@ -248,42 +248,52 @@ impl FlowTable {
         }
     }
 
-    /// Ends all flows.
-    pub fn finish(&mut self, ended: &mut impl FnMut(EndedFlow)) {
+    /// Ends all flows: by timeout those that were idle for too long at `now`, whether or not there was time to notice.
+    pub fn finish(&mut self, now: Timestamp, ended: &mut dyn FnMut(EndedFlow)) {
         for class in Class::ALL {
             while let Some(slot) = self.lists.head(class) {
-                ended(self.end(slot, EndReason::Shutdown));
+                let over = self.timeouts.deadline(self.slab.get(slot)) < now;
+                ended(self.end(slot, if over { EndReason::Timeout } else { EndReason::Shutdown }));
             }
         }
     }
 
     /// The flow with these addresses, ports and VLANs.
+    #[inline]
     fn find(&mut self, hash: Hash, tuple: &Tuple, source_is_low: bool, vlans: &Vlans) -> Option<u32> {
-        // Ties go by flow id, which no other flow and no other worker changes.
-        let mut best: Option<(Fit, u64, u32)> = None;
-        let mut any: Option<(u64, u32)> = None;
-        let mut same_tuple = 0;
+        let mut others = false;
         for slot in self.index.candidates(hash) {
             let flow = self.slab.get(slot);
             if flow.tuple != *tuple {
                 continue;
             }
-            if self.settings.vlan == VlanMode::Ignore {
+            let recorded = fit(flow, flow.direction(source_is_low), vlans) == Some(Fit::Recorded);
+            if recorded || self.settings.vlan == VlanMode::Ignore {
                 return Some(slot);
             }
-            same_tuple += 1;
-            any = any.max(Some((flow.id(), slot)));
-            match fit(flow, flow.direction(source_is_low), vlans) {
-                Some(Fit::Recorded) => return Some(slot),
-                Some(fit) => best = best.max(Some((fit, flow.id(), slot))),
-                None => {}
-            }
+            others = true;
         }
-        if best.is_none() && same_tuple >= SAME_TUPLE {
-            self.stats.vlan_limited += 1;
-            return any.map(|(_, slot)| slot);
+        if others { self.find_less_fit(hash, tuple, source_is_low, vlans) } else { None }
+    }
+
+    /// The flow that fits best, where none has recorded these VLANs for this direction.
+    #[cold]
+    fn find_less_fit(&mut self, hash: Hash, tuple: &Tuple, source_is_low: bool, vlans: &Vlans) -> Option<u32> {
+        let (slab, index) = (&self.slab, &self.index);
+        let same_tuple = || index.candidates(hash).filter(|&slot| slab.get(slot).tuple == *tuple);
+        // Ties go by flow id, which no other flow and no other worker changes.
+        let fit = |slot| {
+            let flow = slab.get(slot);
+            fit(flow, flow.direction(source_is_low), vlans).map(|fit| (fit, flow.id(), slot))
+        };
+        if let Some((.., slot)) = same_tuple().filter_map(fit).max() {
+            return Some(slot);
         }
-        best.map(|(.., slot)| slot)
+        if same_tuple().count() < SAME_TUPLE {
+            return None;
+        }
+        self.stats.vlan_limited += 1;
+        same_tuple().max_by_key(|&slot| slab.get(slot).id())
     }
 
     /// Is the flow over, now that this packet came?

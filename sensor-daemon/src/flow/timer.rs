@@ -85,9 +85,9 @@ impl Timeouts {
         }))
     }
 
-    /// When a flow that has been silent since its last packet ends.
+    /// When a flow that has been silent since its last packet ends, by the class it was filed under after that.
     pub(super) fn deadline(&self, flow: &Flow) -> Timestamp {
-        Timestamp(flow.last().0.saturating_add(self.0[Class::of(flow) as usize]))
+        Timestamp(flow.last().0.saturating_add(self.0[flow.links.class as usize]))
     }
 }
 

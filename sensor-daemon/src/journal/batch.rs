@@ -1,14 +1,15 @@
 //! Batches of events on their way from a worker to a writer, and the buffers that come back.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use vigia_parsers::Timestamp;
-use vigia_rules::{Engine, Match, RuleId};
+use vigia_rules::{Engine, Gate, Match, RuleId};
 
 use crate::metrics::{Block, Counter};
 
 use super::Stream;
+use super::merge::{self, Outcome};
 
 /// Lines of the record stream.
 #[derive(Debug, Default)]
@@ -24,8 +25,12 @@ pub struct RecordBatch {
 /// A match of a signature, and its line in [`AlertBatch::lines`].
 #[derive(Debug, Clone, Copy)]
 pub struct AlertEntry {
-    /// Number of the packet that raised it.
+    /// Number of the packet that raised it; 0 when the end of a flow did, and live.
     pub packet: u64,
+    /// The session it belongs to: a capture file, or the one of live capture. What counts across flows ends with it.
+    pub session: u32,
+    /// The worker was told already that its threshold lets it pass.
+    pub admitted: bool,
     /// The rule.
     pub rule: RuleId,
     /// Sender, receiver and time of what matched.
@@ -40,6 +45,8 @@ pub struct AlertBatch {
     pub worker: usize,
     /// The worker has done all packets up to this number; not one of them will raise another alert.
     pub through: u64,
+    /// The worker is done with a capture file.
+    pub capture_ends: bool,
     /// The rules that the entries refer to.
     pub engine: Arc<Engine>,
     /// The matches.
@@ -51,7 +58,7 @@ pub struct AlertBatch {
 impl AlertBatch {
     /// A batch of `worker` without matches.
     pub fn new(worker: usize, engine: Arc<Engine>) -> Self {
-        Self { worker, through: 0, engine, entries: Vec::new(), lines: Vec::new() }
+        Self { worker, through: 0, capture_ends: false, engine, entries: Vec::new(), lines: Vec::new() }
     }
 }
 
@@ -109,6 +116,7 @@ pub struct Submitter {
     records: Sender<Message>,
     pools: Pools,
     counters: Arc<Block>,
+    gate: Option<Arc<Mutex<Gate>>>,
 }
 
 impl Submitter {
@@ -118,8 +126,9 @@ impl Submitter {
         (alerts, records): (Sender<Message>, Sender<Message>),
         pools: Pools,
         counters: Arc<Block>,
+        gate: Option<Arc<Mutex<Gate>>>,
     ) -> Self {
-        Self { worker, live, alerts, records, pools, counters }
+        Self { worker, live, alerts, records, pools, counters, gate }
     }
 
     /// An empty batch to fill with records.
@@ -152,6 +161,17 @@ impl Submitter {
             self.lost(Stream::Alerts, events, bytes);
             self.pools.give_back(batch);
         }
+    }
+
+    /// What becomes of a match of a rule that counts across flows, where that can be said at once: live, and in a replay
+    /// by one worker for what a packet raised. Else the merge says it. The outcome is final; suppressed ones are counted.
+    pub(crate) fn outcome(&self, engine: &Engine, entry: &AlertEntry) -> Option<Outcome> {
+        let gate = self.gate.as_ref().filter(|_| self.live || entry.packet != 0)?;
+        let outcome = merge::outcome(&mut gate.lock().unwrap_or_else(PoisonError::into_inner), engine, entry);
+        if outcome == Outcome::Suppressed {
+            self.counters.add(Counter::AlertsSuppressed, 1);
+        }
+        Some(outcome)
     }
 
     /// Do both streams end in one file, in the order of submission?

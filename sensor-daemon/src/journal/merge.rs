@@ -3,10 +3,14 @@
 //! A rule that counts across flows (`threshold`, `detection_filter`) gives the same alerts with any number of workers only
 //! if its matches are counted in one order. Each worker sends its matches in packet order, and says through which packet it
 //! is done; what all of them are done with is released.
+//!
+//! What the end of a flow raises has no packet, and when a worker notices that end depends on its other flows. Such alerts
+//! wait for the end of their capture, and come then in the order of their times.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use vigia_rules::{Engine, Gate, Verdict};
+use vigia_rules::{Engine, Gate, Match, Verdict};
 
 use super::batch::{AlertBatch, AlertEntry};
 
@@ -16,15 +20,32 @@ const HELD_BYTES: usize = 256 << 20;
 /// Puts alerts in packet order and asks the gate.
 pub struct AlertMerge {
     workers: Vec<Worker>,
-    gate: Gate,
+    ordered: bool,
+    late: Vec<Late>,
+    gate: Arc<Mutex<Gate>>,
     held: usize,
+}
+
+/// What becomes of a match: the gate is asked where the rule counts across flows. It is to be asked in packet order: by the
+/// merge, or by the worker itself where there is no other whose matches could come before
+/// ([`super::Submitter::outcome`]), which spares it the lines of matches that nobody is to see.
+pub(super) fn outcome(gate: &mut Gate, engine: &Engine, entry: &AlertEntry) -> Outcome {
+    let gated = engine.rules().get(entry.rule.0 as usize).is_some_and(|rule| rule.gated);
+    if !gated || entry.admitted {
+        return Outcome::Alert;
+    }
+    gate.enter(entry.session);
+    match gate.admit(engine, entry.rule, &entry.found) {
+        Verdict::Report => Outcome::Alert,
+        Verdict::Suppress => Outcome::Suppressed,
+    }
 }
 
 #[derive(Default)]
 struct Worker {
     through: u64,
-    /// Packet of the match that came last.
-    last: u64,
+    /// Captures it is done with.
+    captures: u64,
     batches: VecDeque<Held>,
 }
 
@@ -33,6 +54,22 @@ struct Held {
     batch: AlertBatch,
     entry: usize,
     line: usize,
+}
+
+/// A match without a packet, which waits for the end of its capture.
+struct Late {
+    capture: u64,
+    entry: AlertEntry,
+    line: Vec<u8>,
+    engine: Arc<Engine>,
+}
+
+impl Late {
+    /// Tells any two apart that differ.
+    fn place(&self) -> impl Ord {
+        let AlertEntry { found: Match { timestamp, source, destination }, rule, .. } = self.entry;
+        (self.capture, timestamp, source, destination, rule.0, &self.line)
+    }
 }
 
 /// What becomes of a match.
@@ -45,9 +82,15 @@ pub enum Outcome {
 }
 
 impl AlertMerge {
-    /// A merge of so many workers. With one, everything is released as it comes: its order is the packets'.
+    /// A merge of so many workers.
     pub fn new(workers: usize) -> Self {
-        Self { workers: (0..workers.max(1)).map(|_| Worker::default()).collect(), gate: Gate::default(), held: 0 }
+        let workers = (0..workers.max(1)).map(|_| Worker::default()).collect();
+        Self { workers, ordered: true, late: Vec::new(), gate: Arc::default(), held: 0 }
+    }
+
+    /// Releases everything as it comes: live, one worker's packet numbers say nothing of another's.
+    pub fn unordered() -> Self {
+        Self { ordered: false, ..Self::new(1) }
     }
 
     /// Bytes of lines held back.
@@ -56,21 +99,29 @@ impl AlertMerge {
     }
 
     /// What counts across flows.
-    pub fn gate(&self) -> &Gate {
+    pub(super) fn gate(&self) -> &Arc<Mutex<Gate>> {
         &self.gate
     }
 
     /// Takes a batch. A worker that is not known counts as the last one.
-    pub fn push(&mut self, mut batch: AlertBatch) {
+    pub fn push(&mut self, batch: AlertBatch) {
         let last = self.workers.len() - 1;
         let worker = &mut self.workers[batch.worker.min(last)];
-        for entry in &mut batch.entries {
-            // What a timer raises carries no packet of its own: it belongs to the one before.
-            worker.last = worker.last.max(entry.packet);
-            entry.packet = worker.last;
+        self.held += batch.lines.len();
+        if self.ordered {
+            let mut start = 0;
+            for entry in &batch.entries {
+                if entry.packet == 0 {
+                    let line = batch.lines.get(start..start + entry.length).unwrap_or_default().to_vec();
+                    self.held += line.len();
+                    let (capture, engine) = (worker.captures, Arc::clone(&batch.engine));
+                    self.late.push(Late { capture, entry: *entry, line, engine });
+                }
+                start += entry.length;
+            }
         }
         worker.through = worker.through.max(batch.through);
-        self.held += batch.lines.len();
+        worker.captures += u64::from(batch.capture_ends);
         worker.batches.push_back(Held { batch, entry: 0, line: 0 });
     }
 
@@ -81,27 +132,32 @@ impl AlertMerge {
         emit: impl FnMut(&Engine, &AlertEntry, &[u8], Outcome),
         done: impl FnMut(AlertBatch),
     ) -> u64 {
-        let single = self.workers.len() == 1;
-        let through = if single { u64::MAX } else { self.workers.iter().map(|w| w.through).min().unwrap_or(0) };
-        self.release_through(through, emit, done)
+        let through = self.workers.iter().map(|worker| worker.through).min().unwrap_or(0);
+        let captures = self.workers.iter().map(|worker| worker.captures).min().unwrap_or(0);
+        // One worker's order is the packets'.
+        let through = if self.workers.len() == 1 { u64::MAX } else { through };
+        self.release_through(through, captures, emit, done)
     }
 
     /// Releases everything: no worker will send more.
     pub fn finish(&mut self, emit: impl FnMut(&Engine, &AlertEntry, &[u8], Outcome), done: impl FnMut(AlertBatch)) {
-        self.release_through(u64::MAX, emit, done);
+        self.release_through(u64::MAX, u64::MAX, emit, done);
     }
 
     fn release_through(
         &mut self,
         through: u64,
+        captures: u64,
         mut emit: impl FnMut(&Engine, &AlertEntry, &[u8], Outcome),
         mut done: impl FnMut(AlertBatch),
     ) -> u64 {
         let mut forced = 0;
+        let gate = Arc::clone(&self.gate);
+        let mut gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             self.workers.iter_mut().for_each(|worker| self.held -= worker.drop_used(&mut done));
             // Packets are told apart by their number; within one, the worker's order holds.
-            let next = self.workers.iter_mut().filter_map(|worker| Some((worker.next_packet()?, worker)));
+            let next = self.workers.iter_mut().filter_map(|worker| Some((worker.next_entry()?.packet, worker)));
             let Some((packet, worker)) = next.min_by_key(|(packet, _)| *packet) else { break };
             if packet > through {
                 if self.held <= HELD_BYTES {
@@ -109,16 +165,36 @@ impl AlertMerge {
                 }
                 forced += 1;
             }
-            worker.release_first(&mut self.gate, &mut emit);
+            worker.release_first(&mut gate, self.ordered, &mut emit);
         }
-        forced
+        forced + self.release_late(captures, &mut gate, &mut emit)
+    }
+
+    /// Releases what waits for the end of one of the first `captures`; returns how many went before it.
+    fn release_late(
+        &mut self,
+        captures: u64,
+        gate: &mut Gate,
+        emit: &mut impl FnMut(&Engine, &AlertEntry, &[u8], Outcome),
+    ) -> u64 {
+        if self.late.is_empty() {
+            return 0;
+        }
+        self.late.sort_unstable_by(|one, other| one.place().cmp(&other.place()));
+        let due = self.late.partition_point(|late| late.capture < captures);
+        let count = if self.held > HELD_BYTES { self.late.len() } else { due };
+        for Late { entry, line, engine, .. } in self.late.drain(..count) {
+            self.held -= line.len();
+            emit(&engine, &entry, &line, outcome(gate, &engine, &entry));
+        }
+        (count - due) as u64
     }
 }
 
 impl Worker {
-    fn next_packet(&self) -> Option<u64> {
+    fn next_entry(&self) -> Option<&AlertEntry> {
         let held = self.batches.front()?;
-        held.batch.entries.get(held.entry).map(|entry| entry.packet)
+        held.batch.entries.get(held.entry)
     }
 
     /// Drops batches of which everything is released, and returns the bytes of their lines.
@@ -132,21 +208,19 @@ impl Worker {
         freed
     }
 
-    fn release_first(&mut self, gate: &mut Gate, emit: &mut impl FnMut(&Engine, &AlertEntry, &[u8], Outcome)) {
+    fn release_first(
+        &mut self,
+        gate: &mut Gate,
+        ordered: bool,
+        emit: &mut impl FnMut(&Engine, &AlertEntry, &[u8], Outcome),
+    ) {
         let Some(Held { batch, entry: at, line: start }) = self.batches.front_mut() else { return };
         let Some(entry) = batch.entries.get(*at) else { return };
-        let line = batch.lines.get(*start..*start + entry.length).unwrap_or_default();
-        let engine = &*batch.engine;
-        let verdict = if engine.rules().get(entry.rule.0 as usize).is_some_and(|rule| rule.gated) {
-            gate.admit(engine, entry.rule, &entry.found)
-        } else {
-            Verdict::Report
-        };
-        let outcome = match verdict {
-            Verdict::Report => Outcome::Alert,
-            Verdict::Suppress => Outcome::Suppressed,
-        };
-        emit(engine, entry, line, outcome);
+        // In order, what has no packet waits elsewhere.
+        if !ordered || entry.packet != 0 {
+            let line = batch.lines.get(*start..*start + entry.length).unwrap_or_default();
+            emit(&batch.engine, entry, line, outcome(gate, &batch.engine, entry));
+        }
         *at += 1;
         *start += entry.length;
     }
@@ -172,6 +246,8 @@ mod tests {
             batch.lines.extend_from_slice(line.as_bytes());
             batch.entries.push(AlertEntry {
                 packet: *packet,
+                session: 0,
+                admitted: false,
                 rule: RuleId(0),
                 found: Match { source: (nobody, 0), destination: (nobody, 0), timestamp: Timestamp(*packet) },
                 length: line.len(),
@@ -196,6 +272,28 @@ mod tests {
     }
 
     #[test]
+    fn what_counts_across_flows_begins_anew_with_another_capture() {
+        let rule =
+            "alert tcp any any -> any any (msg:\"x\"; sid:7; threshold:type limit, track by_rule, count 1, seconds 9;)";
+        let source = vigia_rules::Source { name: "test.rules".into(), text: rule.into() };
+        let engine = Arc::new(Engine::compile(&[source], &Default::default()).engine);
+        let mut of_three_captures = batch(0, &engine, &[1, 2, 3, 4, 5], 5);
+        for (entry, session) in of_three_captures.entries.iter_mut().zip([1, 1, 2, 2, 3]) {
+            entry.session = session;
+        }
+        let mut merge = AlertMerge::new(1);
+        merge.push(of_three_captures);
+        let mut alerts = Vec::new();
+        let emit = |_: &Engine, entry: &AlertEntry, _: &[u8], outcome| {
+            if outcome == Outcome::Alert {
+                alerts.push(entry.packet);
+            }
+        };
+        merge.finish(emit, |_| {});
+        assert_eq!(alerts, [1, 3, 5]);
+    }
+
+    #[test]
     fn an_alert_waits_for_the_workers_that_are_behind() {
         let engine = engine();
         let mut merge = AlertMerge::new(2);
@@ -216,13 +314,39 @@ mod tests {
         assert_eq!(released(&mut merge, false), ["5", "6"]);
     }
 
+    /// The last batch of a capture, with alerts at these times that have no packet.
+    fn end(worker: usize, engine: &Arc<Engine>, times: &[u64], through: u64) -> AlertBatch {
+        let mut batch = batch(worker, engine, times, through);
+        batch.entries.iter_mut().for_each(|entry| entry.packet = 0);
+        batch.capture_ends = true;
+        batch
+    }
+
     #[test]
-    fn an_alert_without_a_packet_belongs_to_the_one_before() {
+    fn alerts_without_a_packet_wait_for_the_end_of_their_capture_and_go_by_time() {
         let engine = engine();
         let mut merge = AlertMerge::new(2);
-        merge.push(batch(0, &engine, &[5, 0], 7));
+        merge.push(AlertBatch { capture_ends: false, ..end(0, &engine, &[53], 3) });
+        merge.push(batch(0, &engine, &[5], 7));
         merge.push(batch(1, &engine, &[4, 6], 7));
-        assert_eq!(released(&mut merge, false), ["4", "5", "0", "6"]);
+        assert_eq!(released(&mut merge, false), ["4", "5", "6"]);
+        merge.push(end(0, &engine, &[52], 8));
+        // Worker 0 is in the next capture already.
+        merge.push(end(0, &engine, &[10], 12));
+        assert_eq!(released(&mut merge, false), [""; 0]);
+        merge.push(end(1, &engine, &[51, 54], 8));
+        assert_eq!(released(&mut merge, false), ["51", "52", "53", "54"]);
+        merge.push(batch(1, &engine, &[9], 12));
+        assert_eq!(released(&mut merge, false), ["9"]);
+        assert_eq!(released(&mut merge, true), ["10"]);
+        assert_eq!(merge.held, 0);
+    }
+
+    #[test]
+    fn a_live_alert_waits_for_nothing() {
+        let mut merge = AlertMerge::unordered();
+        merge.push(AlertBatch { capture_ends: false, ..end(0, &engine(), &[5, 3], 0) });
+        assert_eq!(released(&mut merge, false), ["5", "3"]);
     }
 
     proptest! {

@@ -52,15 +52,16 @@ mod writer;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, bounded};
+use vigia_rules::Gate;
 
 use crate::metrics::{Counter, Metrics};
 
 pub use batch::{AlertBatch, AlertEntry, RecordBatch, Submitter};
-pub use merge::AlertMerge;
+pub use merge::{AlertMerge, Outcome};
 pub use reader::{Cursor, Reader};
 pub use segment::Recovery;
 
@@ -208,6 +209,8 @@ pub struct Journal {
     live: bool,
     metrics: Arc<Metrics>,
     writers: Vec<JoinHandle<Result<(), JournalError>>>,
+    /// Asked by workers themselves where no other's matches could come before theirs.
+    gate: Option<Arc<Mutex<Gate>>>,
     keeper: Option<Keeper>,
     _lock: Option<File>,
 }
@@ -235,12 +238,14 @@ impl Journal {
         let keeper = Keeper::start(settings, Arc::clone(&space), closed).at(directory)?;
         let pools = Pools::default();
         let mut writers = Vec::new();
+        let mut gates = Vec::new();
         let mut start = |log: Log, queue: usize, gauges: (Counter, Counter)| {
             let (sender, receiver) = bounded(queue.max(1));
             metrics.shared().set(gauges.1, queue as u64);
-            // Live alerts go out at once: one worker's packet numbers say nothing of another's.
-            let writer =
-                Writer::new(receiver, Sink::Log(Box::new(log)), AlertMerge::new(1), &pools, metrics, Some(gauges.0));
+            let sink = Sink::Log(Box::new(log));
+            let merge = AlertMerge::unordered();
+            gates.push(Arc::clone(merge.gate()));
+            let writer = Writer::new(receiver, sink, merge, &pools, metrics, Some(gauges.0));
             writers.push(writer.spawn().at(directory)?);
             Ok(sender)
         };
@@ -259,6 +264,8 @@ impl Journal {
             live: true,
             metrics: Arc::clone(metrics),
             writers,
+            // The alerts' writer is the first.
+            gate: gates.into_iter().next(),
             keeper: Some(keeper),
             _lock: Some(lock),
         };
@@ -271,7 +278,9 @@ impl Journal {
         let file = PlainFile::create(path, Arc::clone(metrics.shared())).at(path)?;
         let (sender, receiver) = bounded(REPLAY_QUEUE);
         let pools = Pools::default();
-        let writer = Writer::new(receiver, Sink::File(file), AlertMerge::new(workers), &pools, metrics, None);
+        let merge = AlertMerge::new(workers);
+        let gate = (workers == 1).then(|| Arc::clone(merge.gate()));
+        let writer = Writer::new(receiver, Sink::File(file), merge, &pools, metrics, None);
         Ok(Self {
             alerts: sender.clone(),
             records: sender,
@@ -279,6 +288,7 @@ impl Journal {
             live: false,
             metrics: Arc::clone(metrics),
             writers: vec![writer.spawn().at(path)?],
+            gate,
             keeper: None,
             _lock: None,
         })
@@ -292,6 +302,7 @@ impl Journal {
             (self.alerts.clone(), self.records.clone()),
             self.pools.clone(),
             Arc::clone(self.metrics.shared()),
+            self.gate.clone(),
         )
     }
 

@@ -1,7 +1,7 @@
 //! The thread that writes: takes batches from its queue and appends their lines.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -122,8 +122,9 @@ impl Writer {
         self.release(false);
         let counters = self.metrics.shared();
         counters.set(Counter::MergeHeld, self.merge.held_bytes() as u64);
-        counters.set(Counter::ThresholdEntries, self.merge.gate().len() as u64);
-        counters.set(Counter::ThresholdsEvicted, self.merge.gate().evicted());
+        let gate = self.merge.gate().lock().unwrap_or_else(PoisonError::into_inner);
+        counters.set(Counter::ThresholdEntries, gate.len() as u64);
+        counters.set(Counter::ThresholdsEvicted, gate.evicted());
     }
 
     fn release(&mut self, all: bool) {

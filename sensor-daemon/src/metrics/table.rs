@@ -98,17 +98,12 @@ macro_rules! causes {
 
 causes! {
     Kernel: "kernel" "The capture ring was full and the kernel dropped it." => "capture.kernel_drops";
-    Interface: "interface" "The network card or its driver dropped it." => "capture.kernel_ifdrops";
-    WorkerQueue: "worker_queue" "The queue to its worker was full.";
     Duplicate: "duplicate" "A second copy: of a redundant network (IEC 62439-3) or of a tap that mirrors twice.";
-    Ignored: "ignored" "A setting says that it is of no interest.";
     DecodeLimit: "decode_limit" "More layers than the bound on decoding.";
     UnsupportedLink: "unsupported_link" "A link type that is not decoded.";
     Malformed: "malformed" "A ring or file described it in a way that makes no sense.";
     Checksum: "checksum" "Its checksum is wrong, and checksums are checked." => "tcp.invalid_checksum";
-    FragmentLimit: "fragment_limit" "A fragment beyond the bounds of defragmentation.";
     WorkerPanic: "worker_panic" "Its worker failed on it and was restarted.";
-    Shutdown: "shutdown" "The sensor stopped before its turn.";
 }
 
 counters! {
@@ -132,6 +127,12 @@ counters! {
     Prp: Counter Sum "vigia_decoded_packets_total" {layer = "prp"} "Packets by decoded layer";
     Hsr: Counter Sum "vigia_decoded_packets_total" {layer = "hsr"} "Packets by decoded layer";
     Tunnelled: Counter Sum "vigia_decoded_packets_total" {layer = "tunnel"} "Packets by decoded layer";
+    DuplicatesPrp: Counter Sum "vigia_duplicates_total" {kind = "prp"} "Second copies discarded";
+    DuplicatesHsr: Counter Sum "vigia_duplicates_total" {kind = "hsr"} "Second copies discarded";
+    DuplicatesMirrored: Counter Sum "vigia_duplicates_total" {kind = "mirrored"} "Second copies discarded";
+    RedundantLanA: Counter Sum "vigia_redundant_frames_total" {lan = "a"} "PRP and HSR frames by LAN or path: one that falls silent is a fault";
+    RedundantLanB: Counter Sum "vigia_redundant_frames_total" {lan = "b"} "PRP and HSR frames by LAN or path: one that falls silent is a fault";
+    RedundantMismatch: Counter Sum "vigia_redundant_mismatch_total" "PRP and HSR frames with the number of another but other contents";
     Invalid: Counter Sum "vigia_decode_invalid_packets_total" "Packets with at least one decode event" => "decoder.invalid";
     BadChecksums: Counter Sum "vigia_bad_checksum_packets_total" "Packets with a wrong IP or transport checksum, processed all the same unless checksums are checked";
 
@@ -146,7 +147,6 @@ counters! {
     FlowsShutdown: Counter Sum "vigia_flows_ended_total" {reason = "shutdown"} "Flows ended";
     FlowsReused: Counter Sum "vigia_flows_ended_total" {reason = "tcp_reuse"} "Flows ended" => "flow.tcp_reuse";
     FlowsEvicted: Counter Sum "vigia_flows_evicted_total" "Flows evicted because the table was full" => "flow.emerg_mode_entered";
-    FlowsRefused: Counter Sum "vigia_flows_refused_total" "Packets handled without a flow because none could be evicted" => "flow.memcap";
 
     StreamMemory: Gauge Sum "vigia_reassembly_memory_bytes" "Bytes of out-of-order segments held" => "tcp.reassembly_memuse";
     StreamMemoryLimit: Gauge Sum "vigia_reassembly_memory_limit_bytes" "Bytes of out-of-order segments that may be held";
@@ -167,7 +167,7 @@ counters! {
     DefragExpired: Counter Sum "vigia_defrag_expired_total" "Datagrams given up because a fragment never came";
     DefragRefused: Counter Sum "vigia_defrag_refused_total" "Fragments refused because a bound was reached" => "defrag.max_frags_reached";
 
-    ConversationMemory: Gauge Sum "vigia_application_memory_bytes" "Bytes of unfinished messages and outstanding requests held";
+    ConversationMemory: Gauge Sum "vigia_application_memory_bytes" "Bytes of unfinished messages held";
     Resynchronised: Counter Sum "vigia_application_resync_total" "Times that a conversation found the next message after a gap";
     SkippedBytes: Counter Sum "vigia_application_skipped_bytes_total" "Bytes skipped until the next message";
     StreamAnomalies: Counter Sum "vigia_stream_anomalies_total" "Anomalies of TCP streams";

@@ -11,8 +11,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use vigia_parsers::Timestamp;
 
+use super::affinity::pin;
 use super::{Bench, Place, RuleStore};
 use crate::capture::{self, Progress, Source};
 use crate::command::{Context, Outcome, Run, report};
@@ -43,6 +45,8 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
     });
     let stop = AtomicBool::new(false);
     let bench = Bench { config: &loaded.config, journal: &journal, metrics: &sensor.metrics, rules: &sensor.rules };
+    let count = sources.len();
+    let ended = Notify::new();
     let outcome = thread::scope(|scope| {
         let workers: Vec<_> = sources
             .into_iter()
@@ -55,14 +59,26 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
                     names: Names { interfaces, capture: String::new() },
                     histogram: false,
                 });
-                let watch = Watch { sensor: &sensor, stop: &stop, first: index == 0, stats: stats_interval(&loaded) };
+                let block_timeout = Duration::from_millis(loaded.config.capture.block_timeout_ms.into());
+                let watch = Watch {
+                    sensor: &sensor,
+                    stop: &stop,
+                    first: index == 0,
+                    stats: stats_interval(&loaded),
+                    patience: DRAIN_AT_MOST + 2 * block_timeout,
+                };
                 let builder = thread::Builder::new().name(format!("worker-{index}"));
-                builder.spawn_scoped(scope, move || watch.run(worker, source.as_mut()))
+                let ending = Ending(&ended);
+                builder.spawn_scoped(scope, move || {
+                    let _ending = ending;
+                    pin(index, count);
+                    watch.run(worker, source.as_mut())
+                })
             })
             .collect::<Result<_, _>>()
             .context("starting a worker")?;
         sensor.metrics.shared().set(Counter::Workers, workers.len() as u64);
-        let served = serve(&sensor, &loaded);
+        let served = serve(&sensor, &loaded, &ended);
         stop.store(true, Ordering::Relaxed);
         let workers = workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow::anyhow!("a worker failed")));
         let mut workers: Vec<Worker> = workers.collect::<Result<_, _>>()?;
@@ -124,7 +140,8 @@ impl Sensor {
     }
 }
 
-/// Time the workers have to process what waits in their rings when the sensor is stopped.
+/// Time the workers have to process what waits in their rings when the sensor is stopped, beyond the time in which the
+/// kernel hands it over: two timeouts of a block.
 const DRAIN_AT_MOST: Duration = Duration::from_secs(5);
 
 /// One worker's loop.
@@ -134,6 +151,8 @@ struct Watch<'a> {
     /// The worker that reports for the whole sensor.
     first: bool,
     stats: Duration,
+    /// Time to process what waits when the sensor is stopped.
+    patience: Duration,
 }
 
 impl Watch<'_> {
@@ -141,7 +160,7 @@ impl Watch<'_> {
         let mut reported = Instant::now();
         let mut stopped = None;
         // What the kernel took before the stop is still processed.
-        while stopped.is_none_or(|since: Instant| since.elapsed() < DRAIN_AT_MOST) {
+        while stopped.is_none_or(|since: Instant| since.elapsed() < self.patience) {
             if stopped.is_none() && self.stop.load(Ordering::Relaxed) {
                 source.close();
                 stopped = Some(Instant::now());
@@ -175,8 +194,18 @@ fn clock() -> Timestamp {
     Timestamp::new(now.as_secs().saturating_sub(1), now.subsec_nanos())
 }
 
-/// Serves metrics and the control socket until a signal says stop.
-fn serve(sensor: &Arc<Sensor>, loaded: &Loaded) -> anyhow::Result<()> {
+/// Tells that a worker's thread is over, by whichever way.
+struct Ending<'a>(&'a Notify);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+/// Serves metrics and the control socket until a signal says stop, or a worker ends, without which the sensor would be
+/// blind on its share of the traffic: then the service manager is to start it anew.
+fn serve(sensor: &Arc<Sensor>, loaded: &Loaded, ended: &Notify) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
         let settings = &loaded.config.metrics;
@@ -194,6 +223,7 @@ fn serve(sensor: &Arc<Sensor>, loaded: &Loaded) -> anyhow::Result<()> {
             tokio::select! {
                 _ = term.recv() => break,
                 _ = interrupt.recv() => break,
+                () = ended.notified() => anyhow::bail!("a worker ended by itself"),
                 _ = hangup.recv() => {
                     let sensor = Arc::clone(sensor);
                     tokio::task::spawn_blocking(move || match sensor.reload() {

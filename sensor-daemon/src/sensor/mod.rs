@@ -1,6 +1,7 @@
 //! The sensor: sources, workers, rules, journal and services put together, for capture files ([`replay`]) and for live
 //! interfaces ([`run`]).
 
+mod affinity;
 mod live;
 mod replay;
 mod rules;

@@ -50,10 +50,14 @@ pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::R
             scope.spawn(move || reading.read(worker, None))
         };
         let others: Vec<_> = (1..workers).map(start).collect();
-        let (faults, mut histogram) = reading.read(worker(0), Some(&bar));
-        for other in others {
-            let (_, theirs) = other.join().map_err(|_| anyhow::anyhow!("a worker failed"))?;
-            if let (Some(ours), Some(theirs)) = (&mut histogram, theirs) {
+        let (faults, mut first) = reading.read(worker(0), Some(&bar));
+        let others = others.into_iter().map(|other| other.join().map_err(|_| anyhow::anyhow!("a worker failed")));
+        let others: Vec<_> = others.collect::<Result<_, _>>()?;
+        // Only now the numbers are those of the whole sensor.
+        first.report_stats(&metrics);
+        let mut histogram = first.into_histogram();
+        for (_, other) in others {
+            if let (Some(ours), Some(theirs)) = (&mut histogram, other.into_histogram()) {
                 ours.merge(theirs);
             }
         }
@@ -78,8 +82,8 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// One worker reads all captures, each to its end or fault. Gives the faults, and the values counted.
-    fn read(&self, mut worker: Worker, bar: Option<&ProgressBar>) -> (Vec<SourceError>, Option<Histogram>) {
+    /// One worker reads all captures, each to its end or fault. Gives the faults, and the worker back.
+    fn read(&self, mut worker: Worker, bar: Option<&ProgressBar>) -> (Vec<SourceError>, Worker) {
         let mut faults = Vec::new();
         let mut numbered = 0;
         for capture in self.captures {
@@ -89,10 +93,7 @@ impl Reading<'_> {
                 Err(fault) => faults.push(fault),
             }
         }
-        if bar.is_some() {
-            worker.report_stats(self.metrics);
-        }
-        (faults, worker.into_histogram())
+        (faults, worker)
     }
 
     /// One capture. Packets are numbered through all captures, so that the workers' events can be put in order.

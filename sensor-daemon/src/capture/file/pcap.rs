@@ -89,7 +89,8 @@ impl Format for Pcap {
                 break Stop::Batch;
             }
             let rest = window.get(taken..).unwrap_or_default();
-            let Some(([seconds, fraction, mut captured, mut wire], _)) = variant.order.words::<4>(rest) else {
+            let header = rest.get(..variant.record_header).unwrap_or_default();
+            let Some(([seconds, fraction, mut captured, mut wire], _)) = variant.order.words::<4>(header) else {
                 break Stop::Need(variant.record_header);
             };
             if self.lengths_swapped {

@@ -75,13 +75,12 @@ impl Pcapng {
 
     /// The whole block at the beginning of `rest`: its type and body.
     fn block<'b>(&mut self, rest: &'b [u8]) -> Result<(u32, &'b [u8]), Stop> {
-        let Some(&[t0, t1, t2, t3, l0, l1, l2, l3]) = rest.first_chunk::<8>() else {
+        let Some(&[t0, t1, t2, t3, l0, l1, l2, l3, magic @ ..]) = rest.first_chunk::<BLOCK_OVERHEAD>() else {
             return Err(Stop::Need(BLOCK_OVERHEAD));
         };
         if u32::from_be_bytes([t0, t1, t2, t3]) == SECTION_HEADER {
             // The byte order of the section, of this block's own length already.
-            let magic = rest.get(8..12).and_then(|bytes| bytes.first_chunk()).ok_or(Stop::Need(BLOCK_OVERHEAD))?;
-            self.order = match (u32::from_be_bytes(*magic), u32::from_le_bytes(*magic)) {
+            self.order = match (u32::from_be_bytes(magic), u32::from_le_bytes(magic)) {
                 (BYTE_ORDER_MAGIC, _) => ByteOrder::Big,
                 (_, BYTE_ORDER_MAGIC) => ByteOrder::Little,
                 (other, _) => return Err(Stop::Fault(format!("a section with the byte order magic {other:#010x}"))),

@@ -259,6 +259,23 @@ fn a_window_smaller_than_a_record_grows_to_it() {
 }
 
 #[test]
+fn a_header_that_is_cut_short_is_not_judged_by_its_beginning() {
+    let mut pcapng = Writer::new(ByteOrder::Little);
+    pcapng.section();
+    // A block whose stated length is impossible, and one byte of what follows.
+    let pcapng = [pcapng.bytes, vec![0xff, 0, 0, 0, 6, 1, 0, 0, 0]].concat();
+    let mut pcap = Writer::pcap(ByteOrder::Little, KUZNETZOV, 4, 1);
+    pcap.record((1, 1), (u32::MAX, 5), &[], &[0; 3]);
+    for file in [pcapng, pcap.bytes] {
+        for read_bytes in [1, 1 << 20] {
+            let settings = FileSettings { read_bytes, ..Default::default() };
+            let fault = read_with(file.clone(), &settings).fault;
+            assert!(matches!(fault, Some(SourceError::Truncated { .. })), "{fault:?}");
+        }
+    }
+}
+
+#[test]
 fn whatever_byte_a_file_is_cut_at_the_frames_before_it_are_handed_over() {
     for (bytes, ends) in [pcap_of(8), pcapng_of(8)] {
         for cut in 0..bytes.len() {
@@ -303,6 +320,7 @@ fn stated_lengths_beyond_the_bounds_are_corrupt_at_their_offset() {
     let pcapng_offset = pcapng.len() as u64;
     pcapng.extend(6_u32.to_be_bytes());
     pcapng.extend(0x7fff_fffc_u32.to_be_bytes());
+    pcapng.extend([0; 4]);
     for (bytes, expected) in [(pcap, offset), (pcapng, pcapng_offset)] {
         let reading = read(bytes);
         assert_eq!(reading.frames.len(), 2);

@@ -93,6 +93,8 @@ fn what_a_station_sends_again_is_no_copy() {
     assert_eq!(copies(&[request(0, 100 * MS), request(0, 100 * MS + 50 * US)]), [None, copy]);
     assert_eq!(copies(&[request(0, 100 * MS), request(0, 101 * MS)]), [None, None]);
     assert_eq!(copies(&[request(0, 100 * MS), request(0, 100 * MS).ttl(63)]), [None, None]);
+    let acknowledgement = tcp(A, B, Tcp::ACK, 1, 1, b"").ip_id(0).at(100 * MS);
+    assert_eq!(copies(&[acknowledgement.clone(), acknowledgement]), [None, None]);
     let six = |at| udp(("2001:db8::1", 1), ("2001:db8::2", 2), b"poll").at(at);
     assert_eq!(copies(&[six(100 * MS), six(100 * MS + 50 * US), six(101 * MS)]), [None, copy, None]);
 }
@@ -130,13 +132,13 @@ fn memory_is_bounded_and_forgetting_is_counted() {
 
 #[test]
 fn a_clock_that_stepped_back_does_not_spoil_the_memory() {
-    let settings = Settings { mirrored: true, mirrored_entries: 8, ..Settings::default() };
+    let settings = Settings { mirrored: true, mirrored_entries: WAYS as u32, ..Settings::default() };
     let mut duplicates = Duplicates::new(&settings);
-    for id in 1..=8 {
+    for id in 1..=WAYS as u16 {
         duplicates.check(&udp(A, B, b"x").ip_id(id).at(1_000_000 * MS).packet());
     }
     for round in [None, Some(DuplicateKind::Mirrored)] {
-        for id in 1..=8 {
+        for id in 1..=WAYS as u16 {
             assert_eq!(duplicates.check(&udp(A, B, b"y").ip_id(id).at(1_000 * MS).packet()), round);
         }
     }

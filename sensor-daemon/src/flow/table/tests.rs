@@ -160,6 +160,16 @@ fn idle_flows_end_after_the_timeout_of_their_state() {
 }
 
 #[test]
+fn at_the_end_a_flow_that_was_over_has_timed_out() {
+    let mut rig = Rig::new();
+    rig.push(&there().at_s(100));
+    rig.push(&udp(("10.9.9.9", 1), SERVER, b"").at_s(125));
+    let mut ended = Vec::new();
+    rig.table.finish(Timestamp::new(131, 0), &mut |flow| ended.push((flow.reason, flow.at)));
+    assert_eq!(ended, [(EndReason::Timeout, Timestamp::new(130, 0)), (EndReason::Shutdown, Timestamp::new(125, 0))]);
+}
+
+#[test]
 fn a_packet_after_the_timeout_is_of_a_new_flow_whether_or_not_the_table_noticed() {
     let mut rig = Rig::new();
     let old = rig.push(&there().at_s(100));
@@ -225,7 +235,7 @@ fn a_full_table_gives_up_the_least_useful_flow_and_ot_last() {
         // Answered flows, so that they are more useful than those without an answer.
         rig.handshake(("10.0.1.1", 100 + n), 110 + u64::from(n));
     }
-    rig.table.finish(&mut |ended| gone.push(ended.flow.client().1));
+    rig.table.finish(Timestamp::new(115, 0), &mut |ended| gone.push(ended.flow.client().1));
     gone.sort_unstable();
     assert_eq!(gone, [1, 100, 101, 102, 103], "closed, unanswered, 3 and 2 went; the OT flow stayed");
     let stats = rig.table.stats();
@@ -308,7 +318,7 @@ proptest! {
             prop_assert_eq!(packets, expected);
         }
         let mut ended = 0;
-        rig.table.finish(&mut |_| ended += 1);
+        rig.table.finish(Timestamp::default(), &mut |_| ended += 1);
         let stats = rig.table.stats();
         prop_assert_eq!(ended + stats.timed_out, model.len() as u64 + over);
         prop_assert_eq!(stats.created, ended + stats.timed_out);

@@ -1,10 +1,10 @@
-//! How fast capture files are read, against a bare libpcap loop. Not a test of anything; run it with
-//! `cargo test --release --features libpcap --test capture_speed -- --ignored --nocapture`.
+//! How fast capture files are read, against a bare libpcap loop: `cargo bench --features libpcap --bench capture`.
 
 use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use vigia::capture::file::FileSource;
 use vigia::capture::{FileSettings, Progress, Source};
 
@@ -25,10 +25,7 @@ fn write_sample(path: &Path) {
 
 /// Processor time of this thread, the kernel's share included: on a busy machine the clock on the wall tells nothing.
 fn processor_time() -> Duration {
-    // SAFETY: a timespec of zeros is a valid one.
-    let mut time: libc::timespec = unsafe { std::mem::zeroed() };
-    // SAFETY: the pointer is to a value that lives during the call.
-    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) }, 0);
+    let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
@@ -58,9 +55,7 @@ fn drain(source: &mut dyn Source) -> (u64, u64) {
     (frames, bytes)
 }
 
-#[test]
-#[ignore = "measures; wants a release build"]
-fn reading_speed() {
+fn main() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sample.pcap");
     write_sample(&path);

@@ -1,0 +1,175 @@
+//! The shipped signatures: each raises its alerts on the capture that is for it, and none on the harmless one beside it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+use serde_json::Value;
+use vigia::config::rules::Settings;
+use vigia_rules::Rule;
+
+/// Of each file of cases, the signature ids that are its.
+const FILES: [(&str, std::ops::Range<u32>); 2] =
+    [("modbus.test.toml", 9_101_000..9_102_000), ("dnp3.test.toml", 9_102_000..9_103_000)];
+
+/// What a file of cases says of running them; the rest is for making the captures.
+#[derive(Deserialize)]
+struct Cases {
+    rules: PathBuf,
+    variables: BTreeMap<String, String>,
+    case: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    about: String,
+    capture: PathBuf,
+    /// Alerts by signature id.
+    expected: BTreeMap<String, u64>,
+}
+
+impl Case {
+    /// The signature that the case is about, and whether it is to fire.
+    fn subject(&self) -> (u32, bool) {
+        let name = self.capture.file_stem().unwrap().to_str().unwrap();
+        let (sid, what) = name.split_once('-').unwrap_or_else(|| panic!("{name} is not SID-fires or SID-silent"));
+        assert!(["fires", "silent"].contains(&what), "{name}");
+        (sid.parse().unwrap(), what == "fires")
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/signatures").canonicalize().unwrap()
+}
+
+fn cases(file: &str) -> Cases {
+    let text = std::fs::read_to_string(folder().join(file)).unwrap();
+    toml::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// The rules that cases are for, as the sensor loads them; nothing may be wrong in them.
+fn rules(cases: &Cases) -> Vec<Rule> {
+    let loaded = Settings { files: vec![folder().join(&cases.rules)], ..Settings::default() }.load();
+    let found: Vec<_> = loaded.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
+    assert!(found.is_empty() && loaded.failed == 0 && loaded.skipped == 0, "{}: {found:?}", cases.rules.display());
+    loaded.engine.rules().to_vec()
+}
+
+/// Alerts by capture and signature id, of one replay of all captures under the whole set.
+fn replay(cases: &Cases) -> BTreeMap<PathBuf, BTreeMap<String, u64>> {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut config = format!("[rules]\nfiles = [{:?}]\n[rules.addresses]\n", folder());
+    for (name, value) in &cases.variables {
+        config += &format!("{name} = {value:?}\n");
+    }
+    let path = scratch.path().join("vigia.toml");
+    std::fs::write(&path, config).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vigia"));
+    command.args(["replay", "--no-progress", "--config"]).arg(&path).arg("--output").arg(scratch.path());
+    let output = command.args(cases.case.iter().map(|case| folder().join(&case.capture))).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut alerts: BTreeMap<PathBuf, BTreeMap<String, u64>> = BTreeMap::new();
+    for line in std::fs::read_to_string(scratch.path().join("eve.json")).unwrap().lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        if event["event_type"] == "alert" {
+            let capture = event["pcap_filename"].as_str().expect("alerts name their capture");
+            let sid = event["alert"]["signature_id"].to_string();
+            *alerts.entry(capture.into()).or_default().entry(sid).or_default() += 1;
+        }
+    }
+    alerts
+}
+
+#[test]
+fn each_capture_raises_the_alerts_of_its_case_and_no_others() {
+    for (file, _) in FILES {
+        let cases = cases(file);
+        let mut alerts = replay(&cases);
+        for case in &cases.case {
+            let raised = alerts.remove(&folder().join(&case.capture)).unwrap_or_default();
+            assert_eq!(raised, case.expected, "{}: {}", case.capture.display(), case.about);
+        }
+    }
+}
+
+/// The captures of a replay are sessions of their own: a window that one of them opens counts in no other.
+#[test]
+fn a_capture_raises_the_same_alerts_whatever_was_replayed_before() {
+    let mut cases = cases("modbus.test.toml");
+    cases.case.retain(|case| case.subject() == (9_101_020, true));
+    let first = folder().join(&cases.case[0].capture);
+    let scratch = tempfile::tempdir().unwrap();
+    let second = scratch.path().join("again.pcap");
+    std::fs::copy(&first, &second).unwrap();
+    cases.case.push(Case { about: "The same".to_owned(), capture: second.clone(), expected: BTreeMap::new() });
+    let alerts = replay(&cases);
+    assert_eq!(alerts[&first], cases.case[0].expected);
+    assert_eq!(alerts[&second], cases.case[0].expected);
+}
+
+#[test]
+fn every_signature_has_a_capture_that_fires_it_and_one_that_does_not() {
+    for (file, _) in FILES {
+        let cases = cases(file);
+        let mut fires = BTreeSet::new();
+        let mut silent = BTreeSet::new();
+        for case in &cases.case {
+            let (sid, is_to_fire) = case.subject();
+            assert_eq!(case.expected.contains_key(&sid.to_string()), is_to_fire, "{}", case.capture.display());
+            assert!(is_to_fire || case.expected.is_empty(), "{} is to be silent", case.capture.display());
+            let first = if is_to_fire { fires.insert(sid) } else { silent.insert(sid) };
+            assert!(first, "{} stands there twice", case.capture.display());
+        }
+        let sids: BTreeSet<u32> = rules(&cases).iter().map(|rule| rule.sid).collect();
+        assert_eq!(fires, sids, "{file}");
+        assert_eq!(silent, sids, "{file}");
+    }
+}
+
+#[test]
+fn every_signature_says_what_it_is() {
+    let mut messages = BTreeSet::new();
+    for (file, range) in FILES {
+        let protocol = file.split('.').next().unwrap();
+        for rule in rules(&cases(file)) {
+            let sid = rule.sid;
+            let value = |key: &str| {
+                let found = rule.metadata.iter().find(|(name, _)| name == key);
+                found.and_then(|(_, values)| values.first()).unwrap_or_else(|| panic!("{sid} has no {key}")).as_str()
+            };
+            assert!(range.contains(&sid), "{sid} is not of {file}");
+            let prefix = format!("vigia {protocol} ");
+            assert!(rule.message.to_lowercase().starts_with(&prefix), "{sid}: {}", rule.message);
+            assert!(messages.insert(rule.message.clone()), "{sid}: another says `{}`, too", rule.message);
+            assert!(!rule.category.is_empty(), "{sid} has no classtype");
+            assert_eq!(value("protocol"), protocol, "{sid}");
+            assert!(is_id(value("mitre_tactic_id"), "TA"), "{sid}");
+            assert!(!value("mitre_tactic_name").is_empty() && !value("mitre_technique_name").is_empty(), "{sid}");
+            let technique = value("mitre_technique_id");
+            assert!(is_id(technique, "T"), "{sid}");
+            let page = format!("attack.mitre.org/techniques/{technique}");
+            assert!(rule.references.contains(&("url".to_owned(), page)), "{sid} does not refer to {technique}");
+            assert_eq!(value("created_at").len(), "2026_11_23".len(), "{sid}");
+        }
+    }
+}
+
+#[test]
+fn the_manual_lists_every_signature() {
+    let page = std::fs::read_to_string(folder().join("../../docs/src/signatures.md")).unwrap();
+    let mut listed = page.lines().filter(|line| line.starts_with("| 9")).count();
+    for (file, _) in FILES {
+        for rule in rules(&cases(file)) {
+            assert!(page.contains(&format!("| {} | {} | ", rule.sid, rule.message)), "{}", rule.sid);
+            listed -= 1;
+        }
+    }
+    assert_eq!(listed, 0, "the manual lists signatures that are not there");
+}
+
+/// A prefix and four digits.
+fn is_id(text: &str, prefix: &str) -> bool {
+    let digits = text.strip_prefix(prefix).unwrap_or_default();
+    digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit())
+}

@@ -244,6 +244,9 @@ fn nothing_leaves_the_tap_with_the_sensor_running_killed_and_started_again() {
         assert!(back.counts.total[0] > killed.counts.total[0], "counts go on");
         sensor.kill();
 
+        let shown = Command::new(VIGIA).arg("guard").output().unwrap();
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(shown.contains("tap0") && shown.contains("tcx, pinned") && shown.contains("0x0806"), "{shown}");
         let removed = Command::new(VIGIA).args(["guard", "--remove", "tap0"]).output().unwrap();
         assert!(removed.status.success(), "{removed:?}");
         assert_eq!(guard::status("tap0").unwrap(), None);

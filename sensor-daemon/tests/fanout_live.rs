@@ -3,25 +3,27 @@
 #![cfg(target_os = "linux")]
 
 mod flows;
+mod veth;
 
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use flows::{Flow, ways};
-use vigia::capture::{InterfaceSettings, Progress, Settings, Source, open_live};
+use veth::make_pair;
+use vigia::capture::{InterfaceSettings, Settings, Source, open_live};
+use vigia_parsers::packet::Captured;
 
 const FLOWS: u16 = 10_000;
 const WORKERS: u16 = 4;
 
+/// Flows whose frames are on their way at once: a veth pair holds 1000 frames where the processor is busy.
+const IN_FLIGHT: usize = 400;
+
 /// What a frame's number stands behind.
 const MARK: &[u8] = b"flow";
-
-fn ip(arguments: &[&str]) {
-    let output = Command::new("ip").args(arguments).output().unwrap();
-    assert!(output.status.success(), "ip {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
 
 /// Runs a test on a thread with a network of its own and a veth pair `tap0` and `plant0` that is up.
 fn apart(test: impl FnOnce() + Send + 'static) {
@@ -34,9 +36,7 @@ fn apart(test: impl FnOnce() + Send + 'static) {
         // SAFETY: a call without pointers; it concerns this thread alone.
         assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0);
         let _ = std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
-        ip(&["link", "add", "tap0", "type", "veth", "peer", "name", "plant0"]);
-        ip(&["link", "set", "tap0", "up"]);
-        ip(&["link", "set", "plant0", "up"]);
+        make_pair();
         test();
     };
     std::thread::spawn(inside).join().unwrap();
@@ -80,16 +80,22 @@ fn number_of(frame: &[u8]) -> Option<u16> {
     Some(u16::from_be_bytes(*frame.get(at + MARK.len()..)?.first_chunk()?))
 }
 
-/// Takes what a worker has, and notes which worker saw which flow how often.
-fn receive(worker: u16, source: &mut dyn Source, seen: &mut HashMap<u16, HashMap<u16, u32>>) {
-    loop {
-        let progress = source.batch(&mut |captured, _| {
-            if let Some(number) = number_of(captured.frame) {
-                *seen.entry(number).or_default().entry(worker).or_default() += 1;
-            }
-        });
-        if progress.unwrap() == Progress::Idle {
-            return;
+/// How often which worker saw which flow.
+type Seen = HashMap<u16, HashMap<u16, u32>>;
+
+/// Takes so many frames from the workers together.
+fn receive(sources: &mut [Box<dyn Source>], mut frames: usize, seen: &mut Seen) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while frames > 0 {
+        assert!(Instant::now() < end, "{frames} frames did not arrive");
+        for (worker, source) in sources.iter_mut().enumerate() {
+            let mut count = |captured: &Captured<'_>, _| {
+                if let Some(number) = number_of(captured.frame) {
+                    *seen.entry(number).or_default().entry(worker as u16).or_default() += 1;
+                    frames -= 1;
+                }
+            };
+            source.batch(&mut count).unwrap();
         }
     }
 }
@@ -97,18 +103,21 @@ fn receive(worker: u16, source: &mut dyn Source, seen: &mut HashMap<u16, HashMap
 /// Flows that go plain one way and by `way` back: how many each worker has.
 fn shares(way: Option<&'static str>, flow: fn(u16) -> Flow) -> Vec<usize> {
     let interfaces = vec![InterfaceSettings { name: "tap0".into(), ..Default::default() }];
+    // Small blocks and many: a timeout ends one, and a busy machine may keep the reader waiting for long.
     let settings = Settings {
         interfaces,
         guard: false,
         workers: WORKERS,
-        block_count: 16,
-        poll_timeout_ms: 30,
+        block_count: 256,
+        block_bytes: 64 << 10,
+        block_timeout_ms: 2,
+        poll_timeout_ms: 1,
         ..Default::default()
     };
     let mut sources = open_live(&settings).unwrap();
     let plant = Sender::on("plant0");
-    let mut seen = HashMap::new();
-    for chunk in (0..FLOWS).collect::<Vec<_>>().chunks(5000) {
+    let mut seen = Seen::new();
+    for chunk in (0..FLOWS).collect::<Vec<_>>().chunks(IN_FLIGHT) {
         for &number in chunk {
             plant.send(&marked(flow(number).frame(), number));
             let back = flow(number).back();
@@ -118,9 +127,7 @@ fn shares(way: Option<&'static str>, flow: fn(u16) -> Flow) -> Vec<usize> {
             };
             plant.send(&marked(back, number));
         }
-        for (worker, source) in sources.iter_mut().enumerate() {
-            receive(worker as u16, source.as_mut(), &mut seen);
-        }
+        receive(&mut sources, 2 * chunk.len(), &mut seen);
     }
     assert_eq!(seen.len(), usize::from(FLOWS));
     let mut shares = vec![0; usize::from(WORKERS)];

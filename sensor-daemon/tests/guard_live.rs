@@ -3,6 +3,8 @@
 
 #![cfg(target_os = "linux")]
 
+mod veth;
+
 use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
@@ -10,6 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use veth::{bring_up, ip, make_pair};
 use vigia::capture::probes::guard::{self, Guard, How};
 
 const VIGIA: &str = env!("CARGO_BIN_EXE_vigia");
@@ -17,11 +20,6 @@ const VIGIA: &str = env!("CARGO_BIN_EXE_vigia");
 const IPV4: u32 = 0x0800;
 const ARP: u32 = 0x0806;
 const RAW: u32 = 0x88b8;
-
-fn ip(arguments: &[&str]) {
-    let output = Command::new("ip").args(arguments).output().unwrap();
-    assert!(output.status.success(), "ip {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
 
 /// Runs a test on a thread with networks and mounts of its own, with the BPF file system mounted or not, and with a veth
 /// pair `tap0` and `plant0` that is up.
@@ -52,29 +50,6 @@ fn mount(what: &str, at: &str, kind: &str, flags: libc::c_ulong) {
     // SAFETY: the pointers are to strings that end with 0 and live during the call; the last may be null.
     let done = unsafe { libc::mount(what.as_ptr(), to.as_ptr(), kind.as_ptr(), flags, std::ptr::null()) };
     assert_eq!(done, 0, "mounting {at}: {}", std::io::Error::last_os_error());
-}
-
-fn make_pair() {
-    ip(&["link", "add", "tap0", "type", "veth", "peer", "name", "plant0"]);
-    bring_up();
-}
-
-/// Returns when frames can pass: the kernel takes a while to see the carrier.
-fn bring_up() {
-    for link in ["tap0", "plant0"] {
-        ip(&["link", "set", link, "up"]);
-    }
-    for link in ["tap0", "plant0"] {
-        let is_up = || {
-            let shown = Command::new("ip").args(["link", "show", link]).output().unwrap();
-            String::from_utf8_lossy(&shown.stdout).contains("state UP")
-        };
-        let end = Instant::now() + Duration::from_secs(10);
-        while !is_up() {
-            assert!(Instant::now() < end, "{link} does not come up");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
 }
 
 /// Frames that reached the other end of the cable, when they have had time to.

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use aya::maps::{Map, MapData, PerCpuArray, PerCpuHashMap, PerCpuValues, RingBuf};
 use aya::programs::links::{FdLink, PinnedLink};
@@ -264,9 +265,24 @@ pub fn remove(interface: &str) -> Result<bool, ProbeError> {
         return Err(ProbeError::because("removing the guard", "there is no such interface"));
     }
     let filter = tc::qdisc_detach_program(interface, TcAttachType::Egress, GUARD).is_ok();
-    match pins(interface).filter(|pins| pins.exists()) {
-        Some(pins) => clear(&pins).map(|()| true).map_err(ProbeError::of("removing the guard's pins")),
-        None => Ok(filter),
+    let Some(pins) = pins(interface).filter(|pins| pins.exists()) else { return Ok(filter) };
+    let link = PinnedLink::from_pin(pins.join(LINK)).and_then(|link| FdLink::from(link).info());
+    clear(&pins).map_err(ProbeError::of("removing the guard's pins"))?;
+    if let Ok(link) = link {
+        await_detached(interface, link.program_id());
+    }
+    Ok(true)
+}
+
+/// The kernel takes a link without a pin away in its own time: this waits for it, a moment at most.
+fn await_detached(interface: &str, program: u32) {
+    let attached = || {
+        let programs = SchedClassifier::query_tcx(interface, TcAttachType::Egress);
+        programs.is_ok_and(|(_, programs)| programs.iter().any(|attached| attached.id() == program))
+    };
+    let end = Instant::now() + Duration::from_secs(1);
+    while attached() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

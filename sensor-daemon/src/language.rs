@@ -174,6 +174,8 @@ messages! {
         "Pregunta al sensor en marcha cómo está";
     AboutReload: "Ask the running sensor to load rules and configuration again",
         "Pide al sensor en marcha que vuelva a cargar reglas y configuración";
+    AboutGuard: "Show, or remove, what keeps the tap interfaces from sending",
+        "Muestra, o quita, lo que impide enviar por las interfaces de escucha";
     AboutConfig: "Show the configuration",
         "Muestra la configuración";
     AboutConfigDefault: "Print every setting with its default and what it means",
@@ -325,6 +327,10 @@ messages! {
     SocketAnswer: "the sensor's answer makes no sense: {0}",
         "la respuesta del sensor no tiene sentido: {0}";
     Reloaded: "reloaded: {0} rules in force, hash {1}", "recargado: {0} reglas en vigor, hash {1}";
+    GuardNone: "no interface is guarded", "ninguna interfaz está guardada";
+    GuardRemoved: "{0}: the guard is removed; what this machine sends there leaves again",
+        "{0}: la guarda está quitada; lo que esta máquina envíe por ahí vuelve a salir";
+    GuardAbsent: "{0}: there was no guard", "{0}: no había guarda";
     NeedsRestart: "settings have changed that take effect at the next start",
         "han cambiado ajustes que surtirán efecto en el próximo arranque";
 }

@@ -114,7 +114,15 @@ fn frame(vlan: Option<u16>, from: (u8, u16), to: (u8, u16), number: u32, payload
 
 fn settings() -> Settings {
     let interfaces = vec![InterfaceSettings { name: "tap0".into(), ..Default::default() }];
-    Settings { interfaces, block_count: 8, block_bytes: 1 << 18, poll_timeout_ms: 50, ..Default::default() }
+    // Some tests send on the tap itself.
+    Settings {
+        interfaces,
+        guard: false,
+        block_count: 8,
+        block_bytes: 1 << 18,
+        poll_timeout_ms: 50,
+        ..Default::default()
+    }
 }
 
 fn open_one(settings: &Settings) -> Box<dyn Source> {

@@ -6,6 +6,7 @@ mod bench;
 mod captures;
 mod demo;
 mod docs;
+mod ebpf;
 mod flood;
 mod fuzz;
 mod test;
@@ -22,6 +23,7 @@ enum Task {
     Test(test::Arguments),
     Bench(bench::Arguments),
     Docs(docs::Arguments),
+    Ebpf(ebpf::Arguments),
     Fuzz(fuzz::Arguments),
     Captures(captures::Arguments),
 }
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments).map(|()| true),
         Task::Docs(arguments) => docs::run(&arguments).map(|()| true),
+        Task::Ebpf(arguments) => ebpf::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Captures(arguments) => captures::run(&arguments).map(|()| true),
     };

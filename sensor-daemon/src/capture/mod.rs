@@ -12,6 +12,8 @@ pub mod file;
 pub mod libpcap;
 #[cfg(target_os = "linux")]
 pub mod packet_ring;
+#[cfg(target_os = "linux")]
+pub mod probes;
 mod settings;
 
 use std::io;
@@ -228,7 +230,14 @@ pub fn open_live(settings: &Settings) -> Result<Vec<Box<dyn Source>>, SourceErro
             Ok(packet_ring::open(settings)?.into_iter().map(|source| Box::new(source) as Box<dyn Source>).collect())
         }
         #[cfg(feature = "libpcap")]
-        Engine::Libpcap => libpcap::open(settings),
+        Engine::Libpcap => {
+            #[cfg(target_os = "linux")]
+            {
+                let guards = probes::guard::Guards::new(settings.guard);
+                settings.interfaces.iter().for_each(|interface| guards.protect(&interface.name));
+            }
+            libpcap::open(settings)
+        }
         #[allow(unreachable_patterns)]
         _ => Err(SourceError::Unavailable {
             name: settings.interfaces.first().map(|interface| interface.name.clone()).unwrap_or_default(),

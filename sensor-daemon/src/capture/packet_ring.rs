@@ -11,7 +11,7 @@ mod map;
 pub(super) mod socket;
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use vigia_parsers::packet::LinkType;
 
 use self::map::RingMap;
 use self::socket::{PacketSocket, interface_index, wait};
+use super::probes::{fanout, guard::Guards};
 use super::{Each, Interface, InterfaceId, InterfaceSettings, Progress, Settings, Source, SourceCounts, SourceError};
 
 /// How often an interface that is down is looked after. Longer than any block timeout's frames take to be read.
@@ -44,6 +45,8 @@ pub struct RingSource {
 /// An interface that does not exist or is of no supported kind, no right to capture, or no memory for the rings.
 pub fn open(settings: &Settings) -> Result<Vec<RingSource>, SourceError> {
     settings.validate()?;
+    let guards = Arc::new(Guards::new(settings.guard));
+    let fanout = fanout_program(settings.workers);
     let groups: Vec<Group> = settings.interfaces.iter().map(|_| Group::default()).collect();
     let mut sources = Vec::new();
     for _ in 0..settings.workers {
@@ -51,7 +54,11 @@ pub fn open(settings: &Settings) -> Result<Vec<RingSource>, SourceError> {
             .interfaces
             .iter()
             .zip(&groups)
-            .map(|(interface, group)| Tap::open(interface, settings, group.clone()))
+            .map(|(interface, group)| {
+                let group = Membership { group: group.clone(), program: fanout.clone() };
+                let group = (settings.workers > 1).then_some(group);
+                Tap::open(Plan::new(interface, settings, group, Arc::clone(&guards)))
+            })
             .collect();
         sources.push(RingSource {
             taps: taps?,
@@ -126,6 +133,34 @@ impl Source for RingSource {
 /// kernel's number of the group. An interface that comes back with another index needs another group.
 type Group = Arc<Mutex<Option<(u32, u16)>>>;
 
+/// A worker's way into the group of an interface.
+struct Membership {
+    group: Group,
+    /// What shares the frames out, where the kernel has let us load it.
+    program: Option<Arc<OwnedFd>>,
+}
+
+/// Loads the program that shares frames out among several workers; without it the kernel's own hash does, which does not
+/// look into tunnels.
+fn fanout_program(workers: u16) -> Option<Arc<OwnedFd>> {
+    if workers < 2 {
+        return None;
+    }
+    match fanout::load() {
+        Ok(program) => {
+            tracing::info!(workers, "frames are shared out by the innermost addresses (eBPF fanout)");
+            Some(Arc::new(program))
+        }
+        Err(error) => {
+            tracing::warn!(
+                workers,
+                "frames are shared out by the kernel's own hash, tunnels by their outside: {error}"
+            );
+            None
+        }
+    }
+}
+
 /// How a ring is to be opened, again and again if need be.
 struct Plan {
     interface: InterfaceSettings,
@@ -134,7 +169,22 @@ struct Plan {
     block_timeout_ms: u32,
     snaplen: u32,
     /// `None` with a single worker.
-    group: Option<Group>,
+    group: Option<Membership>,
+    guards: Arc<Guards>,
+}
+
+impl Plan {
+    fn new(interface: &InterfaceSettings, settings: &Settings, group: Option<Membership>, guards: Arc<Guards>) -> Self {
+        Self {
+            interface: interface.clone(),
+            block_bytes: settings.block_bytes,
+            block_count: settings.block_count,
+            block_timeout_ms: settings.block_timeout_ms,
+            snaplen: settings.snaplen,
+            group,
+            guards,
+        }
+    }
 }
 
 /// One interface, as one worker sees it.
@@ -148,15 +198,7 @@ struct Tap {
 }
 
 impl Tap {
-    fn open(interface: &InterfaceSettings, settings: &Settings, group: Group) -> Result<Self, SourceError> {
-        let plan = Plan {
-            interface: interface.clone(),
-            block_bytes: settings.block_bytes,
-            block_count: settings.block_count,
-            block_timeout_ms: settings.block_timeout_ms,
-            snaplen: settings.snaplen,
-            group: (settings.workers > 1).then_some(group),
-        };
+    fn open(plan: Plan) -> Result<Self, SourceError> {
         let ring = Ring::open(&plan)?;
         let fault = ring.is_none().then(|| DOWN.to_owned());
         Ok(Self { plan, ring, fault, looked_after: Instant::now(), counts: SourceCounts::default() })
@@ -260,14 +302,18 @@ impl Ring {
         let failed = |what| move |cause| live_error(name, what, cause);
         let socket =
             PacketSocket::open().map_err(failed("opening a packet socket (the capability CAP_NET_RAW is needed)"))?;
-        let interface = interface_index(name)
-            .ok_or_else(|| SourceError::NoInterface { name: name.to_owned(), existing: existing_interfaces() })?;
+        let interface = interface_index(name).ok_or_else(|| SourceError::NoInterface {
+            name: name.to_owned(),
+            existing: existing_interfaces().join(", "),
+        })?;
         let kind = socket.hardware_type(name).map_err(failed("asking for the hardware type"))?;
         let link = link_type(kind).ok_or_else(|| SourceError::UnsupportedLink {
             name: name.to_owned(),
             number: u32::from(kind),
             known_as: "the kernel's ARPHRD number",
         })?;
+        // Before anything makes it talk: it may be down yet.
+        plan.guards.protect(name);
         if !socket.is_up(name).map_err(failed("asking whether it is up"))? {
             return Ok(None);
         }
@@ -281,10 +327,12 @@ impl Ring {
         if plan.interface.promiscuous {
             socket.set_promiscuous(interface).map_err(failed("making it promiscuous"))?;
         }
-        if let Some(group) = &plan.group {
+        if let Some(Membership { group, program }) = &plan.group {
+            let program = program.as_ref().map(|program| program.as_fd());
             let mut group = group.lock().unwrap_or_else(PoisonError::into_inner);
             let existing = group.and_then(|(index, number)| (index == interface).then_some(number));
-            let joined = socket.join_fanout(existing).map_err(failed("sharing it among the workers (fanout)"))?;
+            let joined =
+                socket.join_fanout(existing, program).map_err(failed("sharing it among the workers (fanout)"))?;
             *group = Some((interface, joined));
         }
         Ok(Some(Self { map, socket, interface, link, next: 0 }))
@@ -333,9 +381,8 @@ fn live_error(name: &str, what: &'static str, cause: io::Error) -> SourceError {
     SourceError::Live { name: name.to_owned(), what, cause }
 }
 
-/// The interfaces of this network namespace, for messages.
-fn existing_interfaces() -> String {
+/// The names of the interfaces of this thread's network namespace.
+pub fn existing_interfaces() -> Vec<String> {
     let table = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
-    let names: Vec<_> = table.lines().filter_map(|line| Some(line.split_once(':')?.0.trim())).collect();
-    names.join(", ")
+    table.lines().filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect()
 }

@@ -8,6 +8,11 @@ pub struct Settings {
     pub interfaces: Vec<InterfaceSettings>,
     /// What captures: `packet-ring` (AF_PACKET with TPACKET_V3, the fast one) or `libpcap` (a fallback; one worker).
     pub engine: Engine,
+    /// Let the kernel drop whatever anything on this machine tries to send on the interfaces. It needs the capabilities
+    /// CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; without them the log says so and capture goes on. Interfaces with an address
+    /// of their own are left alone. The guard stays when the sensor ends, until `vigia guard --remove`; `false` does not
+    /// remove one that is there.
+    pub guard: bool,
     /// Worker threads. Flows are shared out among them by a hash that gives both directions to the same worker.
     pub workers: u16,
     /// Blocks of each ring. There is a ring for every interface and worker; its memory is `block_count` times
@@ -31,6 +36,7 @@ impl Default for Settings {
         Self {
             interfaces: Vec::new(),
             engine: Engine::PacketRing,
+            guard: true,
             workers: 1,
             // 64 MiB. As few large blocks they would bridge a shorter stall: a timeout hands over a block with one frame.
             block_count: 256,

@@ -3,6 +3,8 @@
 mod check;
 mod config;
 mod docs;
+#[cfg(target_os = "linux")]
+mod guard;
 mod logging;
 mod reload;
 mod replay;
@@ -96,6 +98,8 @@ enum Command {
     Status(status::Status),
     Reload(reload::Reload),
     Config(config::Config),
+    #[cfg(target_os = "linux")]
+    Guard(guard::Arguments),
     #[command(hide = true)]
     Docs(docs::Docs),
 }
@@ -161,6 +165,8 @@ pub fn main() -> ExitCode {
         }
         Command::Check(check) => check.execute(context),
         Command::Config(config) => config.execute(cli.lang, context),
+        #[cfg(target_os = "linux")]
+        Command::Guard(guard) => guard.execute(context),
         Command::Docs(docs) => docs.execute(),
     };
     let outcome = outcome.unwrap_or_else(|error| {
@@ -225,6 +231,7 @@ fn localise(command: clap::Command, language: Language) -> clap::Command {
         .mut_subcommand("check", |c| about(c, Message::AboutCheck))
         .mut_subcommand("status", |c| about(c, Message::AboutStatus))
         .mut_subcommand("reload", |c| about(c, Message::AboutReload))
+        .mut_subcommand("guard", |c| about(c, Message::AboutGuard))
         .mut_subcommand("rules", |c| {
             about(c, Message::AboutRules)
                 .mut_subcommand("list", |c| about(c, Message::AboutRulesList))

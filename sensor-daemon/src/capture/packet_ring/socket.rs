@@ -5,7 +5,7 @@
 use std::ffi::CString;
 use std::io;
 use std::mem::{self, size_of};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use libc::{c_int, c_void, socklen_t};
 
@@ -22,7 +22,7 @@ pub(in crate::capture) fn wait(sockets: &[RawFd], timeout_ms: u32) -> io::Result
 }
 
 /// The kernel's number of an interface; `None` if there is none of that name.
-pub(super) fn interface_index(name: &str) -> Option<u32> {
+pub(in crate::capture) fn interface_index(name: &str) -> Option<u32> {
     let name = CString::new(name).ok()?;
     // SAFETY: the pointer is to a string that ends with 0 and lives during the call.
     let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
@@ -30,11 +30,11 @@ pub(super) fn interface_index(name: &str) -> Option<u32> {
 }
 
 /// A socket of the family AF_PACKET.
-pub(super) struct PacketSocket(OwnedFd);
+pub(in crate::capture) struct PacketSocket(OwnedFd);
 
 impl PacketSocket {
     /// Opens a socket that receives nothing yet: without a protocol no frame of any interface is its business.
-    pub(super) fn open() -> io::Result<Self> {
+    pub(in crate::capture) fn open() -> io::Result<Self> {
         // SAFETY: a call without pointers.
         let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
         if fd == -1 {
@@ -85,13 +85,18 @@ impl PacketSocket {
     }
 
     /// Shares the interface's frames with the other sockets of a group, by a hash that is the same for both
-    /// directions of a flow. Without a group the kernel makes a new one. Returns the group.
-    pub(super) fn join_fanout(&self, group: Option<u16>) -> io::Result<u16> {
-        let mut argument = libc::PACKET_FANOUT_HASH << 16 | u32::from(group.unwrap_or(0));
+    /// directions of a flow: the program's, or the kernel's own. Without a group the kernel makes a new one. Returns the
+    /// group.
+    pub(super) fn join_fanout(&self, group: Option<u16>, program: Option<BorrowedFd<'_>>) -> io::Result<u16> {
+        let kind = if program.is_some() { libc::PACKET_FANOUT_EBPF } else { libc::PACKET_FANOUT_HASH };
+        let mut argument = kind << 16 | u32::from(group.unwrap_or(0));
         if group.is_none() {
             argument |= libc::PACKET_FANOUT_FLAG_UNIQUEID << 16;
         }
         self.set(libc::SOL_PACKET, libc::PACKET_FANOUT, &argument)?;
+        if let Some(program) = program {
+            self.set(libc::SOL_PACKET, libc::PACKET_FANOUT_DATA, &program.as_raw_fd())?;
+        }
         let joined: u32 = self.get(libc::SOL_PACKET, libc::PACKET_FANOUT)?;
         Ok(joined as u16)
     }
@@ -128,6 +133,14 @@ impl PacketSocket {
         Ok(c_int::from(flags) & libc::IFF_UP != 0)
     }
 
+    /// Whether the interface has an IPv4 address.
+    pub(in crate::capture) fn has_ipv4(&self, name: &str) -> io::Result<bool> {
+        match self.interface_request(name, libc::SIOCGIFADDR) {
+            Err(error) if error.raw_os_error() == Some(libc::EADDRNOTAVAIL) => Ok(false),
+            answer => answer.map(|_| true),
+        }
+    }
+
     fn interface_request(&self, name: &str, request: libc::c_ulong) -> io::Result<libc::ifreq> {
         // SAFETY: an ifreq of zeros is a valid one, and its name ends with 0 as long as its last byte stays.
         let mut argument: libc::ifreq = unsafe { mem::zeroed() };
@@ -138,7 +151,7 @@ impl PacketSocket {
         for (to, from) in argument.ifr_name.iter_mut().zip(name.bytes()) {
             *to = from as libc::c_char;
         }
-        // SAFETY: both requests take a pointer to an ifreq, which lives during the call.
+        // SAFETY: these requests take a pointer to an ifreq, which lives during the call.
         check(unsafe { libc::ioctl(self.as_raw_fd(), request as _, &raw mut argument) })?;
         Ok(argument)
     }

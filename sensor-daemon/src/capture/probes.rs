@@ -1,0 +1,67 @@
+//! Vigía's programs in the kernel: [`guard`] keeps the tap interfaces silent, [`fanout`] shares frames out among workers.
+//!
+//! The object is compiled apart (`ebpf-probes/`, `cargo xtask ebpf`) and embedded. What the kernel does not let us load is
+//! done without, and said once: capture works without any of it.
+
+pub mod fanout;
+pub mod guard;
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::packet_ring::socket::interface_index;
+
+/// The compiled programs.
+pub static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../ebpf-probes/probes.bpf.o"));
+
+/// Why a program is not at work.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {why}")]
+pub struct ProbeError {
+    /// What was tried.
+    pub what: &'static str,
+    /// The system's word.
+    pub why: String,
+}
+
+impl ProbeError {
+    /// For `map_err`: with everything that the error and its causes say.
+    fn of<E: Error>(what: &'static str) -> impl Fn(E) -> Self {
+        move |error| {
+            let mut why = error.to_string();
+            let mut cause = error.source();
+            while let Some(inner) = cause {
+                let _ = write!(why, ": {inner}");
+                cause = inner.source();
+            }
+            // The verifier's log is long, and of use to a developer only.
+            why.truncate(why.find("\n").unwrap_or(why.len()));
+            Self { what, why }
+        }
+    }
+
+    fn because(what: &'static str, why: impl Into<String>) -> Self {
+        Self { what, why: why.into() }
+    }
+}
+
+/// Where the kernel keeps what is to outlive a process.
+const BPF_FILE_SYSTEM: &str = "/sys/fs/bpf";
+
+/// The folder of an interface's pins, whether it is there or not; `None` where the BPF file system is not mounted.
+///
+/// The interface is told by number, and by its network namespace: names change hands, and may have dots, which the file
+/// system refuses.
+fn pins(interface: &str) -> Option<PathBuf> {
+    const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
+    let system = rustix::fs::statfs(BPF_FILE_SYSTEM).ok()?;
+    if system.f_type.cast_unsigned() != BPF_FS_MAGIC {
+        return None;
+    }
+    let namespace = std::fs::metadata("/proc/thread-self/ns/net").ok()?.ino();
+    let number = interface_index(interface)?;
+    Some(Path::new(BPF_FILE_SYSTEM).join("vigia").join(format!("{namespace}-{number}")))
+}

@@ -1,0 +1,313 @@
+//! The guard on a tap in namespaces of its own: what this machine tries to send stays here, the sensor running or killed.
+//! Needs root; says loudly when it is skipped.
+
+#![cfg(target_os = "linux")]
+
+mod veth;
+
+use std::ffi::CString;
+use std::fs::File;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use veth::{bring_up, ip, make_pair};
+use vigia::capture::probes::guard::{self, Guard, How};
+
+const VIGIA: &str = env!("CARGO_BIN_EXE_vigia");
+
+const IPV4: u32 = 0x0800;
+const ARP: u32 = 0x0806;
+const RAW: u32 = 0x88b8;
+
+/// Runs a test on a thread with networks and mounts of its own, with the BPF file system mounted or not, and with a veth
+/// pair `tap0` and `plant0` that is up.
+fn apart(with_bpf_file_system: bool, test: impl FnOnce() + Send + 'static) {
+    // SAFETY: a call without arguments.
+    if unsafe { libc::geteuid() } != 0 || Command::new("ip").arg("-V").output().is_err() {
+        println!("SKIPPED: the guard on a tap needs root and the command `ip`");
+        return;
+    }
+    let inside = move || {
+        // SAFETY: a call without pointers; it concerns this thread alone.
+        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS) }, 0);
+        mount("none", "/", "", libc::MS_REC | libc::MS_PRIVATE);
+        // A file system over whatever the machine has there.
+        mount("none", "/sys/fs/bpf", if with_bpf_file_system { "bpf" } else { "tmpfs" }, 0);
+        for family in ["all", "default"] {
+            let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{family}/disable_ipv6"), "1");
+        }
+        ip(&["link", "set", "lo", "up"]);
+        make_pair();
+        test();
+    };
+    std::thread::spawn(inside).join().unwrap();
+}
+
+fn mount(what: &str, at: &str, kind: &str, flags: libc::c_ulong) {
+    let [what, to, kind] = [what, at, kind].map(|text| CString::new(text).unwrap());
+    // SAFETY: the pointers are to strings that end with 0 and live during the call; the last may be null.
+    let done = unsafe { libc::mount(what.as_ptr(), to.as_ptr(), kind.as_ptr(), flags, std::ptr::null()) };
+    assert_eq!(done, 0, "mounting {at}: {}", std::io::Error::last_os_error());
+}
+
+/// Frames that reached the other end of the cable, when they have had time to.
+fn leaked() -> u64 {
+    std::thread::sleep(Duration::from_millis(100));
+    received("plant0")
+}
+
+fn received(interface: &str) -> u64 {
+    let table = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+    let line = table.lines().find_map(|line| line.trim().strip_prefix(interface)?.strip_prefix(':')).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// A frame by a raw socket; whether the kernel says that it went.
+fn send_raw(interface: &str) -> bool {
+    // SAFETY: a call without pointers; the descriptor is new and owned by nobody else.
+    let socket = unsafe { OwnedFd::from_raw_fd(libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0)) };
+    let name = CString::new(interface).unwrap();
+    // SAFETY: a sockaddr_ll of zeros is a valid one.
+    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    address.sll_family = libc::AF_PACKET as u16;
+    // SAFETY: the name ends with 0 and lives during the call.
+    address.sll_ifindex = unsafe { libc::if_nametoindex(name.as_ptr()) } as i32;
+    let mut frame = [0_u8; 60];
+    frame[..14].copy_from_slice(&[1, 12, 0xcd, 1, 0, 1, 2, 0, 0, 0, 0, 1, 0x88, 0xb8]);
+    let length = size_of::<libc::sockaddr_ll>() as u32;
+    // SAFETY: both pointers are to values that live during the call, with their lengths.
+    let sent = unsafe {
+        let address = (&raw const address).cast();
+        libc::sendto(socket.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0, address, length)
+    };
+    sent == frame.len() as isize
+}
+
+/// An echo request, as the command `ping` sends it.
+fn ping(to: [u8; 4]) {
+    // SAFETY: a call without pointers; the descriptor is new and owned by nobody else.
+    let socket = unsafe { OwnedFd::from_raw_fd(libc::socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP)) };
+    // SAFETY: a sockaddr_in of zeros is a valid one.
+    let mut address: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    address.sin_family = libc::AF_INET as u16;
+    address.sin_addr.s_addr = u32::from_ne_bytes(to);
+    let request = [8_u8, 0, 0xf7, 0xfd, 0, 1, 0, 1];
+    // SAFETY: both pointers are to values that live during the call, with their lengths.
+    unsafe {
+        let length = size_of::<libc::sockaddr_in>() as u32;
+        libc::sendto(socket.as_raw_fd(), request.as_ptr().cast(), request.len(), 0, (&raw const address).cast(), length)
+    };
+}
+
+/// What a host does on a network it has an address on: asks for a neighbour (ARP), sends to one it knows (IPv4), and a raw
+/// frame.
+///
+/// The neighbour is a new one each time: the kernel asks for the same one only every second.
+fn try_everything(stranger: u8) {
+    let socket = std::net::UdpSocket::bind("10.9.0.1:0").unwrap();
+    for neighbour in [2, stranger] {
+        let _ = socket.send_to(b"hello", (std::net::Ipv4Addr::new(10, 9, 0, neighbour), 9));
+    }
+    ping([10, 9, 0, 2]);
+    send_raw("tap0");
+    // A question for a neighbour is asked at once; the answer never comes.
+    std::thread::sleep(Duration::from_millis(100));
+}
+
+fn give_address() {
+    ip(&["address", "add", "10.9.0.1/24", "dev", "tap0"]);
+    ip(&["neighbour", "replace", "10.9.0.2", "lladdr", "02:00:00:00:00:02", "dev", "tap0"]);
+}
+
+/// Dropped so far, by kind.
+fn dropped(counts: &guard::Counts) -> [u64; 3] {
+    [IPV4, ARP, RAW].map(|kind| counts.kinds.iter().find(|(of, _)| *of == kind).map_or(0, |(_, tally)| tally[0]))
+}
+
+/// A running sensor on the tap.
+struct Sensor(Child, std::path::PathBuf);
+
+impl Sensor {
+    fn start(folder: &Path) -> Self {
+        Self::start_by(Command::new(VIGIA), folder, 1)
+    }
+
+    /// With these capabilities and no others.
+    fn start_with(capabilities: &str, folder: &Path) -> Self {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set", &format!("-all,{capabilities}"), VIGIA]);
+        Self::start_by(command, folder, 2)
+    }
+
+    fn start_by(mut command: Command, folder: &Path, workers: u16) -> Self {
+        let (config, log) = (folder.join("vigia.toml"), folder.join("vigia.log"));
+        let text = format!(
+            "capture = {{ interfaces = [{{ name = \"tap0\" }}], workers = {workers}, block_count = 8 }}\n\
+             journal.directory = {:?}\ncontrol.socket = {:?}\nmetrics.listen = \"127.0.0.1:0\"\n",
+            folder.join("journal"),
+            folder.join("control.sock"),
+        );
+        std::fs::write(&config, text).unwrap();
+        let output = File::create(&log).unwrap();
+        command.args(["run", "--config"]).arg(config).stdin(Stdio::null());
+        command.stdout(output.try_clone().unwrap()).stderr(output);
+        let sensor = Self(command.spawn().unwrap(), log);
+        sensor.await_log("watching");
+        sensor
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.1).unwrap()
+    }
+
+    fn await_log(&self, text: &str) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !self.log().contains(text) {
+            assert!(Instant::now() < end, "no {text:?} in the log:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// SIGKILL: it has no say in it.
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Sensor {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn nothing_leaves_the_tap_with_the_sensor_running_killed_and_started_again() {
+    apart(true, || {
+        assert!(send_raw("tap0"));
+        assert_eq!(leaked(), 1, "without a guard a frame leaves");
+        let folder = tempfile::tempdir().unwrap();
+
+        let mut sensor = Sensor::start(folder.path());
+        sensor.await_log("guarded: the kernel drops");
+        give_address();
+        try_everything(77);
+        assert_eq!(leaked(), 1, "the sensor runs");
+        let running = guard::status("tap0").unwrap().unwrap();
+        assert!(dropped(&running.counts).iter().all(|&frames| frames > 0), "{running:?}");
+        sensor.await_log("something on this machine tried to send on a tap");
+        sensor.await_log("kind=0x0806");
+
+        sensor.kill();
+        try_everything(78);
+        assert_eq!(leaked(), 1, "the sensor is killed");
+        let killed = guard::status("tap0").unwrap().unwrap();
+        let grown = dropped(&killed.counts).into_iter().zip(dropped(&running.counts)).all(|(now, then)| now > then);
+        assert!(grown, "{running:?} then {killed:?}");
+        let sum: u64 = killed.counts.kinds.iter().map(|(_, tally)| tally[0]).sum();
+        assert_eq!(killed.counts.total[0], sum);
+
+        ip(&["address", "flush", "dev", "tap0"]);
+        let mut sensor = Sensor::start(folder.path());
+        sensor.await_log("guarded: the kernel drops");
+        assert!(!send_raw("tap0"));
+        assert_eq!(leaked(), 1, "the sensor is back");
+        let back = guard::status("tap0").unwrap().unwrap();
+        assert!(back.counts.total[0] > killed.counts.total[0], "counts go on");
+        sensor.kill();
+
+        let shown = Command::new(VIGIA).arg("guard").output().unwrap();
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(shown.contains("tap0") && shown.contains("tcx, pinned") && shown.contains("0x0806"), "{shown}");
+        let removed = Command::new(VIGIA).args(["guard", "--remove", "tap0"]).output().unwrap();
+        assert!(removed.status.success(), "{removed:?}");
+        assert_eq!(guard::status("tap0").unwrap(), None);
+        assert!(send_raw("tap0"));
+        assert_eq!(leaked(), 2, "the guard is removed");
+    });
+}
+
+#[test]
+fn without_the_bpf_file_system_the_guard_is_a_filter_that_stays_too() {
+    apart(false, || {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sensor = Sensor::start(folder.path());
+        sensor.await_log("how=clsact");
+        assert!(!send_raw("tap0"));
+        sensor.kill();
+        assert!(!send_raw("tap0"));
+        let first = Guard::attach("tap0").unwrap();
+        let second = Guard::attach("tap0").unwrap();
+        assert!(!send_raw("tap0"));
+        assert_eq!((first.counts().unwrap().total[0], second.counts().unwrap().total[0]), (0, 1));
+        assert_eq!(leaked(), 0);
+        assert!(guard::remove("tap0").unwrap());
+        assert!(send_raw("tap0"));
+        assert_eq!(leaked(), 1);
+        assert!(!guard::remove("tap0").unwrap());
+    });
+}
+
+#[test]
+fn frames_from_the_plant_pass_the_guard() {
+    apart(true, || {
+        let guard = Guard::attach("tap0").unwrap();
+        assert_eq!(guard.how, How::Tcx);
+        for _ in 0..10 {
+            assert!(send_raw("plant0"));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(received("tap0"), 10);
+        assert_eq!(guard.counts().unwrap().total, [0, 0]);
+    });
+}
+
+#[test]
+fn pins_of_an_interface_that_is_gone_do_not_keep_its_successor_open() {
+    apart(true, || {
+        drop(Guard::attach("tap0").unwrap());
+        assert!(!send_raw("tap0"));
+        // SAFETY: the name ends with 0 and lives during the call.
+        let number = unsafe { libc::if_nametoindex(c"tap0".as_ptr()) }.to_string();
+        ip(&["link", "del", "tap0"]);
+        // The same number again, so the same folder of pins.
+        ip(&["link", "add", "name", "tap0", "index", &number, "type", "veth", "peer", "name", "plant0"]);
+        let stale = Path::new("/sys/fs/bpf/vigia").read_dir().unwrap().count();
+        assert_eq!(stale, 1);
+        bring_up();
+        let guard = Guard::attach("tap0").unwrap();
+        assert_eq!(guard.counts().unwrap().total, [0, 0], "counts of another interface");
+        assert!(!send_raw("tap0"));
+        assert_eq!(guard.counts().unwrap().total[0], 1);
+    });
+}
+
+#[test]
+fn an_interface_with_an_address_of_its_own_is_left_alone() {
+    apart(true, || {
+        ip(&["address", "add", "10.9.0.1/24", "dev", "tap0"]);
+        let folder = tempfile::tempdir().unwrap();
+        let sensor = Sensor::start(folder.path());
+        sensor.await_log("not guarded: it has an IPv4 address");
+        assert!(send_raw("tap0"));
+    });
+}
+
+#[test]
+fn few_capabilities_are_enough_and_without_them_capture_goes_on_and_says_so() {
+    apart(true, || {
+        let folder = tempfile::tempdir().unwrap();
+        let sensor = Sensor::start_with("+net_raw", folder.path());
+        sensor.await_log("not guarded: ");
+        sensor.await_log("frames are shared out by the kernel's own hash");
+        assert!(send_raw("tap0"));
+        drop(sensor);
+        let sensor = Sensor::start_with("+net_raw,+net_admin,+bpf,+perfmon", folder.path());
+        sensor.await_log("guarded: the kernel drops");
+        sensor.await_log("eBPF fanout");
+        assert!(!send_raw("tap0"));
+    });
+}

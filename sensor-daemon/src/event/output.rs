@@ -144,7 +144,7 @@ impl Output {
             self.submit_records();
         }
         // Where workers are merged, the others wait to hear how far this one is, alerts or not.
-        let news = self.journal.in_order() && through > self.alerts.through;
+        let news = self.journal.is_merged() && through > self.alerts.through;
         self.alerts.through = self.alerts.through.max(through);
         if news || !self.alerts.entries.is_empty() {
             self.submit_alerts();

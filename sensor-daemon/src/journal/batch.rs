@@ -174,6 +174,11 @@ impl Submitter {
         Some(outcome)
     }
 
+    /// Are the alerts of several workers put in one order?
+    pub(crate) fn is_merged(&self) -> bool {
+        !self.live && self.gate.is_none()
+    }
+
     /// Do both streams end in one file, in the order of submission?
     pub(crate) fn in_order(&self) -> bool {
         !self.live

@@ -7,7 +7,7 @@ use vigia::capture::file::FileSource;
 use vigia::capture::{FileSettings, Progress, Source};
 use vigia_parsers::conversation::{Conversation, Opening};
 use vigia_parsers::field::Tree;
-use vigia_parsers::{Anomaly, Direction, Envelope, Protocol, Record, Sink, Timestamp};
+use vigia_parsers::{Anomaly, Direction, Envelope, Limits, Protocol, Record, Sink, Timestamp};
 
 /// Reads every field of every message and writes the tree of every transaction.
 pub struct Curious;
@@ -48,7 +48,7 @@ impl Tree for Void {
 /// Feeds `input` to a conversation on `port` in chunks: a length byte, a byte of direction and gap, the chunk.
 pub fn converse(port: u16, protocols: &'static [&'static Protocol], datagram: bool, mut input: &[u8]) {
     let opening = Opening { client_port: 40000, server_port: port, datagram, roles_known: port != 0 };
-    let mut conversation = Conversation::new(opening, protocols);
+    let mut conversation = Conversation::new(opening, protocols, &Limits::DEFAULT);
     let mut timestamp = Timestamp::default();
     while let [length, way, rest @ ..] = input {
         let (chunk, left) = rest.split_at(rest.len().min(*length as usize));

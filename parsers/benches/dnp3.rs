@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use vigia_parsers::ot::dnp3::{PROTOCOL, link};
-use vigia_parsers::{Anomaly, Direction, Envelope, Protocol, Record, Sink, Timestamp};
+use vigia_parsers::{Anomaly, Direction, Envelope, Limits, Protocol, Record, Sink, Timestamp};
 
 /// Asks each record for the values of some fields, as rules do; with none it only hears.
 struct Listener(Vec<usize>);
@@ -66,7 +66,7 @@ fn parsing(criterion: &mut Criterion) {
         let name = format!("{octets} octets in {} frames", frames.len());
         group.throughput(Throughput::Elements(frames.len() as u64));
         for (what, mut listener) in [("parse", Listener(vec![])), ("parse and ask", Listener(asked.to_vec()))] {
-            let mut dissector = (PROTOCOL.open)();
+            let mut dissector = (PROTOCOL.open)(&Limits::DEFAULT);
             group.bench_function(format!("{what} {name}"), |bencher| {
                 bencher.iter(|| {
                     frames.iter().for_each(|frame| dissector.parse(&envelope, black_box(frame), &mut listener))

@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use vigia_parsers::ot::modbus::PROTOCOL;
-use vigia_parsers::{Anomaly, Direction, Envelope, Protocol, Record, Sink, Timestamp};
+use vigia_parsers::{Anomaly, Direction, Envelope, Limits, Protocol, Record, Sink, Timestamp};
 
 /// What a worker does at the least: reads function, unit and address of each message.
 struct Reader {
@@ -56,12 +56,12 @@ fn modbus(c: &mut Criterion) {
     }
     // Requests that reuse a transaction identifier give each other up, so this includes logging the one before.
     group.bench_function("parse request", |b| {
-        let (mut flow, mut sink) = ((PROTOCOL.open)(), Reader { fields, values: false, sum: 0 });
+        let (mut flow, mut sink) = ((PROTOCOL.open)(&Limits::DEFAULT), Reader { fields, values: false, sum: 0 });
         b.iter(|| flow.parse(&envelope(Direction::ToServer), black_box(&request), &mut sink));
         black_box(sink.sum);
     });
     group.bench_function("parse unpaired response of 10 registers", |b| {
-        let (mut flow, mut sink) = ((PROTOCOL.open)(), Reader { fields, values: false, sum: 0 });
+        let (mut flow, mut sink) = ((PROTOCOL.open)(&Limits::DEFAULT), Reader { fields, values: false, sum: 0 });
         b.iter(|| flow.parse(&envelope(Direction::ToClient), black_box(&response), &mut sink));
         black_box(sink.sum);
     });
@@ -69,7 +69,7 @@ fn modbus(c: &mut Criterion) {
     for values in [false, true] {
         let name = if values { "parse request and response, with values" } else { "parse request and response" };
         group.bench_function(name, |b| {
-            let (mut flow, mut sink) = ((PROTOCOL.open)(), Reader { fields, values, sum: 0 });
+            let (mut flow, mut sink) = ((PROTOCOL.open)(&Limits::DEFAULT), Reader { fields, values, sum: 0 });
             b.iter(|| {
                 flow.parse(&envelope(Direction::ToServer), black_box(&request), &mut sink);
                 flow.parse(&envelope(Direction::ToClient), black_box(&response), &mut sink);

@@ -6,6 +6,7 @@
 //! [`crate::conversation::Conversation`]'s work, shared by all.
 
 use crate::field::{Field, Tree, Visit};
+use crate::limits::Limits;
 use crate::time::Timestamp;
 
 /// Which way bytes go in a flow.
@@ -156,8 +157,8 @@ pub struct Protocol {
     pub probe: fn(&[u8], Direction) -> Probe,
     /// Where does the message that begins here end?
     pub frame: fn(&[u8], Direction) -> Frame,
-    /// A dissector for a new flow.
-    pub open: fn() -> Box<dyn Dissector>,
+    /// A dissector for a new flow, which keeps no more of it than these bounds allow.
+    pub open: fn(&Limits) -> Box<dyn Dissector>,
 }
 
 impl std::fmt::Debug for Protocol {

@@ -12,6 +12,7 @@ pub mod conversation;
 pub mod dissector;
 pub mod field;
 pub mod it;
+mod limits;
 pub mod ot;
 pub mod packet;
 pub mod registry;
@@ -20,4 +21,5 @@ mod testing;
 pub mod time;
 
 pub use dissector::{Anomaly, Direction, Dissector, Envelope, Frame, Probe, Protocol, Record, Sink};
+pub use limits::Limits;
 pub use time::Timestamp;

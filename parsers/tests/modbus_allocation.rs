@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use vigia_parsers::ot::modbus::PROTOCOL;
-use vigia_parsers::{Anomaly, Direction, Envelope, Protocol, Record, Sink, Timestamp};
+use vigia_parsers::{Anomaly, Direction, Envelope, Limits, Protocol, Record, Sink, Timestamp};
 
 struct Counting;
 
@@ -53,7 +53,7 @@ impl Sink for Reader {
 
 #[test]
 fn dissecting_allocates_nothing_in_the_steady_state() {
-    let mut flow = (PROTOCOL.open)();
+    let mut flow = (PROTOCOL.open)(&Limits::DEFAULT);
     let mut sink = Reader::default();
     let mut poll = |rounds: u16| {
         for round in 0..rounds {

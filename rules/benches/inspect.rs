@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use criterion::{Criterion, criterion_group, criterion_main};
 use vigia_parsers::dissector::Envelope;
 use vigia_parsers::ot::modbus::PROTOCOL;
-use vigia_parsers::{Anomaly, Direction, Protocol, Record, Sink, Timestamp};
+use vigia_parsers::{Anomaly, Direction, Limits, Protocol, Record, Sink, Timestamp};
 use vigia_rules::{Engine, FlowMemory, Moment, Scratch, Source, Subject, Variables};
 
 /// Fifty rules of the kinds that a starter set has; none matches a read from a known station.
@@ -92,7 +92,11 @@ fn inspect(criterion: &mut Criterion) {
     ];
     for (name, message) in cases {
         let envelope = Envelope { direction: Direction::ToServer, timestamp: Timestamp::new(1, 0), datagram: false };
-        (PROTOCOL.open)().parse(&envelope, message, &mut Measure { criterion: &mut *criterion, engine: &engine, name });
+        (PROTOCOL.open)(&Limits::DEFAULT).parse(
+            &envelope,
+            message,
+            &mut Measure { criterion: &mut *criterion, engine: &engine, name },
+        );
     }
     let (mut scratch, mut memory) = (Scratch::default(), None);
     let moment = moment();

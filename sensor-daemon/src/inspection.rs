@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use vigia_parsers::conversation::{self, Conversation, Opening};
 use vigia_parsers::packet::{DecodeEvent, Packet, Tcp, Transport, Vlans};
-use vigia_parsers::{Anomaly, Direction, Envelope, Protocol, Record, Sink, Timestamp};
+use vigia_parsers::{Anomaly, Direction, Envelope, Limits, Protocol, Record, Sink, Timestamp};
 use vigia_rules::{Engine, FlowFacts, FlowMemory, Moment, Scratch, Subject};
 
 use crate::capture::InterfaceId;
@@ -230,7 +230,7 @@ impl Inspector {
             datagram,
             roles_known: (flow.tcp_flags[0] | flow.tcp_flags[1]) & Tcp::SYN != 0,
         };
-        Some(Box::new(Conversation::new(opening, self.protocols)))
+        Some(Box::new(Conversation::new(opening, self.protocols, &Limits::DEFAULT)))
     }
 
     /// One pass through a flow, with the reassembler beside it.

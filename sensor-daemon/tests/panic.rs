@@ -36,7 +36,7 @@ static FRAGILE: Protocol = Protocol {
         [b'!', ..] | [] => Frame::Need(3),
         _ => Frame::Not,
     },
-    open: || Box::new(Fragile { at_the_end: false }),
+    open: |_| Box::new(Fragile { at_the_end: false }),
 };
 
 static PROTOCOLS: &[&Protocol] = &[&FRAGILE, &modbus::PROTOCOL];

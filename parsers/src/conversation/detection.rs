@@ -7,6 +7,7 @@
 
 use super::Opening;
 use crate::dissector::{Direction, Envelope, Frame, Probe, Protocol};
+use crate::limits::Limits;
 
 /// Bytes held back at the most while a flow's protocol is being detected, both directions together.
 pub(super) const HELD_BYTES: usize = 4096;
@@ -33,6 +34,7 @@ pub(super) enum Outcome {
 
 pub(super) struct Detection {
     protocols: &'static [&'static Protocol],
+    limits: Limits,
     opening: Opening,
     tries: u8,
     held: Vec<u8>,
@@ -41,8 +43,13 @@ pub(super) struct Detection {
 }
 
 impl Detection {
-    pub(super) fn new(opening: Opening, protocols: &'static [&'static Protocol]) -> Self {
-        Self { protocols, opening, tries: 0, held: Vec::new(), chunks: Vec::new() }
+    pub(super) fn new(opening: Opening, protocols: &'static [&'static Protocol], limits: &Limits) -> Self {
+        Self { protocols, limits: *limits, opening, tries: 0, held: Vec::new(), chunks: Vec::new() }
+    }
+
+    /// What the protocol's dissector is to keep to.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     pub(super) fn buffered(&self) -> usize {

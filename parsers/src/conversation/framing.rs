@@ -2,6 +2,7 @@
 //! buffer where it does not, and by sliding to the next message where none begins.
 
 use crate::dissector::{Anomaly, Direction, Dissector, Envelope, Frame, Probe, Protocol, Sink};
+use crate::limits::Limits;
 use crate::time::Timestamp;
 
 pub(super) struct Framer {
@@ -31,8 +32,8 @@ enum Boundary {
 }
 
 impl Framer {
-    pub(super) fn new(protocol: &'static Protocol, datagram: bool) -> Self {
-        Self { protocol, dissector: (protocol.open)(), datagram, sides: Default::default() }
+    pub(super) fn new(protocol: &'static Protocol, limits: &Limits, datagram: bool) -> Self {
+        Self { protocol, dissector: (protocol.open)(limits), datagram, sides: Default::default() }
     }
 
     pub(super) fn protocol(&self) -> &'static Protocol {

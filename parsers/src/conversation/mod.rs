@@ -12,6 +12,7 @@ mod detection;
 mod framing;
 
 use crate::dissector::{AnomalyKind, Direction, Envelope, Protocol, Sink};
+use crate::limits::Limits;
 use crate::time::Timestamp;
 use detection::{Detection, Outcome};
 use framing::Framer;
@@ -57,9 +58,9 @@ pub struct Opening {
 
 impl Conversation {
     /// A conversation that has not begun, or that is picked up in the middle, in one of `protocols` (usually
-    /// [`crate::registry::PROTOCOLS`], probed in that order).
-    pub fn new(opening: Opening, protocols: &'static [&'static Protocol]) -> Self {
-        let detection = Detection::new(opening, protocols);
+    /// [`crate::registry::PROTOCOLS`], probed in that order), whose dissector keeps to `limits`.
+    pub fn new(opening: Opening, protocols: &'static [&'static Protocol], limits: &Limits) -> Self {
+        let detection = Detection::new(opening, protocols, limits);
         Self { datagram: opening.datagram, reversed: false, state: State::Detecting(detection) }
     }
 
@@ -136,12 +137,11 @@ impl Conversation {
         bytes: &[u8],
         sink: &mut dyn Sink,
     ) {
-        let mut framer = Framer::new(protocol, self.datagram);
+        let State::Detecting(detection) = &self.state else { return };
+        let mut framer = Framer::new(protocol, detection.limits(), self.datagram);
         let turn = |direction: Direction| if reversed { direction.opposite() } else { direction };
-        if let State::Detecting(detection) = &self.state {
-            for (held, chunk) in detection.held() {
-                framer.data(&Envelope { direction: turn(held.direction), ..held }, chunk, sink);
-            }
+        for (held, chunk) in detection.held() {
+            framer.data(&Envelope { direction: turn(held.direction), ..held }, chunk, sink);
         }
         framer.data(&Envelope { direction: turn(envelope.direction), ..*envelope }, bytes, sink);
         self.reversed = reversed;

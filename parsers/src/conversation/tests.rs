@@ -20,7 +20,7 @@ static WEAK: Protocol = Protocol {
     anomalies: &[],
     probe: probe_weak,
     frame: frame_weak,
-    open: || Box::new(Echo),
+    open: |_| Box::new(Echo),
 };
 
 static BOTH: &[&Protocol] = &[&STRONG, &WEAK];
@@ -104,7 +104,11 @@ fn weak(direction: Direction, payload: &[u8]) -> Vec<u8> {
 }
 
 fn on_port(server_port: u16) -> Conversation {
-    Conversation::new(Opening { client_port: 40000, server_port, datagram: false, roles_known: true }, BOTH)
+    Conversation::new(
+        Opening { client_port: 40000, server_port, datagram: false, roles_known: true },
+        BOTH,
+        &Limits::DEFAULT,
+    )
 }
 
 fn say(conversation: &mut Conversation, heard: &mut Heard, direction: Direction, bytes: &[u8]) {
@@ -142,7 +146,7 @@ fn possible_messages_in_a_row_decide_on_another_port_and_none_is_lost() {
 #[test]
 fn roles_assumed_wrongly_are_turned_round() {
     let opening = Opening { client_port: 40000, server_port: 9999, datagram: false, roles_known: false };
-    let (mut talk, mut heard) = (Conversation::new(opening, BOTH), Heard::default());
+    let (mut talk, mut heard) = (Conversation::new(opening, BOTH, &Limits::DEFAULT), Heard::default());
     say(&mut talk, &mut heard, ToServer, &weak(ToClient, b"answer"));
     say(&mut talk, &mut heard, ToClient, &weak(ToServer, b"ask"));
     assert!(talk.take_reversed() && !talk.take_reversed());
@@ -178,7 +182,7 @@ fn after_a_gap_the_next_message_is_found() {
 #[test]
 fn a_datagram_that_ends_early_is_told_and_the_next_is_whole() {
     let opening = Opening { client_port: 40000, server_port: 7, datagram: true, roles_known: true };
-    let (mut talk, mut heard) = (Conversation::new(opening, BOTH), Heard::default());
+    let (mut talk, mut heard) = (Conversation::new(opening, BOTH, &Limits::DEFAULT), Heard::default());
     let whole = strong(b"datagram");
     say(&mut talk, &mut heard, ToServer, &whole);
     say(&mut talk, &mut heard, ToServer, &whole[..5]);

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use vigia_parsers::dissector::{Dissector, Envelope};
 use vigia_parsers::packet::{Captured, DecodeLimits, LinkType, decode};
-use vigia_parsers::{Anomaly, Direction, Protocol, Record, Sink, Timestamp};
+use vigia_parsers::{Anomaly, Direction, Limits, Protocol, Record, Sink, Timestamp};
 use vigia_rules::{Compiled, Engine, FlowMemory, Moment, Scratch, Source, Subject, Variables};
 
 /// The station that asks.
@@ -109,7 +109,10 @@ pub(crate) struct Talk<'e> {
 
 impl<'e> Talk<'e> {
     pub(crate) fn new(engine: &'e Engine, protocol: &'static Protocol) -> Self {
-        Self { flow: Flow { protocol: Some(protocol), ..Flow::new(engine) }, dissector: (protocol.open)() }
+        Self {
+            flow: Flow { protocol: Some(protocol), ..Flow::new(engine) },
+            dissector: (protocol.open)(&Limits::DEFAULT),
+        }
     }
 
     pub(crate) fn say(&mut self, direction: Direction, message: &[u8]) -> Vec<u32> {

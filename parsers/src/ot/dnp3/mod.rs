@@ -33,7 +33,7 @@ pub static PROTOCOL: Protocol = Protocol {
     anomalies: ANOMALIES,
     probe: link::probe,
     frame: |bytes, _| link::frame(bytes),
-    open: || Box::new(Session::default()),
+    open: |_| Box::new(Session::default()),
 };
 
 /// Points in one fragment beyond which it is reported.

@@ -503,7 +503,7 @@ mod conversation {
 
     fn open(server_port: u16, roles_known: bool) -> Conversation {
         let opening = Opening { client_port: 40000, server_port, datagram: false, roles_known };
-        Conversation::new(opening, crate::registry::PROTOCOLS)
+        Conversation::new(opening, crate::registry::PROTOCOLS, &crate::Limits::DEFAULT)
     }
 
     #[test]

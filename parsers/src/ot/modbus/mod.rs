@@ -71,7 +71,7 @@ static ANOMALIES: &[AnomalyKind] = &[
     },
     AnomalyKind { name: INVALID_EXCEPTION_CODE, doc: "Exception code that the standard does not define" },
     AnomalyKind { name: VALUE_MISMATCH, doc: "Response carries another address, value or quantity than its request" },
-    AnomalyKind { name: FLOODED, doc: "More requests outstanding within ten seconds than the 32 that are kept" },
+    AnomalyKind { name: FLOODED, doc: "More requests outstanding within ten seconds than are kept" },
     AnomalyKind { name: INVALID_CHECKSUM, doc: "CRC of an RTU frame is wrong; the frame is not dissected" },
 ];
 
@@ -87,7 +87,7 @@ pub static PROTOCOL: Protocol = Protocol {
     anomalies: ANOMALIES,
     probe: mbap::probe,
     frame: mbap::frame,
-    open: || Box::new(State::new(Transport::Mbap)),
+    open: |limits| Box::new(State::new(Transport::Mbap, limits)),
 };
 
 /// Modbus RTU frames in a TCP stream. No port is its own: it is found by its checksum.
@@ -102,5 +102,5 @@ pub static RTU: Protocol = Protocol {
     anomalies: ANOMALIES,
     probe: rtu::probe,
     frame: rtu::frame,
-    open: || Box::new(State::new(Transport::Rtu)),
+    open: |limits| Box::new(State::new(Transport::Rtu, limits)),
 };

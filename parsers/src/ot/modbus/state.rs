@@ -6,10 +6,9 @@ use super::pdu::EXCEPTION;
 use super::record::Exchange;
 use super::{FLOODED, PROTOCOL, UNSOLICITED_RESPONSE, VALUE_MISMATCH, names};
 use crate::dissector::{Direction, Dissector, Envelope, Sink};
+use crate::limits::Limits;
 use crate::time::Timestamp;
 
-/// Requests that can be outstanding; beyond, the oldest is given up.
-const MOST_OUTSTANDING: usize = 32;
 /// Bytes kept of a request: the longest of the standard. Only UMAS exceeds it, and loses the end of its data in the
 /// logged transaction.
 const MOST_KEPT: usize = 260;
@@ -49,6 +48,8 @@ struct Answered {
 /// The state of a flow.
 pub(super) struct State {
     transport: Transport,
+    /// Requests that can be outstanding; beyond, the oldest is given up.
+    most_waiting: usize,
     /// Number of the last transaction.
     last: u64,
     /// The first `waiting` are outstanding, oldest first; those behind keep their buffers for the next.
@@ -84,8 +85,18 @@ impl Dissector for State {
 }
 
 impl State {
-    pub(super) fn new(transport: Transport) -> Self {
-        Self { transport, last: 0, slots: Vec::new(), waiting: 0, answered: None, flooded: false, lost: false }
+    pub(super) fn new(transport: Transport, limits: &Limits) -> Self {
+        let most_waiting = usize::from(limits.requests.max(1));
+        Self {
+            transport,
+            most_waiting,
+            last: 0,
+            slots: Vec::new(),
+            waiting: 0,
+            answered: None,
+            flooded: false,
+            lost: false,
+        }
     }
 
     fn outstanding(&self) -> &[Outstanding] {
@@ -103,7 +114,7 @@ impl State {
             self.remove(at);
             self.log_unanswered(sink);
         }
-        if self.waiting == MOST_OUTSTANDING {
+        if self.waiting >= self.most_waiting {
             let oldest = self.outstanding().first().map(|oldest| oldest.envelope.timestamp);
             let recent = oldest.is_some_and(|oldest| envelope.timestamp.since(oldest) < FLOOD_WINDOW_NS);
             if recent && !std::mem::replace(&mut self.flooded, true) {

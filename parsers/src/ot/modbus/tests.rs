@@ -39,7 +39,12 @@ struct Session {
 
 impl Session {
     fn new(transport: Transport) -> Self {
-        Self { state: State::new(transport), sink: Collected::default(), now: 1_000, datagram: false }
+        Self {
+            state: State::new(transport, &crate::Limits::DEFAULT),
+            sink: Collected::default(),
+            now: 1_000,
+            datagram: false,
+        }
     }
 
     fn tcp() -> Self {
@@ -632,7 +637,7 @@ fn a_conversation_on_any_port_tells_the_two_ways_apart() {
         (&PROTOCOL, mbap(1, 1, "03 0000 0002"), mbap(1, 1, "03 04 0001 0002")),
         (&RTU, frame(1, "03 0000 0002"), frame(1, "03 04 0001 0002")),
     ] {
-        let mut conversation = Conversation::new(opening, crate::registry::PROTOCOLS);
+        let mut conversation = Conversation::new(opening, crate::registry::PROTOCOLS, &crate::Limits::DEFAULT);
         let mut sink = Collected::default();
         conversation.data(&envelope(ToServer, 1), &request, &mut sink);
         // A serial gateway forwards what it has.

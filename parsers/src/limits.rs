@@ -1,0 +1,24 @@
+//! What a dissector may keep of one flow.
+
+/// Bounds of what one flow's dissector keeps between messages, the same for every protocol. A dissector that reaches one
+/// gives up the oldest of what it keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests that wait for their answers.
+    pub requests: u16,
+    /// Bytes kept of these requests, all together.
+    pub request_bytes: u32,
+    /// Bytes of messages that are being joined from several frames or segments, all together.
+    pub joined_bytes: u32,
+}
+
+impl Limits {
+    /// What nearly every device keeps to.
+    pub const DEFAULT: Self = Self { requests: 32, request_bytes: 16 << 10, joined_bytes: 128 << 10 };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}

@@ -8,10 +8,11 @@
 pub mod engine;
 mod keyword;
 pub mod language;
+pub mod tuning;
 
 pub use engine::{
     Action, Compiled, Engine, FlowFacts, FlowMemory, Gate, Match, Moment, Rule, RuleId, Scratch, Subject, Target,
-    Verdict,
+    Verdict, Watch,
 };
 pub use keyword::{KeywordInfo, keywords};
 pub use language::{Diagnostic, Severity, Source, Variables};

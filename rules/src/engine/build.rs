@@ -14,6 +14,7 @@ use crate::keyword::{Environment, Fate, Place};
 use crate::language::header::Resolver;
 use crate::language::syntax::{self, Statement};
 use crate::language::{Problem, Severity, Source, Variables};
+use crate::tuning::{self, Change, Override};
 
 /// A rule that compiled.
 pub(crate) struct Ready {
@@ -24,9 +25,18 @@ pub(crate) struct Ready {
     pub(crate) bits: Vec<(u64, String)>,
     /// Its statement: source and bytes.
     pub(crate) statement: (usize, std::ops::Range<usize>),
+    /// Its file has it commented out; an override switches it on.
+    pub(crate) commented: bool,
 }
 
-pub(crate) fn compile(sources: &[Source], variables: &Variables, protocols: &'static [&'static Protocol]) -> Compiled {
+pub(crate) fn compile(
+    sources: &[Source],
+    variables: &Variables,
+    protocols: &'static [&'static Protocol],
+    overrides: &[Override],
+) -> Compiled {
+    let enabled = tuning::enabled(sources, variables, protocols, overrides);
+    let sources = enabled.as_deref().unwrap_or(sources);
     let environment = Environment::new(variables, protocols);
     let mut resolver = Resolver::new(variables);
     let mut diagnostics = Vec::new();
@@ -45,6 +55,7 @@ pub(crate) fn compile(sources: &[Source], variables: &Variables, protocols: &'st
                 Ok(Fate::Ready(one)) => {
                     let mut one = *one;
                     one.rule.origin = (Arc::clone(&source.name), line);
+                    one.commented = enabled.is_some() && tuning::is_commented(&source.text, statement.start);
                     one.statement = (number, statement.start..statement.start + statement.text.len());
                     match known.get(&one.program.identity) {
                         None => {
@@ -79,11 +90,13 @@ pub(crate) fn compile(sources: &[Source], variables: &Variables, protocols: &'st
             }
         }
     }
-    let engine = assemble(ready, sources, variables);
-    Compiled { engine, diagnostics, failed, skipped }
+    let (changes, unmatched) = tuning::apply(&mut ready, variables, overrides);
+    let engine = assemble(ready, sources, variables, &changes);
+    Compiled { engine, diagnostics, failed, skipped, changes, unmatched }
 }
 
-fn compile_one(
+/// Compiles one statement.
+pub(crate) fn compile_one(
     statement: Statement<'_>,
     environment: &Environment<'_>,
     resolver: &mut Resolver<'_>,
@@ -110,11 +123,11 @@ impl Lines {
 }
 
 /// Ranks the rules and puts them into groups.
-fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables) -> Engine {
+fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, changes: &[Change]) -> Engine {
     ready.sort_by_cached_key(|one| {
         (one.rule.action, bit_rank(&one.program), one.rule.priority, one.rule.sid, one.rule.gid)
     });
-    let hash = fingerprint(&ready, sources, variables);
+    let hash = fingerprint(&ready, sources, variables, changes);
     let mut decode_events = vec![Vec::new(); DecodeEvent::ALL.iter().map(|&e| e as usize + 1).max().unwrap_or(0)];
     let mut stream_events: HashMap<&'static str, Vec<u32>> = HashMap::new();
     let (mut packets, mut streams, mut events) = (Vec::new(), Vec::new(), Vec::new());
@@ -183,7 +196,7 @@ fn bit_rank(program: &Program) -> u8 {
 }
 
 /// FNV-1a with 128 bits over the rules in their order and what they refer to.
-fn fingerprint(ready: &[Ready], sources: &[Source], variables: &Variables) -> String {
+fn fingerprint(ready: &[Ready], sources: &[Source], variables: &Variables, changes: &[Change]) -> String {
     let mut state: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     let mut add = |text: &str| {
         for &byte in text.as_bytes().iter().chain(&[0]) {
@@ -199,6 +212,9 @@ fn fingerprint(ready: &[Ready], sources: &[Source], variables: &Variables) -> St
     for (name, text) in variables.addresses.iter().chain(&variables.ports) {
         add(name);
         add(text);
+    }
+    for change in changes {
+        add(&format!("{:?} {:?}", change.rule, change.what));
     }
     format!("{state:032x}")
 }

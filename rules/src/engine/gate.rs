@@ -7,6 +7,7 @@ use vigia_parsers::Timestamp;
 
 use super::hosts::{HostBit, Hosts};
 use super::{Engine, RuleId};
+use crate::language::header::AddressSet;
 
 /// What a [`Gate`] says to a match of a gated rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +63,37 @@ pub(crate) enum End {
     Destination,
 }
 
+/// Addresses for which a rule does not report.
+#[derive(Debug, Clone)]
+pub(crate) struct Suppression {
+    pub(crate) end: Suppressed,
+    pub(crate) addresses: AddressSet,
+}
+
+/// Whose address a [`Suppression`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Suppressed {
+    Source,
+    Destination,
+    Either,
+}
+
+impl Suppression {
+    fn covers(&self, found: &Match) -> bool {
+        let (source, destination) = (found.source.0, found.destination.0);
+        match self.end {
+            Suppressed::Source => self.addresses.contains(source),
+            Suppressed::Destination => self.addresses.contains(destination),
+            Suppressed::Either => self.addresses.contains(source) || self.addresses.contains(destination),
+        }
+    }
+}
+
 /// What the gate needs to know of a rule.
 pub(super) struct Gated<'e> {
     pub(super) rule: u64,
     pub(super) threshold: Option<&'e Threshold>,
+    pub(super) suppressions: &'e [Suppression],
     pub(super) bits: &'e [HostBit],
     pub(super) silent: bool,
 }
@@ -210,6 +238,9 @@ impl Gate {
     pub fn admit(&mut self, engine: &Engine, rule: RuleId, found: &Match) -> Verdict {
         let Some(gated) = engine.gated(rule) else { return Verdict::Report };
         if !self.hosts.admit(gated.bits, found.source.0, found.destination.0, found.timestamp) || gated.silent {
+            return Verdict::Suppress;
+        }
+        if gated.suppressions.iter().any(|suppression| suppression.covers(found)) {
             return Verdict::Suppress;
         }
         gated.threshold.map_or(Verdict::Report, |threshold| self.count(gated.rule, threshold, found))

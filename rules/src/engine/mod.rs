@@ -34,6 +34,7 @@ pub use gate::{Gate, Match, Verdict};
 pub use memory::FlowMemory;
 
 use crate::language::{Diagnostic, Source, Variables};
+use crate::tuning::{Change, Override, Unmatched};
 use gate::{Gated, Track};
 use group::{Group, Work};
 use program::{Program, Scope};
@@ -107,6 +108,23 @@ pub struct Compiled {
     pub failed: usize,
     /// Rules left out on purpose: superseded by a higher revision, or what they require is not there.
     pub skipped: usize,
+    /// What overrides changed, in the order of the overrides of each rule.
+    pub changes: Vec<Change>,
+    /// Signature ids that overrides name and no rule has.
+    pub unmatched: Vec<Unmatched>,
+}
+
+/// What may look over the inspection of rules. Inspection without it takes `()`, which compiles to nothing.
+pub trait Watch {
+    /// A rule is about to be inspected: `inspect` does it and says whether it matches.
+    fn rule(&mut self, rule: RuleId, inspect: impl FnOnce() -> bool) -> bool;
+}
+
+impl Watch for () {
+    #[inline(always)]
+    fn rule(&mut self, _: RuleId, inspect: impl FnOnce() -> bool) -> bool {
+        inspect()
+    }
 }
 
 /// The compiled rules. Immutable; shared by all workers.
@@ -217,7 +235,12 @@ impl Engine {
 
     /// Compiles the rules of `sources` for traffic of `protocols`.
     pub fn compile_for(sources: &[Source], variables: &Variables, protocols: &'static [&'static Protocol]) -> Compiled {
-        build::compile(sources, variables, protocols)
+        build::compile(sources, variables, protocols, &[])
+    }
+
+    /// Compiles the rules of `sources`, changed by `overrides` in their order.
+    pub fn compile_tuned(sources: &[Source], variables: &Variables, overrides: &[Override]) -> Compiled {
+        build::compile(sources, variables, vigia_parsers::registry::PROTOCOLS, overrides)
     }
 
     /// Is any rule inspected at [`Subject::Packet`], if only for decode events? When not, the caller need not ask for
@@ -272,6 +295,7 @@ impl Engine {
         Some(Gated {
             rule: program.identity,
             threshold: program.threshold.as_ref().filter(|threshold| threshold.track != Track::Flow),
+            suppressions: &program.suppressions,
             bits: &program.host_bits,
             silent: program.silent,
         })
@@ -289,6 +313,18 @@ impl Engine {
         subject: &Subject<'_>,
         memory: &mut Option<Box<FlowMemory>>,
         scratch: &mut Scratch,
+    ) {
+        self.inspect_watched(moment, subject, memory, scratch, &mut ());
+    }
+
+    /// As [`Engine::inspect`], with every inspection of a rule shown to `watch`.
+    pub fn inspect_watched(
+        &self,
+        moment: &Moment<'_>,
+        subject: &Subject<'_>,
+        memory: &mut Option<Box<FlowMemory>>,
+        scratch: &mut Scratch,
+        watch: &mut impl Watch,
     ) {
         scratch.matches.clear();
         scratch.candidates.clear();
@@ -321,7 +357,7 @@ impl Engine {
             }
         }
         if !scratch.candidates.is_empty() {
-            self.evaluate(&view, subject, memory, scratch);
+            self.evaluate(&view, subject, memory, scratch, watch);
         }
         scratch.registers = Some(registers);
         scratch.joined = joined;
@@ -372,6 +408,7 @@ impl Engine {
         subject: &Subject<'_>,
         memory: &mut Option<Box<FlowMemory>>,
         scratch: &mut Scratch,
+        watch: &mut impl Watch,
     ) {
         let transaction = view.record.map(|record| record.transaction());
         if memory.as_ref().is_some_and(|memory| {
@@ -382,7 +419,10 @@ impl Engine {
         let segment = view.moment.ip_protocol == TCP && matches!(subject, Subject::Packet);
         for &candidate in &scratch.candidates {
             let Some(program) = self.programs.get(candidate as usize) else { continue };
-            if program.in_stream && segment || !program.matches_stream(view, memory.as_deref()) {
+            if program.in_stream && segment {
+                continue;
+            }
+            if !watch.rule(RuleId(candidate), || program.matches_stream(view, memory.as_deref())) {
                 continue;
             }
             let fresh = match (program.scope, transaction) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vigia_parsers::{Direction, Protocol};
 
-use super::gate::Threshold;
+use super::gate::{Suppression, Threshold, Track};
 use super::group::Member;
 use super::hosts::HostBits;
 use super::memory::FlowMemory;
@@ -183,6 +183,8 @@ pub(crate) struct Program {
     pub(crate) silent: bool,
     pub(crate) scope: Scope,
     pub(crate) threshold: Option<Threshold>,
+    /// Addresses for which it does not report.
+    pub(crate) suppressions: Vec<Suppression>,
     /// Inspected in the stream of a TCP flow, so not in its packets.
     pub(crate) in_stream: bool,
 }
@@ -196,6 +198,13 @@ impl Program {
         }
         domains.extend(self.conditions.iter().filter_map(|condition| condition.domain()));
         Member { rule, domains, pattern: self.pattern.clone() }
+    }
+
+    /// Does it count or mark across flows, so that a [`Gate`](super::Gate) must be asked?
+    pub(crate) fn is_gated(&self) -> bool {
+        self.threshold.as_ref().is_some_and(|threshold| threshold.track != Track::Flow)
+            || !self.host_bits.is_empty()
+            || !self.suppressions.is_empty()
     }
 
     /// Does it match?

@@ -16,7 +16,7 @@ mod payload;
 mod pcre;
 mod rule;
 mod state;
-mod threshold;
+pub(crate) mod threshold;
 mod transform;
 
 use std::collections::HashMap;

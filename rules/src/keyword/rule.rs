@@ -6,7 +6,7 @@ use super::{Environment, names, option};
 use crate::engine::build::Ready;
 use crate::engine::chain::{Absence, Chain, Step};
 use crate::engine::content::Content;
-use crate::engine::gate::{Threshold, Track};
+use crate::engine::gate::Threshold;
 use crate::engine::hosts::HostBits;
 use crate::engine::program::{BitEffect, BitTest, CountEffect, CountTest, FlowTest, Header, Program, Scope};
 use crate::engine::transform::Transform;
@@ -71,7 +71,7 @@ pub(crate) struct Draft {
     /// What stands in the way of being about addresses or the protocol alone.
     pub(crate) selective: bool,
     /// What is asked of each buffer, in the order of the rule.
-    sections: Vec<Section>,
+    pub(crate) sections: Vec<Section>,
     /// The sticky buffer that steps go to, and its place in `sections`.
     sticky: Option<Sticky>,
     /// Names of extracted values, by slot.
@@ -92,11 +92,11 @@ pub(crate) struct Draft {
 }
 
 /// What is asked of one buffer.
-struct Section {
-    buffer: Buffer,
-    transforms: Vec<Transform>,
-    absence: Option<Absence>,
-    steps: Vec<Step>,
+pub(crate) struct Section {
+    pub(crate) buffer: Buffer,
+    pub(crate) transforms: Vec<Transform>,
+    pub(crate) absence: Option<Absence>,
+    pub(crate) steps: Vec<Step>,
 }
 
 /// A sticky buffer, until it has its first step.
@@ -233,7 +233,7 @@ impl Draft {
     }
 
     /// The bytes whose presence is looked for first: the author's choice, else the longest content.
-    fn pattern(&self) -> Option<(Buffer, Vec<u8>)> {
+    pub(crate) fn pattern(&self) -> Option<(Buffer, Vec<u8>)> {
         // Only what is always looked for, and in a buffer as it stands, can be looked for first.
         let plain = |section: &&Section| {
             section.transforms.is_empty() && section.absence.is_none() && section.buffer != Buffer::Decoded
@@ -298,6 +298,19 @@ pub(crate) fn compile(
     resolver: &mut Resolver<'_>,
     warnings: &mut Vec<Problem>,
 ) -> Result<Fate, Problem> {
+    let made = draft(tree, environment, resolver, warnings, |_, _| {})?;
+    Ok(made.map_or(Fate::Skipped, |(draft, header)| Fate::Ready(Box::new(finish(draft, header)))))
+}
+
+/// The draft of a whole rule with its header; none when what it requires is not there. `after` sees the draft after each
+/// option of the tree, by its index: so what an option added to the rule can be told.
+pub(crate) fn draft(
+    tree: &Tree<'_>,
+    environment: &Environment<'_>,
+    resolver: &mut Resolver<'_>,
+    warnings: &mut Vec<Problem>,
+    mut after: impl FnMut(&Draft, Option<usize>),
+) -> Result<Option<(Draft, Header)>, Problem> {
     let mut draft = Draft::default();
     draft.rule.gid = 1;
     draft.rule.priority = 3;
@@ -310,7 +323,7 @@ pub(crate) fn compile(
     }
     if let Some(unmet) = draft.unmet.take() {
         warnings.push(unmet);
-        return Ok(Fate::Skipped);
+        return Ok(None);
     }
     let (transports, v6) = protocol(tree.protocol, environment, &mut draft)?;
     let header_protocol = draft.protocol;
@@ -318,8 +331,10 @@ pub(crate) fn compile(
     let source_ports = resolver.ports(tree.source_port)?;
     let destination = resolver.addresses(tree.destination)?;
     let destination_ports = resolver.ports(tree.destination_port)?;
-    for option in tree.options.iter().filter(|option| option.name.text != "requires") {
+    after(&draft, None);
+    for (at, option) in tree.options.iter().enumerate().filter(|(_, option)| option.name.text != "requires") {
         environment.apply(&mut draft, option)?;
+        after(&draft, Some(at));
     }
     draft.check_sticky()?;
     warnings.append(&mut draft.warnings);
@@ -337,10 +352,11 @@ pub(crate) fn compile(
         destination,
         destination_ports,
     };
-    Ok(Fate::Ready(Box::new(finish(draft, header))))
+    Ok(Some((draft, header)))
 }
 
-fn finish(mut draft: Draft, header: Header) -> Ready {
+/// The program of a draft, and the places where it is inspected.
+pub(crate) fn finish(mut draft: Draft, header: Header) -> Ready {
     let (places, in_stream) = draft.places(&header.transports);
     let pattern = draft.pattern();
     let plain = draft.conditions.is_empty() && draft.sections.is_empty() && !draft.selective && draft.flow.is_none();
@@ -350,9 +366,7 @@ fn finish(mut draft: Draft, header: Header) -> Ready {
         Box::new(Chain::new(section.buffer, section.transforms, section.absence, section.steps)) as Box<dyn Condition>
     });
     draft.conditions.extend(sections);
-    let counted = draft.threshold.as_ref().is_some_and(|threshold| threshold.track != Track::Flow);
-    draft.rule.gated = counted || !draft.host_bits.is_empty();
-    Ready {
+    let mut ready = Ready {
         program: Program {
             identity: u64::from(draft.rule.gid) << 32 | u64::from(draft.rule.sid),
             header,
@@ -368,13 +382,17 @@ fn finish(mut draft: Draft, header: Header) -> Ready {
             silent: draft.silent,
             scope,
             threshold: draft.threshold,
+            suppressions: Vec::new(),
             in_stream,
         },
         rule: draft.rule,
         places,
         bits: draft.bits,
         statement: (0, 0..0),
-    }
+        commented: false,
+    };
+    ready.rule.gated = ready.program.is_gated();
+    ready
 }
 
 const ACTIONS: &[(&str, Action)] = &[

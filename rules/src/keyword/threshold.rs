@@ -106,6 +106,11 @@ fn store(draft: &mut Draft, threshold: Threshold, it: Use<'_>) -> Result<(), Pro
 }
 
 fn threshold(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
+    store(draft, read(it)?, it)
+}
+
+/// The value of a `threshold`.
+pub(crate) fn read(it: Use<'_>) -> Result<Threshold, Problem> {
     let settings = settings(it.value)?;
     let kind = given(settings.kind, "type", it)?;
     let track_word = given(settings.track, "track", it)?;
@@ -133,7 +138,7 @@ fn threshold(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), 
         _ => number(given(settings.seconds, "seconds", it)?)?,
     };
     let unique = unique(&settings)?;
-    store(draft, Threshold { mode, track, count, seconds, unique }, it)
+    Ok(Threshold { mode, track, count, seconds, unique })
 }
 
 fn detection_filter(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {

@@ -112,7 +112,7 @@ impl Settings {
         }
         let texts: Vec<_> = files.iter().filter_map(|file| read(file, &mut diagnostics)).collect();
         let sources: Vec<_> = texts.iter().map(|text| source(text)).collect();
-        let Compiled { engine, diagnostics: found, failed, skipped } = Engine::compile(&sources, &variables);
+        let Compiled { engine, diagnostics: found, failed, skipped, .. } = Engine::compile(&sources, &variables);
         diagnostics.extend(found.into_iter().map(|diagnostic| translate(diagnostic, &texts)));
         Ruleset { engine, diagnostics, failed, skipped, files }
     }

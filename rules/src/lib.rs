@@ -5,9 +5,12 @@
 //! reload builds a new one aside. A rule that does not compile is a [`Diagnostic`] and never stops the others.
 #![forbid(unsafe_code)]
 
+mod anatomy;
 pub mod engine;
+pub mod explain;
 mod keyword;
 pub mod language;
+pub mod lint;
 pub mod tuning;
 
 pub use engine::{

@@ -230,6 +230,12 @@ messages! {
 
     // Rules.
     RuleProblem: "rule: {0}", "regla: {0}";
+    RuleNoFastPattern: "{0}", "sin patrón rápido: {0}";
+    RuleShortPattern: "{0}", "patrón demasiado corto: {0}";
+    RulePcreWithoutContent: "{0}", "pcre sin content: {0}";
+    RuleShadowed: "{0}", "regla eclipsada por otra: {0}";
+    RuleFlowbitNeverSet: "{0}", "flowbit que nadie activa: {0}";
+    RuleFlowbitNeverChecked: "{0}", "flowbit que nadie consulta: {0}";
     RuleConflict: "{0}", "opciones incompatibles: {0}";
     RuleDuplicateSid: "{0}", "sid repetido: {0}";
     RuleEmptyBuffer: "{0}", "búfer sin nada que buscar: {0}";

@@ -124,8 +124,13 @@ impl Chain {
 
     /// Do all steps hold in these bytes?
     fn within(&self, bytes: &[u8], registers: &Registers) -> bool {
-        let mut search = Search { buffer: bytes, registers, budget: BUDGET };
-        let Some((first, rest)) = self.transforms.split_first() else { return search.from(&self.steps, 0) };
+        self.within_watched(bytes, registers, &mut ())
+    }
+
+    fn within_watched(&self, bytes: &[u8], registers: &Registers, watch: &mut impl Watch) -> bool {
+        let Some((first, rest)) = self.transforms.split_first() else {
+            return Search { buffer: bytes, registers, budget: BUDGET, watch }.from(&self.steps, 0);
+        };
         let (mut done, mut next) = (registers.take(), registers.take());
         first.apply(bytes, &mut done);
         for transform in rest {
@@ -133,15 +138,147 @@ impl Chain {
             transform.apply(&done, &mut next);
             std::mem::swap(&mut done, &mut next);
         }
-        search.buffer = &done;
-        let holds = search.from(&self.steps, 0);
+        let holds = Search { buffer: &done, registers, budget: BUDGET, watch }.from(&self.steps, 0);
         registers.put(done);
         registers.put(next);
         holds
     }
+
+    /// How far the steps come in the buffer's values: in the one where they come furthest.
+    pub(crate) fn trace(&self, view: &View<'_>) -> ChainTrace {
+        let mut best: Option<ChainTrace> = None;
+        view.buffer(self.buffer, &mut |bytes| {
+            if best.as_ref().is_some_and(|best| best.failed.is_none()) {
+                return;
+            }
+            let mut furthest = Furthest { left: usize::MAX, ..Furthest::default() };
+            let holds = self.within_watched(bytes, view.registers, &mut furthest);
+            let passed = self.steps.len() - if holds { 0 } else { furthest.left.min(self.steps.len()) };
+            if holds || best.as_ref().is_none_or(|best| best.passed < passed) {
+                let failed = self.steps.get(passed).filter(|_| !holds);
+                let failed = failed.map(|step| step.explain(&furthest.buffer, furthest.previous, view.registers));
+                best = Some(ChainTrace { passed, failed });
+            }
+        });
+        match (self.absence, best) {
+            (Some(Absence::Required), Some(_)) => ChainTrace { passed: 0, failed: Some(Shortfall::Present) },
+            (Some(_), None) => ChainTrace { passed: self.steps.len(), failed: None },
+            (_, Some(best)) => best,
+            (None, None) => ChainTrace { passed: 0, failed: Some(Shortfall::NoBuffer) },
+        }
+    }
+}
+
+/// How far the steps of a chain came.
+#[derive(Debug, Clone)]
+pub(crate) struct ChainTrace {
+    /// Steps that hold before the first that does not.
+    pub(crate) passed: usize,
+    /// Why that one does not.
+    pub(crate) failed: Option<Shortfall>,
+}
+
+/// Why a step does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shortfall {
+    /// The buffer is not there.
+    NoBuffer,
+    /// The buffer must not be there, and is.
+    Present,
+    /// A content that does not stand between two offsets of a buffer of some length. It may stand elsewhere, or in other
+    /// letter case.
+    Missing {
+        /// Where it may begin.
+        from: usize,
+        /// Where it must end.
+        to: usize,
+        /// Length of the buffer.
+        length: usize,
+        /// Where it stands outside.
+        elsewhere: Option<usize>,
+        /// Where it stands in other letter case.
+        other_case: Option<usize>,
+    },
+    /// A negated content that does stand there.
+    Found {
+        /// Where.
+        at: usize,
+    },
+    /// A length that is not as asked for.
+    Length {
+        /// The length.
+        was: usize,
+    },
+    /// Something else does not hold.
+    Other {
+        /// Where it was asked.
+        at: usize,
+        /// Length of the buffer.
+        length: usize,
+    },
+}
+
+/// What may look over a search. Inspection takes `()`, which compiles to nothing.
+trait Watch {
+    /// The search has come to where `left` steps remain, the first after a match that ended at `previous`.
+    fn reached(&mut self, left: usize, buffer: &[u8], previous: usize);
+}
+
+impl Watch for () {
+    #[inline(always)]
+    fn reached(&mut self, _: usize, _: &[u8], _: usize) {}
+}
+
+/// The furthest that a search came, where it first came so far.
+#[derive(Debug, Default)]
+struct Furthest {
+    left: usize,
+    buffer: Vec<u8>,
+    previous: usize,
+}
+
+impl Watch for Furthest {
+    fn reached(&mut self, left: usize, buffer: &[u8], previous: usize) {
+        if left < self.left {
+            *self = Self { left, buffer: buffer.to_vec(), previous };
+        }
+    }
+}
+
+impl Prepared {
+    /// Why it does not hold after a match that ended at `previous`.
+    fn explain(&self, buffer: &[u8], previous: usize, registers: &Registers) -> Shortfall {
+        let length = buffer.len();
+        match &self.step {
+            Ready::Content(needle) => {
+                let (from, to) = needle.window(buffer, previous, registers);
+                if needle.content.negated {
+                    return Shortfall::Found { at: needle.find(buffer, from, to).unwrap_or(from) };
+                }
+                let bytes = &needle.content.bytes;
+                let same = |part: &[u8]| part == bytes || needle.content.nocase && part.eq_ignore_ascii_case(bytes);
+                let find = |like: &dyn Fn(&[u8]) -> bool| buffer.windows(bytes.len().max(1)).position(like);
+                let other_case = find(&|part| part.eq_ignore_ascii_case(bytes));
+                let elsewhere = find(&same);
+                Shortfall::Missing {
+                    from,
+                    to,
+                    length,
+                    elsewhere,
+                    other_case: other_case.filter(|_| elsewhere.is_none()),
+                }
+            }
+            Ready::Other(Step::Length(_)) => Shortfall::Length { was: length },
+            Ready::Other(step) => Shortfall::Other { at: if step.relative() { previous } else { 0 }, length },
+        }
+    }
 }
 
 impl Condition for Chain {
+    fn chain(&self) -> Option<&Chain> {
+        Some(self)
+    }
+
     fn holds(&self, view: &View<'_>) -> bool {
         let (mut found, mut there) = (false, false);
         view.buffer(self.buffer, &mut |bytes| {
@@ -157,15 +294,17 @@ impl Condition for Chain {
 }
 
 /// A search through one buffer.
-struct Search<'a> {
+struct Search<'a, W> {
     buffer: &'a [u8],
     registers: &'a Registers,
     budget: u32,
+    watch: &'a mut W,
 }
 
-impl Search<'_> {
+impl<W: Watch> Search<'_, W> {
     /// Do all of `steps` hold, the first after a match that ended at `previous`?
     fn from(&mut self, steps: &[Prepared], previous: usize) -> bool {
+        self.watch.reached(steps.len(), self.buffer, previous);
         let Some((Prepared { step, retry }, rest)) = steps.split_first() else { return true };
         let (buffer, registers) = (self.buffer, self.registers);
         let step = match step {

@@ -117,6 +117,11 @@ impl FlowMemory {
         }
     }
 
+    /// Was [`FlowMemory::first`] asked of this rule and direction?
+    pub(crate) fn spoke(&self, rule: u64, direction: u64) -> bool {
+        self.once.contains(&(rule, direction))
+    }
+
     /// True the first time that it is asked of this rule and direction.
     pub(crate) fn first(&mut self, rule: u64, direction: u64) -> bool {
         if self.once.contains(&(rule, direction)) {

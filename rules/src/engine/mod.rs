@@ -36,6 +36,7 @@ pub use memory::FlowMemory;
 use crate::language::{Diagnostic, Source, Variables};
 use crate::tuning::{Change, Override, Unmatched};
 use gate::{Gated, Track};
+pub(crate) use group::direction as direction_number;
 use group::{Group, Work};
 use program::{Program, Scope};
 use value::Registers;
@@ -225,7 +226,7 @@ impl Scratch {
 }
 
 /// The rule that stands for "passed" in the memory of a transaction.
-const PASSED: u64 = u64::MAX;
+pub(crate) const PASSED: u64 = u64::MAX;
 
 impl Engine {
     /// Compiles the rules of `sources`.

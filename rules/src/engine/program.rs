@@ -48,7 +48,7 @@ impl Header {
         }
     }
 
-    fn joins(&self, source: (IpAddr, u16), destination: (IpAddr, u16)) -> bool {
+    pub(crate) fn joins(&self, source: (IpAddr, u16), destination: (IpAddr, u16)) -> bool {
         self.source_ports.as_ref().is_none_or(|ports| ports.contains(source.1))
             && self.destination_ports.as_ref().is_none_or(|ports| ports.contains(destination.1))
             && self.source.as_ref().is_none_or(|set| set.contains(source.0))
@@ -135,8 +135,15 @@ impl Operand {
     }
 }
 
+impl BitTest {
+    pub(crate) fn holds(&self, memory: Option<&FlowMemory>) -> bool {
+        let state = |bit: &u64| memory.is_some_and(|memory| memory.bit(*bit));
+        self.bits.iter().any(|bit| state(bit) == self.set)
+    }
+}
+
 impl CountTest {
-    fn holds(&self, memory: Option<&FlowMemory>) -> bool {
+    pub(crate) fn holds(&self, memory: Option<&FlowMemory>) -> bool {
         let value = memory.and_then(|memory| memory.integer(self.name));
         match self.test {
             Compare::IsSet(set) => value.is_some() == set,
@@ -211,10 +218,7 @@ impl Program {
     pub(crate) fn matches(&self, view: &View<'_>, memory: Option<&FlowMemory>) -> bool {
         self.header.admits(view.moment)
             && self.flow.admits(view.moment)
-            && self.bit_tests.iter().all(|test| {
-                let state = |bit: &u64| memory.is_some_and(|memory| memory.bit(*bit));
-                test.bits.iter().any(|bit| state(bit) == test.set)
-            })
+            && self.bit_tests.iter().all(|test| test.holds(memory))
             && self.count_tests.iter().all(|test| test.holds(memory))
             && self.conditions.iter().all(|condition| condition.holds(view))
     }

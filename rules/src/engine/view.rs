@@ -1,10 +1,11 @@
 //! What a condition sees, and what a condition is.
 
-use vigia_parsers::field::Value;
+use vigia_parsers::field::{Kind, Value};
 use vigia_parsers::{Anomaly, Protocol, Record};
 
 use super::Moment;
 use super::buffer::Buffer;
+use super::chain::Chain;
 use super::value::Registers;
 use crate::language::integer::ordered;
 use crate::language::set::RangeSet;
@@ -59,6 +60,31 @@ impl View<'_> {
         found
     }
 
+    /// The values of a field of the record, as a person reads them.
+    pub(crate) fn words(&self, field: usize) -> Vec<String> {
+        let description = self.record.and_then(|record| record.protocol().fields.get(field));
+        let names = match description.map(|field| field.kind) {
+            Some(Kind::Unsigned { names, .. }) => names,
+            _ => &[],
+        };
+        let mut words = Vec::new();
+        self.visit(field, &mut |value| {
+            words.push(match value {
+                Value::Unsigned(value) => match names.iter().find(|name| name.0 == value) {
+                    Some((_, name)) => format!("{value} ({name})"),
+                    None => value.to_string(),
+                },
+                Value::Signed(value) => value.to_string(),
+                Value::Float(value) => value.to_string(),
+                Value::Flag(value) => value.to_string(),
+                Value::Address(value) => value.to_string(),
+                Value::Text(text) => format!("\"{text}\""),
+                _ => return,
+            });
+        });
+        words
+    }
+
     /// Was this anomaly met?
     pub(crate) fn has_anomaly(&self, kind: &str) -> bool {
         self.anomalies.iter().any(|anomaly| anomaly.kind == kind)
@@ -84,6 +110,17 @@ pub(crate) enum Key {
 pub(crate) trait Condition: Send + Sync {
     /// Is it so?
     fn holds(&self, view: &View<'_>) -> bool;
+
+    /// The steps in a buffer, when the condition is made of such.
+    fn chain(&self) -> Option<&Chain> {
+        None
+    }
+
+    /// The values that it looked at, in words.
+    fn seen(&self, view: &View<'_>) -> Vec<String> {
+        let _ = view;
+        Vec::new()
+    }
 
     /// When the condition says no more than that a key has one of these values: that, for the index.
     fn domain(&self) -> Option<(Key, RangeSet<u64>)> {

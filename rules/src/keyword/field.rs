@@ -70,6 +70,10 @@ impl Condition for Integer {
         self.quantifier.holds(view, self.field, test)
     }
 
+    fn seen(&self, view: &View<'_>) -> Vec<String> {
+        view.words(self.field)
+    }
+
     fn domain(&self) -> Option<(Key, RangeSet<u64>)> {
         if self.quantifier != Quantifier::Any {
             return None;
@@ -101,6 +105,10 @@ impl Condition for Number {
             _ => false,
         })
     }
+
+    fn seen(&self, view: &View<'_>) -> Vec<String> {
+        view.words(self.field)
+    }
 }
 
 /// An address carried in the record.
@@ -116,6 +124,10 @@ impl Condition for Address {
             Value::Address(address) => self.set.contains(address),
             _ => false,
         })
+    }
+
+    fn seen(&self, view: &View<'_>) -> Vec<String> {
+        view.words(self.field)
     }
 }
 

@@ -27,7 +27,7 @@ use vigia_parsers::field::{Cardinality, Kind};
 use crate::language::syntax::{Argument, Word};
 use crate::language::{Problem, Variables, nearest};
 
-pub(crate) use rule::{Draft, Fate, Place, compile};
+pub(crate) use rule::{Draft, Fate, Place, Section, compile, draft, finish};
 
 /// Does a keyword take a value?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -93,6 +93,10 @@ impl Condition for HeaderField {
     fn holds(&self, view: &View<'_>) -> bool {
         view.moment.packet.and_then(self.read).is_some_and(|value| self.test.holds(value))
     }
+
+    fn seen(&self, view: &View<'_>) -> Vec<String> {
+        view.moment.packet.and_then(self.read).map(|value| value.to_string()).into_iter().collect()
+    }
 }
 
 fn header(draft: &mut Draft, it: Use<'_>, domain: Domain, read: Read) -> Result<(), Problem> {

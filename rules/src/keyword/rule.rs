@@ -92,6 +92,7 @@ pub(crate) struct Draft {
 }
 
 /// What is asked of one buffer.
+#[derive(Clone)]
 pub(crate) struct Section {
     pub(crate) buffer: Buffer,
     pub(crate) transforms: Vec<Transform>,
@@ -175,6 +176,11 @@ impl Draft {
     /// The buffer that steps go to now.
     pub(crate) fn buffer(&self) -> Buffer {
         self.sticky.as_ref().map_or(Buffer::Payload, |sticky| sticky.buffer)
+    }
+
+    /// Where the name of the sticky buffer in force stands.
+    pub(crate) fn sticking(&self) -> Option<usize> {
+        self.sticky.as_ref().map(|sticky| sticky.span.start).filter(|&start| start > 0)
     }
 
     /// Has anything been decoded by `base64_decode`?

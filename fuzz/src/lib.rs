@@ -5,7 +5,7 @@ use std::io::Cursor;
 
 use vigia::capture::file::FileSource;
 use vigia::capture::{FileSettings, Progress, Source};
-use vigia_parsers::conversation::{Conversation, Opening};
+use vigia_parsers::conversation::{Conversation, Medium, Opening};
 use vigia_parsers::field::Tree;
 use vigia_parsers::{Anomaly, Direction, Envelope, Limits, Protocol, Record, Sink, Timestamp};
 
@@ -47,7 +47,8 @@ impl Tree for Void {
 
 /// Feeds `input` to a conversation on `port` in chunks: a length byte, a byte of direction and gap, the chunk.
 pub fn converse(port: u16, protocols: &'static [&'static Protocol], datagram: bool, mut input: &[u8]) {
-    let opening = Opening { client_port: 40000, server_port: port, datagram, roles_known: port != 0 };
+    let medium = if datagram { Medium::Datagram } else { Medium::Stream };
+    let opening = Opening { client_port: 40000, server_port: port, medium, roles_known: port != 0 };
     let mut conversation = Conversation::new(opening, protocols, &Limits::DEFAULT);
     let mut timestamp = Timestamp::default();
     while let [length, way, rest @ ..] = input {

@@ -6,7 +6,9 @@
 //! [`crate::conversation::Conversation`]'s work, shared by all.
 
 use crate::field::{Field, Tree, Visit};
+use crate::identity::VisitFacts;
 use crate::limits::Limits;
+use crate::operation::{Operation, VisitPoints};
 use crate::time::Timestamp;
 
 /// Which way bytes go in a flow.
@@ -38,6 +40,9 @@ impl Direction {
 pub enum Probe {
     /// These bytes do not begin a message of this protocol going this way.
     No,
+    /// They begin a layer that several protocols stand on (a COTP connection request): nothing speaks against this one,
+    /// nor for it over the others. What follows decides.
+    Shared,
     /// They may: nothing contradicts it, but chance would often produce the like.
     Maybe,
     /// They do: magic, checksum or a chain of consistent lengths says so.
@@ -103,6 +108,37 @@ pub trait Record {
     /// Number of the transaction within the flow, from 1: a request and its answer share it, so that a signature
     /// raises one alert for both.
     fn transaction(&self) -> u64;
+
+    /// How the record came by its answer, for a record handed to [`Sink::transaction`].
+    fn pairing(&self) -> Pairing {
+        Pairing::None
+    }
+
+    /// What the message does to the plant, in the vocabulary of all protocols. A response has that of its request.
+    fn operation(&self) -> Option<Operation> {
+        None
+    }
+
+    /// What [`Record::operation`] is about, point by point in the order of the wire.
+    fn points(&self, out: &mut VisitPoints<'_>) {
+        let _ = out;
+    }
+
+    /// What the message tells of the devices at the ends of its flow.
+    fn facts(&self, out: &mut VisitFacts<'_>) {
+        let _ = out;
+    }
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairing {
+    /// It is a message that has, or is, no answer.
+    None,
+    /// Its request was seen at this time; the answer is the record's own message.
+    Answered(Timestamp),
+    /// Its request was given up: no answer was seen.
+    Unanswered,
 }
 
 /// What a dissector tells while it parses. The worker implements it: rules, events and counters.
@@ -145,6 +181,8 @@ pub struct Protocol {
     pub tcp_ports: &'static [u16],
     /// Well-known UDP ports: hints, not conditions.
     pub udp_ports: &'static [u16],
+    /// Ethertypes, for a protocol that stands on the link layer alone; such a protocol is not looked for in TCP or UDP.
+    pub ethertypes: &'static [u16],
     /// Operational technology: exempt from depth limits, evicted and shed last.
     pub ot: bool,
     /// The longest message the standard allows, in bytes: what a conversation buffers at the most.

@@ -11,8 +11,10 @@
 pub mod conversation;
 pub mod dissector;
 pub mod field;
+pub mod identity;
 pub mod it;
 mod limits;
+pub mod operation;
 pub mod ot;
 pub mod packet;
 pub mod registry;
@@ -20,6 +22,7 @@ pub mod registry;
 mod testing;
 pub mod time;
 
-pub use dissector::{Anomaly, Direction, Dissector, Envelope, Frame, Probe, Protocol, Record, Sink};
+pub use dissector::{Anomaly, Direction, Dissector, Envelope, Frame, Pairing, Probe, Protocol, Record, Sink};
 pub use limits::Limits;
+pub use operation::Operation;
 pub use time::Timestamp;

@@ -10,3 +10,8 @@ pub static PROTOCOLS: &[&Protocol] = &[&ot::dnp3::PROTOCOL, &ot::modbus::PROTOCO
 pub fn by_name(name: &str) -> Option<&'static Protocol> {
     PROTOCOLS.iter().copied().find(|protocol| protocol.name == name)
 }
+
+/// The protocol that stands on the link layer with this ethertype.
+pub fn by_ethertype(ethertype: u16) -> Option<&'static Protocol> {
+    PROTOCOLS.iter().copied().find(|protocol| protocol.ethertypes.contains(&ethertype))
+}

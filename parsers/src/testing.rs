@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::dissector::{Anomaly, Direction, Envelope, Protocol, Record, Sink};
+use crate::dissector::{Anomaly, Direction, Envelope, Pairing, Protocol, Record, Sink};
 use crate::field::{Tree, Value};
 use crate::time::Timestamp;
 
@@ -150,6 +150,11 @@ pub(crate) struct Heard {
     pub(crate) json: String,
     pub(crate) alert: String,
     pub(crate) anomalies: Vec<Anomaly>,
+    pub(crate) pairing: Pairing,
+    /// What it does to the plant, and to what: `write: holding 100 = 7, holding 108`; empty when it does nothing.
+    pub(crate) operation: String,
+    /// What it tells of devices: `server vendor Acme`, text as it is.
+    pub(crate) facts: Vec<String>,
 }
 
 impl Heard {
@@ -166,6 +171,9 @@ impl Heard {
             json: Json::of(record),
             alert: Json::of_alert(record),
             anomalies: anomalies.to_vec(),
+            pairing: record.pairing(),
+            operation: operation(record),
+            facts: facts(record),
         }
     }
 
@@ -179,6 +187,30 @@ impl Heard {
     pub(crate) fn kinds(&self) -> Vec<&'static str> {
         self.anomalies.iter().map(|anomaly| anomaly.kind).collect()
     }
+}
+
+fn operation(record: &dyn Record) -> String {
+    let Some(operation) = record.operation() else { return String::new() };
+    let mut points = Vec::new();
+    record.points(&mut |point| {
+        points.push(match point.value {
+            Some(value) => format!("{} = {}", point.target, rendered(value)),
+            None => point.target.to_string(),
+        });
+    });
+    if points.is_empty() { operation.name().to_owned() } else { format!("{}: {}", operation.name(), points.join(", ")) }
+}
+
+fn facts(record: &dyn Record) -> Vec<String> {
+    let mut facts = Vec::new();
+    record.facts(&mut |fact| {
+        let value = match fact.value {
+            Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            value => rendered(value),
+        };
+        facts.push(format!("{} {} {value}", fact.of.name(), fact.kind.name()));
+    });
+    facts
 }
 
 fn rendered(value: Value<'_>) -> String {

@@ -378,3 +378,17 @@ fn what_waits_for_more_of_a_stream_is_forgotten_in_the_end() {
     }
     assert_eq!(flow.stream(b"end", ToServer), []);
 }
+
+#[test]
+fn the_fields_of_every_industrial_protocol_are_asked_without_naming_one() {
+    let engine = engine(
+        "alert tcp any any -> any any (ot.operation:write; sid:1;)\n\
+         alert tcp any any -> any any (ot.operation:read,restart; sid:2;)\n\
+         alert tcp any any -> any any (ot.operation:!write; ot.target; content:\"holding 10\"; startswith; sid:3;)\n\
+         alert tcp any any -> any any (ot.value:>0.5; sid:4;)\n",
+    );
+    let mut talk = Talk::new(&engine, &MODBUS);
+    assert_eq!(talk.ask(&modbus(1, WRITE_COIL)), [1, 4]);
+    assert_eq!(talk.ask(&modbus(2, READ)), [2, 3]);
+    assert_eq!(talk.ask(&modbus(3, WRITE_REGISTERS)), [1]);
+}

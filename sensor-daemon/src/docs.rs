@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::json;
-use vigia_parsers::Protocol;
 use vigia_parsers::field::{Cardinality, Field, Kind};
 use vigia_parsers::registry::{PROTOCOLS, by_name};
+use vigia_parsers::{Protocol, operation};
 
 use crate::metrics::table::Scope;
 
@@ -122,21 +122,19 @@ fn fields() -> String {
          `vigia replay --fields`, and part of the protocol's EVE record. *Values* tells how many of it a message has. An \
          enumeration is written in rules by number or by name.\n",
     );
+    let _ = writeln!(
+        out,
+        "\n## {}\n\nOf every message of an industrial protocol; see [What is done to the plant](../operations.md).\n",
+        operation::PREFIX
+    );
+    table(&mut out, operation::PREFIX, operation::FIELDS);
     for protocol in protocols() {
         let _ = writeln!(out, "\n## {}\n", protocol.name);
         for way in PROTOCOLS.iter().filter(|way| way.name == protocol.name) {
             let _ = writeln!(out, "- {}. {}", way.title, ports(way));
         }
         out.push('\n');
-        out.push_str("| field | kind | values | meaning |\n|---|---|---|---|\n");
-        for field in protocol.fields {
-            let (name, meaning) = (field.name, escaped(field.doc));
-            let (kind, values) = (kind(field), cardinality(field));
-            let _ = writeln!(out, "| `{}.{name}` | {kind} | {values} | {meaning} |", protocol.name);
-        }
-        for field in protocol.fields {
-            names(&mut out, protocol, field);
-        }
+        table(&mut out, protocol.name, protocol.fields);
         if !protocol.anomalies.is_empty() {
             out.push_str("\n| anomaly | meaning |\n|---|---|\n");
         }
@@ -149,17 +147,34 @@ fn fields() -> String {
 
 fn ports(protocol: &Protocol) -> String {
     let list = |ports: &[u16]| ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
-    match (protocol.tcp_ports, protocol.udp_ports) {
-        ([], []) => "No well-known port.".to_owned(),
-        (tcp, []) => format!("Well-known TCP port: {}.", list(tcp)),
-        ([], udp) => format!("Well-known UDP port: {}.", list(udp)),
-        (tcp, udp) => format!("Well-known ports: TCP {}; UDP {}.", list(tcp), list(udp)),
+    match (protocol.tcp_ports, protocol.udp_ports, protocol.ethertypes) {
+        ([], [], []) => "No well-known port.".to_owned(),
+        ([], [], kinds) => {
+            let kinds: Vec<_> = kinds.iter().map(|kind| format!("0x{kind:04x}")).collect();
+            format!("Ethertype {}.", kinds.join(", "))
+        }
+        (tcp, [], _) => format!("Well-known TCP port: {}.", list(tcp)),
+        ([], udp, _) => format!("Well-known UDP port: {}.", list(udp)),
+        (tcp, udp, _) => format!("Well-known ports: TCP {}; UDP {}.", list(tcp), list(udp)),
     }
 }
 
-fn names(out: &mut String, protocol: &Protocol, field: &Field) {
+/// The fields under a prefix, and the names of their values.
+fn table(out: &mut String, prefix: &str, fields: &[Field]) {
+    out.push_str("| field | kind | values | meaning |\n|---|---|---|---|\n");
+    for field in fields {
+        let (name, meaning) = (field.name, escaped(field.doc));
+        let (kind, values) = (kind(field), cardinality(field));
+        let _ = writeln!(out, "| `{prefix}.{name}` | {kind} | {values} | {meaning} |");
+    }
+    for field in fields {
+        names(out, prefix, field);
+    }
+}
+
+fn names(out: &mut String, prefix: &str, field: &Field) {
     let Kind::Unsigned { names: [first, rest @ ..], .. } = field.kind else { return };
-    let _ = write!(out, "\nValues of `{}.{}`: {} `{}`", protocol.name, field.name, first.0, first.1);
+    let _ = write!(out, "\nValues of `{prefix}.{}`: {} `{}`", field.name, first.0, first.1);
     for (value, name) in rest {
         let _ = write!(out, ", {value} `{name}`");
     }

@@ -7,9 +7,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use vigia_parsers::conversation::{self, Conversation, Opening};
+use vigia_parsers::conversation::{self, Conversation, Medium, Opening};
 use vigia_parsers::packet::{DecodeEvent, Packet, Tcp, Transport, Vlans};
-use vigia_parsers::{Anomaly, Direction, Envelope, Limits, Protocol, Record, Sink, Timestamp};
+use vigia_parsers::{Anomaly, Direction, Envelope, Limits, Protocol, Record, Sink, Timestamp, registry};
 use vigia_rules::{Engine, FlowFacts, FlowMemory, Moment, Scratch, Subject};
 
 use crate::capture::InterfaceId;
@@ -20,6 +20,9 @@ use crate::flow::{self, Deliver, EndReason, EndedFlow, Flow, FlowState, FlowTabl
 use crate::histogram::Histogram;
 use crate::metrics::Counter;
 use crate::pipeline::Rules;
+
+/// What stands for the address and port of a packet without IP.
+const NOWHERE: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// What a worker needs to inspect any flow.
 pub struct Inspector {
@@ -177,12 +180,17 @@ impl Inspector {
                 reassembler.push(&mut tcp, &header, payload, found.direction, packet.timestamp, &mut pass);
             }
             Transport::Udp if !payload.is_empty() => pass.datagram(found.direction, payload),
+            _ if packet.ip.is_none() => pass.datagram(found.direction, payload),
             _ => {}
         }
         let conversation = pass.conversation.take();
         flow.tcp = tcp;
         self.keep(flow, conversation);
-        self.inspect_packet(flow, found.direction, packet, interface);
+        if flow.is_link() {
+            self.without_flow(packet, interface);
+        } else {
+            self.inspect_packet(flow, found.direction, packet, interface);
+        }
         flows.settle(found.id);
     }
 
@@ -208,6 +216,7 @@ impl Inspector {
     fn count_flow(&mut self, packet: &Packet<'_>) {
         let counters = &mut self.output.counters;
         match packet.transport {
+            _ if packet.ip.is_none() => {}
             Transport::Tcp(_) => {
                 counters.add(Counter::FlowsTcp, 1);
                 counters.add(Counter::TcpSessions, 1);
@@ -219,15 +228,19 @@ impl Inspector {
 
     /// A conversation for the flow's first payload. Nothing is made for a flow that no protocol may be expected in.
     fn converse(&self, packet: &Packet<'_>, flow: &Flow) -> Option<Box<Conversation>> {
-        let datagram = match packet.transport {
-            Transport::Tcp(_) => false,
-            Transport::Udp => true,
+        if packet.ip.is_none() {
+            let protocol = registry::by_ethertype(packet.ethernet?.ethertype)?;
+            return Some(Box::new(Conversation::on_link(protocol, &Limits::DEFAULT)));
+        }
+        let medium = match packet.transport {
+            Transport::Tcp(_) => Medium::Stream,
+            Transport::Udp => Medium::Datagram,
             _ => return None,
         };
         let opening = Opening {
             client_port: flow.client().1,
             server_port: flow.server().1,
-            datagram,
+            medium,
             roles_known: (flow.tcp_flags[0] | flow.tcp_flags[1]) & Tcp::SYN != 0,
         };
         Some(Box::new(Conversation::new(opening, self.protocols, &Limits::DEFAULT)))
@@ -295,8 +308,7 @@ impl Inspector {
         if !self.rules.engine.wants_packet(packet) {
             return;
         }
-        let nowhere = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-        let ends = packet.ip.as_ref().map_or([nowhere; 2], |ip| [(ip.source, 0), (ip.destination, 0)]);
+        let ends = packet.ip.as_ref().map_or([NOWHERE; 2], |ip| [(ip.source, 0), (ip.destination, 0)]);
         let moment = Moment {
             packet: Some(packet),
             source: ends[0],
@@ -325,7 +337,11 @@ impl Inspector {
         }
     }
 
+    /// Writes the record of a flow; those of the link layer have none, for consumers expect addresses and ports in it.
     fn report_flow(&mut self, flow: &Flow, reason: FlowReason, at: Timestamp) {
+        if flow.is_link() {
+            return;
+        }
         let tcp = (flow.ip_protocol() == 6).then(|| TcpSummary {
             flags: flow.tcp_flags,
             state: tcp_state(flow.tcp.state()),
@@ -348,7 +364,7 @@ impl Inspector {
             flow_id: flow.id(),
             pcap_filename: &self.names.capture,
             vlans: flow.vlans(),
-            endpoints: Some(Facts::of(flow).endpoints(Direction::ToServer)),
+            endpoints: Facts::of(flow).endpoints(Direction::ToServer),
             icmp: (flow.ip_protocol() == 1 || flow.ip_protocol() == 58).then_some((flow.icmp[0], flow.icmp[1])),
             ..Header::default()
         };
@@ -369,6 +385,7 @@ struct Facts {
     sent: [u32; 2],
     established: bool,
     protocol: Option<&'static Protocol>,
+    link: bool,
 }
 
 impl Facts {
@@ -385,15 +402,17 @@ impl Facts {
             sent: flow.tcp.sent(),
             established: flow.state() == FlowState::Established,
             protocol: flow.protocol,
+            link: flow.is_link(),
         }
     }
 
-    fn endpoints(&self, direction: Direction) -> Endpoints {
+    /// Sender and receiver; `None` on the link layer.
+    fn endpoints(&self, direction: Direction) -> Option<Endpoints> {
         let (source, destination) = match direction {
             Direction::ToServer => (self.client, self.server),
             Direction::ToClient => (self.server, self.client),
         };
-        Endpoints { source, destination, protocol: self.ip_protocol }
+        (!self.link).then_some(Endpoints { source, destination, protocol: self.ip_protocol })
     }
 }
 
@@ -429,6 +448,7 @@ impl<'p> Inspection<'p> {
     /// Shows a subject to the rules and reports what matches.
     fn inspect(&mut self, direction: Direction, subject: &Subject<'_>, bytes: &[u8]) {
         let endpoints = self.facts.endpoints(direction);
+        let (source, destination) = endpoints.map_or((NOWHERE, NOWHERE), |ends| (ends.source, ends.destination));
         let known = self.conversation.as_ref().and_then(|conversation| conversation.protocol());
         let record = match subject {
             Subject::Message { record, .. } => *record,
@@ -437,8 +457,8 @@ impl<'p> Inspection<'p> {
         let protocol = record.map(|record| record.protocol()).or(known).or(self.facts.protocol);
         let moment = Moment {
             packet: self.packet,
-            source: endpoints.source,
-            destination: endpoints.destination,
+            source,
+            destination,
             direction: Some(direction),
             ip_protocol: self.facts.ip_protocol,
             // Stream bytes and messages of TCP come only after a handshake, or of a session picked up midstream.
@@ -470,8 +490,8 @@ impl<'p> Inspection<'p> {
         *self.alerted = true;
         let header = self.header(direction);
         let alert = Alert {
-            flow: Some(FlowSoFar {
-                endpoints: self.facts.endpoints(Direction::ToServer),
+            flow: self.facts.endpoints(Direction::ToServer).map(|endpoints| FlowSoFar {
+                endpoints,
                 packets: self.facts.packets,
                 bytes: self.facts.bytes,
                 start: self.facts.start,
@@ -502,7 +522,7 @@ impl<'p> Inspection<'p> {
                 ..Header::default()
             },
         };
-        Header { endpoints: Some(self.facts.endpoints(direction)), ..base }
+        Header { endpoints: self.facts.endpoints(direction), ..base }
     }
 }
 

@@ -5,7 +5,7 @@
 //! from the first. What no protocol knows is let go: at once of the bytes, of the flow after a number of tries,
 //! unless its port is a protocol's own: such a flow is probed as long as it lives.
 
-use super::Opening;
+use super::{Medium, Opening};
 use crate::dissector::{Direction, Envelope, Frame, Probe, Protocol};
 use crate::limits::Limits;
 
@@ -75,7 +75,7 @@ impl Detection {
         let held = self.joined(envelope.direction, chunk);
         let bytes = held.as_deref().unwrap_or(chunk);
         let mut possible = false;
-        for protocol in self.protocols {
+        for protocol in self.protocols.iter().filter(|protocol| protocol.ethertypes.is_empty()) {
             match self.judge(protocol, envelope.direction, bytes) {
                 Judgement::Decided { reversed } => return Outcome::Found { protocol, reversed },
                 Judgement::Possible => possible = true,
@@ -94,7 +94,7 @@ impl Detection {
 
     /// What is held of this direction with `chunk` behind it; `None` when nothing is held (then `chunk` is all).
     fn joined(&self, direction: Direction, chunk: &[u8]) -> Option<Vec<u8>> {
-        if self.opening.datagram || !self.chunks.iter().any(|(envelope, _)| envelope.direction == direction) {
+        if self.is_datagram() || !self.chunks.iter().any(|(envelope, _)| envelope.direction == direction) {
             return None;
         }
         let mut joined = self.side(direction);
@@ -133,34 +133,46 @@ impl Detection {
         let straight = self.evidence(protocol, direction, bytes, false);
         let turned = if self.opening.roles_known { None } else { self.evidence(protocol, direction, bytes, true) };
         match (straight, turned) {
-            (Some(count), _) if count >= EVIDENCE => Judgement::Decided { reversed: false },
-            (_, Some(count)) if count >= EVIDENCE => Judgement::Decided { reversed: true },
+            (Some(evidence), _) if self.suffices(evidence, protocol) => Judgement::Decided { reversed: false },
+            (_, Some(evidence)) if self.suffices(evidence, protocol) => Judgement::Decided { reversed: true },
             (None, None) => Judgement::No,
             _ => Judgement::Possible,
         }
     }
 
-    /// Whole messages that speak for `protocol`, of both directions; `None` when these bytes speak against it.
+    /// Is this enough to decide? Messages that other protocols share count for none of them.
+    fn suffices(&self, evidence: Evidence, protocol: &Protocol) -> bool {
+        let after_shared = evidence.shared && evidence.own > 0 && self.hints(protocol);
+        evidence.certain || evidence.own >= EVIDENCE || after_shared
+    }
+
+    /// What speaks for `protocol` in both directions; `None` when these bytes speak against it.
     fn evidence(
         &self,
         protocol: &'static Protocol,
         direction: Direction,
         bytes: &[u8],
         reversed: bool,
-    ) -> Option<usize> {
+    ) -> Option<Evidence> {
         let turn = |direction: Direction| if reversed { direction.opposite() } else { direction };
         let here = messages(protocol, turn(direction), bytes)?;
-        let there = if self.opening.datagram {
-            self.held().map_while(|(held, chunk)| messages(protocol, turn(held.direction), chunk)).sum()
+        let there = if self.is_datagram() {
+            self.held()
+                .map_while(|(held, chunk)| messages(protocol, turn(held.direction), chunk))
+                .fold(Evidence::default(), Evidence::and)
         } else {
             let other = direction.opposite();
             messages(protocol, turn(other), &self.side(other)).unwrap_or_default()
         };
-        Some(here + there)
+        Some(here.and(there))
+    }
+
+    fn is_datagram(&self) -> bool {
+        self.opening.medium == Medium::Datagram
     }
 
     fn hints(&self, protocol: &Protocol) -> bool {
-        let ports = if self.opening.datagram { protocol.udp_ports } else { protocol.tcp_ports };
+        let ports = if self.is_datagram() { protocol.udp_ports } else { protocol.tcp_ports };
         ports.contains(&self.opening.server_port) || ports.contains(&self.opening.client_port)
     }
 
@@ -175,11 +187,29 @@ enum Judgement {
     No,
 }
 
-/// Counts the whole messages that `bytes` consist of; `None` when something in them is no message.
-fn messages(protocol: &Protocol, direction: Direction, mut bytes: &[u8]) -> Option<usize> {
-    let mut count = 0;
+/// What whole messages in a row say for a protocol.
+#[derive(Clone, Copy, Default)]
+struct Evidence {
+    /// Messages that are possible or certain.
+    own: usize,
+    /// One of them is certain.
+    certain: bool,
+    /// There are messages that other protocols share.
+    shared: bool,
+}
+
+impl Evidence {
+    fn and(self, other: Self) -> Self {
+        Self { own: self.own + other.own, certain: self.certain || other.certain, shared: self.shared || other.shared }
+    }
+}
+
+/// Judges the whole messages that `bytes` begin with; `None` when something in them is no message.
+fn messages(protocol: &Protocol, direction: Direction, mut bytes: &[u8]) -> Option<Evidence> {
+    let mut evidence = Evidence::default();
     while !bytes.is_empty() {
-        if (protocol.probe)(bytes, direction) == Probe::No {
+        let probe = (protocol.probe)(bytes, direction);
+        if probe == Probe::No {
             return None;
         }
         match (protocol.frame)(bytes, direction) {
@@ -187,7 +217,9 @@ fn messages(protocol: &Protocol, direction: Direction, mut bytes: &[u8]) -> Opti
             Frame::Need(length) if length <= protocol.longest_message => break,
             _ => return None,
         }
-        count += 1;
+        evidence.shared |= probe == Probe::Shared;
+        evidence.certain |= probe == Probe::Certain;
+        evidence.own += usize::from(probe != Probe::Shared);
     }
-    Some(count)
+    Some(evidence)
 }

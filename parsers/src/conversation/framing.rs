@@ -1,6 +1,7 @@
 //! Bytes to messages of a known protocol: in place where a message lies whole in the bytes at hand, through a bounded
 //! buffer where it does not, and by sliding to the next message where none begins.
 
+use super::Medium;
 use crate::dissector::{Anomaly, Direction, Dissector, Envelope, Frame, Probe, Protocol, Sink};
 use crate::limits::Limits;
 use crate::time::Timestamp;
@@ -8,7 +9,7 @@ use crate::time::Timestamp;
 pub(super) struct Framer {
     protocol: &'static Protocol,
     dissector: Box<dyn Dissector>,
-    datagram: bool,
+    medium: Medium,
     sides: [Side; 2],
 }
 
@@ -32,8 +33,8 @@ enum Boundary {
 }
 
 impl Framer {
-    pub(super) fn new(protocol: &'static Protocol, limits: &Limits, datagram: bool) -> Self {
-        Self { protocol, dissector: (protocol.open)(limits), datagram, sides: Default::default() }
+    pub(super) fn new(protocol: &'static Protocol, limits: &Limits, medium: Medium) -> Self {
+        Self { protocol, dissector: (protocol.open)(limits), medium, sides: Default::default() }
     }
 
     pub(super) fn protocol(&self) -> &'static Protocol {
@@ -45,9 +46,14 @@ impl Framer {
     }
 
     pub(super) fn data(&mut self, envelope: &Envelope, bytes: &[u8], sink: &mut dyn Sink) {
-        if self.datagram {
-            return self.datagram(envelope, bytes, sink);
+        match self.medium {
+            Medium::Stream => self.stream(envelope, bytes, sink),
+            Medium::Datagram => self.datagram(envelope, bytes, sink),
+            Medium::Frame => self.link_frame(envelope, bytes, sink),
         }
+    }
+
+    fn stream(&mut self, envelope: &Envelope, bytes: &[u8], sink: &mut dyn Sink) {
         let side = envelope.direction.index();
         let mut rest = bytes;
         if !self.sides[side].pending.is_empty() {
@@ -149,7 +155,9 @@ impl Framer {
             match self.frame(direction, here) {
                 Frame::Whole(length) => match (self.protocol.probe)(here, direction) {
                     Probe::Certain => return Boundary::At(offset),
-                    Probe::Maybe if self.possible(direction, &here[length..]) => return Boundary::At(offset),
+                    Probe::Maybe | Probe::Shared if self.possible(direction, &here[length..]) => {
+                        return Boundary::At(offset);
+                    }
                     _ => {}
                 },
                 Frame::Need(_) if perhaps.is_none() && (self.protocol.probe)(here, direction) != Probe::No => {
@@ -181,6 +189,17 @@ impl Framer {
             self.resynchronised(envelope, skipped, sink);
         } else if used < bytes.len() {
             sink.anomaly(envelope, self.protocol, Anomaly { kind: "truncated", offset: bytes.len() });
+        }
+    }
+    /// A frame of the link layer holds one message, then padding. A frame that holds none is reported, and says nothing
+    /// of the next.
+    fn link_frame(&mut self, envelope: &Envelope, bytes: &[u8], sink: &mut dyn Sink) {
+        match self.frame(envelope.direction, bytes) {
+            Frame::Whole(length) => self.dissector.parse(envelope, &bytes[..length], sink),
+            Frame::Need(_) => {
+                sink.anomaly(envelope, self.protocol, Anomaly { kind: "truncated", offset: bytes.len() });
+            }
+            Frame::Not => self.resynchronised(envelope, bytes.len(), sink),
         }
     }
 }

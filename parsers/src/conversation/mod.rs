@@ -26,12 +26,15 @@ pub const ANOMALIES: &[AnomalyKind] = &[
         name: RESYNCHRONISED,
         doc: "Bytes that belong to no message were skipped, after a gap or garbage; the offset is their number",
     },
-    AnomalyKind { name: "truncated", doc: "A datagram ends before its message does; the offset is its length" },
+    AnomalyKind {
+        name: "truncated",
+        doc: "A datagram or frame ends before its message does; the offset is its length",
+    },
 ];
 
 /// The application layer of one flow.
 pub struct Conversation {
-    datagram: bool,
+    medium: Medium,
     reversed: bool,
     state: State,
 }
@@ -43,6 +46,17 @@ enum State {
     Unknown,
 }
 
+/// What carries the messages of a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Medium {
+    /// A stream: messages follow each other without regard to segments.
+    Stream,
+    /// Datagrams of whole messages.
+    Datagram,
+    /// Frames of the link layer, one message each; what follows it is padding.
+    Frame,
+}
+
 /// What is known of a flow before its first byte.
 #[derive(Debug, Clone, Copy)]
 pub struct Opening {
@@ -50,8 +64,8 @@ pub struct Opening {
     pub client_port: u16,
     /// Port of the server.
     pub server_port: u16,
-    /// Datagrams, not a stream.
-    pub datagram: bool,
+    /// What carries its messages; [`Medium::Frame`] is for [`Conversation::on_link`].
+    pub medium: Medium,
     /// Who is the client was seen (TCP handshake) or follows from a well-known port; else detection may turn it round.
     pub roles_known: bool,
 }
@@ -61,7 +75,13 @@ impl Conversation {
     /// [`crate::registry::PROTOCOLS`], probed in that order), whose dissector keeps to `limits`.
     pub fn new(opening: Opening, protocols: &'static [&'static Protocol], limits: &Limits) -> Self {
         let detection = Detection::new(opening, protocols, limits);
-        Self { datagram: opening.datagram, reversed: false, state: State::Detecting(detection) }
+        Self { medium: opening.medium, reversed: false, state: State::Detecting(detection) }
+    }
+
+    /// A conversation in frames of the link layer, whose ethertype says what is spoken.
+    pub fn on_link(protocol: &'static Protocol, limits: &Limits) -> Self {
+        let framer = Framer::new(protocol, limits, Medium::Frame);
+        Self { medium: Medium::Frame, reversed: false, state: State::Known(framer) }
     }
 
     /// The next bytes of one direction of a stream, in order; or one datagram.
@@ -138,7 +158,7 @@ impl Conversation {
         sink: &mut dyn Sink,
     ) {
         let State::Detecting(detection) = &self.state else { return };
-        let mut framer = Framer::new(protocol, detection.limits(), self.datagram);
+        let mut framer = Framer::new(protocol, detection.limits(), self.medium);
         let turn = |direction: Direction| if reversed { direction.opposite() } else { direction };
         for (held, chunk) in detection.held() {
             framer.data(&Envelope { direction: turn(held.direction), ..held }, chunk, sink);

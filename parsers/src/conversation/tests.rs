@@ -14,6 +14,7 @@ static WEAK: Protocol = Protocol {
     title: "",
     tcp_ports: &[7],
     udp_ports: &[7],
+    ethertypes: &[],
     ot: true,
     longest_message: 300,
     fields: &[],
@@ -105,7 +106,7 @@ fn weak(direction: Direction, payload: &[u8]) -> Vec<u8> {
 
 fn on_port(server_port: u16) -> Conversation {
     Conversation::new(
-        Opening { client_port: 40000, server_port, datagram: false, roles_known: true },
+        Opening { client_port: 40000, server_port, medium: Medium::Stream, roles_known: true },
         BOTH,
         &Limits::DEFAULT,
     )
@@ -145,7 +146,7 @@ fn possible_messages_in_a_row_decide_on_another_port_and_none_is_lost() {
 
 #[test]
 fn roles_assumed_wrongly_are_turned_round() {
-    let opening = Opening { client_port: 40000, server_port: 9999, datagram: false, roles_known: false };
+    let opening = Opening { client_port: 40000, server_port: 9999, medium: Medium::Stream, roles_known: false };
     let (mut talk, mut heard) = (Conversation::new(opening, BOTH, &Limits::DEFAULT), Heard::default());
     say(&mut talk, &mut heard, ToServer, &weak(ToClient, b"answer"));
     say(&mut talk, &mut heard, ToClient, &weak(ToServer, b"ask"));
@@ -181,7 +182,7 @@ fn after_a_gap_the_next_message_is_found() {
 
 #[test]
 fn a_datagram_that_ends_early_is_told_and_the_next_is_whole() {
-    let opening = Opening { client_port: 40000, server_port: 7, datagram: true, roles_known: true };
+    let opening = Opening { client_port: 40000, server_port: 7, medium: Medium::Datagram, roles_known: true };
     let (mut talk, mut heard) = (Conversation::new(opening, BOTH, &Limits::DEFAULT), Heard::default());
     let whole = strong(b"datagram");
     say(&mut talk, &mut heard, ToServer, &whole);
@@ -225,4 +226,54 @@ proptest! {
             prop_assert!(talk.buffered() <= detection::HELD_BYTES.max(2 * WEAK.longest_message));
         }
     }
+}
+
+/// 0xC0 begins what both of the following stand on; then 1 or 2 says which of them it is.
+static FIRST: Protocol = Protocol { name: "first", probe: probe_stacked::<1>, frame: frame_pair, ..WEAK };
+static SECOND: Protocol = Protocol { name: "second", probe: probe_stacked::<2>, frame: frame_pair, ..WEAK };
+static STACKED: &[&Protocol] = &[&FIRST, &SECOND];
+
+fn probe_stacked<const WHICH: u8>(bytes: &[u8], _: Direction) -> Probe {
+    match bytes {
+        [0xc0, 0, ..] | [0xc0] => Probe::Shared,
+        [0xc0, which, ..] if *which == WHICH => Probe::Maybe,
+        _ => Probe::No,
+    }
+}
+
+fn frame_pair(bytes: &[u8], _: Direction) -> Frame {
+    if bytes.len() < 2 { Frame::Need(2) } else { Frame::Whole(2) }
+}
+
+#[test]
+fn messages_of_a_shared_layer_decide_for_no_protocol_and_are_dissected_by_the_one_that_follows() {
+    let opening = Opening { client_port: 40000, server_port: 7, medium: Medium::Stream, roles_known: true };
+    let (mut talk, mut heard) = (Conversation::new(opening, STACKED, &Limits::DEFAULT), Heard::default());
+    say(&mut talk, &mut heard, ToServer, &[0xc0, 0]);
+    say(&mut talk, &mut heard, ToClient, &[0xc0, 0]);
+    assert_eq!(talk.protocol(), None);
+    say(&mut talk, &mut heard, ToServer, &[0xc0, 2]);
+    assert_eq!(talk.protocol(), Some(&SECOND));
+    assert_eq!(heard.messages.len(), 3);
+}
+
+#[test]
+fn a_frame_of_the_link_layer_holds_one_message_and_padding() {
+    let (mut talk, mut heard) = (Conversation::on_link(&STRONG, &Limits::DEFAULT), Heard::default());
+    say(&mut talk, &mut heard, ToServer, &[strong(b"one"), vec![0; 20]].concat());
+    say(&mut talk, &mut heard, ToServer, &[0xaa, 9, 1]);
+    say(&mut talk, &mut heard, ToServer, &[1, 2, 3]);
+    say(&mut talk, &mut heard, ToServer, &strong(b"two"));
+    assert_eq!(heard.messages, [(ToServer, strong(b"one")), (ToServer, strong(b"two"))]);
+    assert_eq!((heard.truncated, heard.skipped), (1, 3));
+}
+
+#[test]
+fn a_protocol_of_the_link_layer_is_not_looked_for_in_streams() {
+    static LINK: Protocol = Protocol { name: "link", ethertypes: &[0x88b8], ..STRONG };
+    static LINKS: &[&Protocol] = &[&LINK];
+    let opening = Opening { client_port: 40000, server_port: 7, medium: Medium::Stream, roles_known: true };
+    let (mut talk, mut heard) = (Conversation::new(opening, LINKS, &Limits::DEFAULT), Heard::default());
+    say(&mut talk, &mut heard, ToServer, &strong(b"hello"));
+    assert_eq!(talk.protocol(), None);
 }

@@ -1,7 +1,7 @@
 //! What a condition sees, and what a condition is.
 
 use vigia_parsers::field::{Kind, Value};
-use vigia_parsers::{Anomaly, Protocol, Record};
+use vigia_parsers::{Anomaly, Protocol, Record, operation};
 
 use super::Moment;
 use super::buffer::Buffer;
@@ -26,7 +26,7 @@ impl View<'_> {
     /// Hands the values of a field of the record to `out`.
     pub(crate) fn visit(&self, field: usize, out: &mut dyn FnMut(Value<'_>)) {
         if let Some(record) = self.record {
-            record.visit(field, out);
+            operation::visit_any(record, field, out);
         }
     }
 

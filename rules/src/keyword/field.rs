@@ -3,8 +3,8 @@
 //! Integers, numbers, flags and addresses are compared; text and bytes are sticky buffers. Of a field with many values,
 //! any one fulfils the condition, unless `,all` stands at the end.
 
-use vigia_parsers::Protocol;
 use vigia_parsers::field::{Cardinality, Field, Kind, Value};
+use vigia_parsers::{Protocol, operation};
 
 use super::{Draft, Environment};
 use crate::engine::Buffer;
@@ -55,7 +55,11 @@ pub(super) struct Integer {
 
 impl Integer {
     pub(super) fn new(protocol: &'static Protocol, field: usize, test: IntegerTest) -> Self {
-        let bits = match protocol.fields.get(field).map(|field| field.kind) {
+        Self::of(protocol.fields.get(field).map(|field| field.kind), field, test)
+    }
+
+    fn of(kind: Option<Kind>, field: usize, test: IntegerTest) -> Self {
+        let bits = match kind {
             Some(Kind::Unsigned { bits, .. }) => bits,
             Some(Kind::Flag) => 1,
             _ => 64,
@@ -131,23 +135,27 @@ impl Condition for Address {
     }
 }
 
-/// Adds a condition on a field, or makes it the buffer of the contents that follow.
+/// Adds a condition on a field, or makes it the buffer of the contents that follow. A field of no protocol is one that
+/// records of every industrial protocol have.
 pub(super) fn compile(
     draft: &mut Draft,
     environment: &Environment<'_>,
-    protocol: &'static Protocol,
+    protocol: Option<&'static Protocol>,
     field: usize,
     argument: &Argument<'_>,
 ) -> Result<(), Problem> {
-    let Some(description) = protocol.fields.get(field) else { return Ok(()) };
-    draft.need(protocol, argument.name)?;
+    let own = protocol.map_or(&[][..], |protocol| protocol.fields);
+    let Some(description) = operation::description(own, field) else { return Ok(()) };
+    if let Some(protocol) = protocol {
+        draft.need(protocol, argument.name)?;
+    }
     draft.message = true;
     match description.kind {
         Kind::Text | Kind::Bytes => buffer(draft, description, field, argument),
         Kind::Time => Err(Problem::new("not-supported", "times are not supported yet", argument.name.span())),
         Kind::Flag => {
             let value = flag(argument)?;
-            draft.conditions.push(Box::new(Integer::new(protocol, field, flag_test(value))));
+            draft.conditions.push(Box::new(Integer::of(Some(description.kind), field, flag_test(value))));
             Ok(())
         }
         kind => {
@@ -159,11 +167,11 @@ pub(super) fn compile(
             draft.conditions.push(match kind {
                 Kind::Unsigned { bits, names } => {
                     let test = integer::parse(value, Domain { bits, signed: false, names })?;
-                    Box::new(Integer { quantifier, ..Integer::new(protocol, field, test) })
+                    Box::new(Integer { quantifier, ..Integer::of(Some(kind), field, test) })
                 }
                 Kind::Signed(bits) => {
                     let test = integer::parse(value, Domain { bits, signed: true, names: &[] })?;
-                    Box::new(Integer { quantifier, ..Integer::new(protocol, field, test) })
+                    Box::new(Integer { quantifier, ..Integer::of(Some(kind), field, test) })
                 }
                 Kind::Address => {
                     Box::new(Address { field, set: address_list(environment.variables, value)?, quantifier })

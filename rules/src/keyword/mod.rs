@@ -21,8 +21,8 @@ mod transform;
 
 use std::collections::HashMap;
 
-use vigia_parsers::Protocol;
 use vigia_parsers::field::{Cardinality, Kind};
+use vigia_parsers::{Protocol, operation};
 
 use crate::language::syntax::{Argument, Word};
 use crate::language::{Problem, Variables, nearest};
@@ -127,11 +127,14 @@ impl<'v> Environment<'v> {
         (keyword.compile)(draft, self, Use { name, value })
     }
 
-    /// The field that `protocol.field` names.
-    fn field(&self, name: Word<'_>) -> Option<(&'static Protocol, usize)> {
+    /// The field that `protocol.field` names; without a protocol, one that records of every industrial protocol have.
+    fn field(&self, name: Word<'_>) -> Option<(Option<&'static Protocol>, usize)> {
         let (protocol, field) = name.text.split_once('.')?;
+        if protocol == operation::PREFIX {
+            return Some((None, operation::field(field)?));
+        }
         let protocol = self.protocol(protocol)?;
-        Some((protocol, protocol.field(field)?))
+        Some((Some(protocol), protocol.field(field)?))
     }
 
     fn unknown(&self, name: Word<'_>) -> Problem {
@@ -141,7 +144,9 @@ impl<'v> Environment<'v> {
         let fields: Vec<String> = self
             .protocols
             .iter()
-            .flat_map(|protocol| protocol.fields.iter().map(|field| format!("{}.{}", protocol.name, field.name)))
+            .map(|protocol| (protocol.name, protocol.fields))
+            .chain([(operation::PREFIX, operation::FIELDS)])
+            .flat_map(|(protocol, fields)| fields.iter().map(move |field| format!("{protocol}.{}", field.name)))
             .collect();
         let candidates = self.keywords.keys().copied().chain(names::KEYWORDS.iter().copied());
         let near = nearest(name.text, candidates.chain(fields.iter().map(String::as_str)));
@@ -187,9 +192,10 @@ pub fn keywords() -> Vec<KeywordInfo> {
     let all = vigia_parsers::registry::PROTOCOLS;
     // A protocol with several framings is listed once.
     let distinct = all.iter().enumerate().filter(|(at, p)| !all.iter().take(*at).any(|other| other.name == p.name));
-    let fields = distinct.flat_map(|(_, protocol)| {
-        protocol.fields.iter().map(|field| KeywordInfo {
-            name: format!("{}.{}", protocol.name, field.name),
+    let tables = distinct.map(|(_, protocol)| (protocol.name, protocol.fields));
+    let fields = tables.chain([(operation::PREFIX, operation::FIELDS)]).flat_map(|(protocol, fields)| {
+        fields.iter().map(move |field| KeywordInfo {
+            name: format!("{protocol}.{}", field.name),
             aliases: Vec::new(),
             doc: field.doc,
             takes: match field.kind {
@@ -204,7 +210,7 @@ pub fn keywords() -> Vec<KeywordInfo> {
                 Kind::Unsigned { names, .. } => names.to_vec(),
                 _ => Vec::new(),
             },
-            protocol: Some(protocol.name),
+            protocol: Some(protocol),
             many: field.cardinality == Cardinality::Many,
         })
     });

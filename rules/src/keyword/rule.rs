@@ -56,6 +56,8 @@ pub(crate) struct Draft {
     pub(crate) rule: Rule,
     /// The protocol of the header, or of the fields asked for.
     pub(crate) protocol: Option<&'static Protocol>,
+    /// The protocols there are.
+    protocols: &'static [&'static Protocol],
     /// Asks for fields of a message.
     pub(crate) message: bool,
     /// Asks for an anomaly of the protocol, or of none.
@@ -266,6 +268,11 @@ impl Draft {
         if let (true, Some(protocol)) = (self.message, self.protocol) {
             return (vec![Place::Message(protocol)], false);
         }
+        if self.message {
+            // Asked of no protocol in particular: of every industrial one.
+            let industrial = self.protocols.iter().filter(|protocol| protocol.ot);
+            return (industrial.map(|protocol| Place::Message(protocol)).collect(), false);
+        }
         match self.only {
             Some(Only::Packet) => return (vec![Place::Packet], false),
             Some(Only::Stream) => return (vec![Place::Stream], false),
@@ -317,7 +324,7 @@ pub(crate) fn draft(
     warnings: &mut Vec<Problem>,
     mut after: impl FnMut(&Draft, Option<usize>),
 ) -> Result<Option<(Draft, Header)>, Problem> {
-    let mut draft = Draft::default();
+    let mut draft = Draft { protocols: environment.protocols, ..Draft::default() };
     draft.rule.gid = 1;
     draft.rule.priority = 3;
     draft.rule.action = action(tree.action)?;

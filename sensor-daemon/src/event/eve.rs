@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use vigia_parsers::field::{Tree as _, Value};
 use vigia_parsers::packet::{DecodeEvent, Ethernet, Packet, Tunnel, Vlans};
-use vigia_parsers::{Anomaly, Direction, Protocol, Record, Timestamp};
+use vigia_parsers::{Anomaly, Direction, Pairing, Protocol, Record, Timestamp};
 use vigia_rules::{Rule, Target};
 
 use crate::metrics::Snapshot;
@@ -209,6 +210,68 @@ pub struct Ruleset {
     pub hash: String,
 }
 
+/// Points of an operation written into one event at the most; the record itself has them all.
+const MOST_POINTS: usize = 64;
+
+/// What a message does to the plant, under `ot`: the same members for every protocol.
+fn operation(json: &mut JsonWriter<'_>, record: &dyn Record) {
+    let Some(operation) = record.operation() else { return };
+    json.nested("ot", |json| {
+        json.string("operation", operation.name());
+        let mut points = 0;
+        record.points(&mut |point| {
+            points += 1;
+            match points {
+                1 => json.list("points"),
+                ..=MOST_POINTS => {}
+                _ => return,
+            }
+            json.object("");
+            json.display("target", point.target);
+            if let Some(value) = point.value {
+                scalar(json, "value", value);
+            }
+            json.end();
+        });
+        if points > 0 {
+            json.end();
+        }
+        if points > MOST_POINTS {
+            json.number("points_omitted", (points - MOST_POINTS) as u64);
+        }
+    });
+}
+
+/// What a message tells of devices, under `identity`: a list of facts, each with the end of the flow that it is about.
+fn identity(json: &mut JsonWriter<'_>, record: &dyn Record) {
+    let mut any = false;
+    record.facts(&mut |fact| {
+        if !std::mem::replace(&mut any, true) {
+            json.list("identity");
+        }
+        json.object("");
+        json.string("of", fact.of.name());
+        scalar(json, fact.kind.name(), fact.value);
+        json.end();
+    });
+    if any {
+        json.end();
+    }
+}
+
+fn scalar(json: &mut JsonWriter<'_>, key: &'static str, value: Value<'_>) {
+    match value {
+        Value::Unsigned(number) => json.number(key, number),
+        Value::Signed(number) => json.signed(key, number),
+        Value::Float(number) => json.float(key, number),
+        Value::Flag(flag) => json.boolean(key, flag),
+        Value::Text(text) => json.string(key, text),
+        Value::Bytes(bytes) => json.octets(key, bytes),
+        Value::Address(address) => json.display(key, format_args!("{address}")),
+        Value::Time(time) => json.display(key, format_args!("{}.{:09}", time.seconds(), time.subsec_nanos())),
+    }
+}
+
 /// Writer of EVE lines. It keeps the text of what repeats: the second, the endpoints of the flows seen last.
 pub struct Eve {
     settings: EventSettings,
@@ -244,6 +307,7 @@ impl Eve {
         json.nested("alert", |json| signature(json, rule, header.endpoints.as_ref()));
         if let Some(record) = alert.record {
             json.nested(record.protocol().name, |json| record.alert_tree(json));
+            operation(&mut json, record);
         }
         if let Some(packet) = alert.packet {
             headers::members(&mut json, packet);
@@ -321,7 +385,13 @@ impl Eve {
         let mut json = JsonWriter::resume(out);
         json.number("tx_id", record.transaction().saturating_sub(1));
         json.nested(name, |json| record.tree(json));
-        self.close(json, header, |_| {});
+        operation(&mut json, record);
+        identity(&mut json, record);
+        self.close(json, header, |json| match record.pairing() {
+            Pairing::None => {}
+            Pairing::Answered(asked) => json.number("rtt_us", header.timestamp.since(asked) / 1_000),
+            Pairing::Unanswered => json.boolean("answered", false),
+        });
     }
 
     /// Appends a `stats` line: the counters that have a place in Suricata's layout.

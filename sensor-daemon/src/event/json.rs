@@ -91,6 +91,15 @@ impl<'b> JsonWriter<'b> {
         self.out.push(b'"');
     }
 
+    /// Text as it is formatted.
+    pub(super) fn display(&mut self, key: &'static str, value: std::fmt::Arguments<'_>) {
+        self.key(key);
+        self.out.push(b'"');
+        // Escaping never fails.
+        let _ = std::fmt::Write::write_fmt(&mut Escaped(self.out), value);
+        self.out.push(b'"');
+    }
+
     /// True or false.
     #[inline]
     pub fn boolean(&mut self, key: &'static str, value: bool) {
@@ -152,6 +161,16 @@ impl<'b> JsonWriter<'b> {
             self.depth -= 1;
             self.comma = true;
         }
+    }
+}
+
+/// Text that becomes part of a JSON string.
+struct Escaped<'b>(&'b mut Vec<u8>);
+
+impl std::fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        escape(self.0, text.as_bytes());
+        Ok(())
     }
 }
 

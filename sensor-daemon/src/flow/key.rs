@@ -1,4 +1,5 @@
 //! What names a flow: addresses, ports, protocol and, as the setting says, VLANs; and which of its ends is the client.
+//! A flow of the link layer is named by its stations' addresses and the ethertype.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,41 +13,74 @@ use vigia_parsers::{Timestamp, registry};
 pub(super) struct Tuple {
     low: [u64; 2],
     high: [u64; 2],
-    /// Port of the low end, of the high end (16 bits each), 16 bits unused, IP protocol, and 1 for IPv6.
+    /// Port of the low end, of the high end (16 bits each), 16 bits unused, IP protocol, and the [`Layer`]. Of a flow of
+    /// the link layer the ethertype stands for both ports.
     rest: u64,
 }
 
+/// What the addresses are; the lowest byte of [`Tuple::rest`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Layer {
+    V4 = 0,
+    V6 = 1,
+    Link = 2,
+}
+
 impl Tuple {
-    /// Of a packet, and whether its source is the low end. `None` without IP, and for fragments.
+    /// Of a packet, and whether its source is the low end. `None` for fragments, and for packets without IP that no
+    /// protocol of the registry is carried in.
     #[inline]
     pub(super) fn of(packet: &Packet<'_>) -> Option<(Self, bool)> {
-        let ip = packet.ip.as_ref().filter(|ip| ip.fragment.is_none())?;
+        let Some(ip) = &packet.ip else { return Self::of_frame(packet) };
+        if ip.fragment.is_some() {
+            return None;
+        }
         let ports = match packet.transport {
             Transport::Icmp { kind, code } => icmp_ports(packet, kind, code),
             _ => packet.ports,
         };
-        let (source, v6) = bits_of(ip.source);
+        let (source, layer) = bits_of(ip.source);
         let (destination, _) = bits_of(ip.destination);
         let source_is_low = source < destination || (source == destination && ports[0] <= ports[1]);
         let (low, high) = if source_is_low { (source, destination) } else { (destination, source) };
         let (first, second) = (u64::from(ports[0]), u64::from(ports[1]));
         let ports = if source_is_low { first << 48 | second << 32 } else { second << 48 | first << 32 };
-        let rest = ports | u64::from(ip.protocol) << 8 | u64::from(v6);
+        let rest = ports | u64::from(ip.protocol) << 8 | layer as u64;
         Some((Self { low: words(low), high: words(high), rest }, source_is_low))
     }
 
-    fn v6(&self) -> bool {
-        self.rest & 1 != 0
+    fn of_frame(packet: &Packet<'_>) -> Option<(Self, bool)> {
+        let ethernet = packet.ethernet?;
+        registry::by_ethertype(ethernet.ethertype)?;
+        let [source, destination] = [ethernet.source, ethernet.destination].map(|station| {
+            let [a, b, c, d, e, f] = station;
+            u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+        });
+        let source_is_low = source <= destination;
+        let (low, high) = if source_is_low { (source, destination) } else { (destination, source) };
+        let kind = u64::from(ethernet.ethertype);
+        let rest = kind << 48 | kind << 32 | Layer::Link as u64;
+        Some((Self { low: [0, low], high: [0, high], rest }, source_is_low))
+    }
+
+    fn is(&self, layer: Layer) -> bool {
+        self.rest as u8 == layer as u8
+    }
+
+    /// Is it of the link layer, so that its ends have no IP addresses?
+    pub(super) fn is_link(&self) -> bool {
+        self.is(Layer::Link)
     }
 
     pub(super) fn protocol(&self) -> u8 {
         (self.rest >> 8) as u8
     }
 
-    /// The low end, or the high one.
+    /// The low end, or the high one; of no meaning in a flow of the link layer.
     pub(super) fn end(&self, low: bool) -> (IpAddr, u16) {
         let (words, port) = if low { (self.low, self.rest >> 48) } else { (self.high, self.rest >> 32) };
-        let address = if self.v6() {
+        let address = if self.is(Layer::V6) {
             IpAddr::V6(Ipv6Addr::from_bits(u128::from(words[0]) << 64 | u128::from(words[1])))
         } else {
             IpAddr::V4(Ipv4Addr::from_bits(words[1] as u32))
@@ -57,7 +91,10 @@ impl Tuple {
     /// Everything in it, for a hash; IPv4 needs fewer words.
     #[inline]
     pub(super) fn hash(&self, mut word: impl FnMut(u64)) {
-        if self.v6() {
+        if self.is(Layer::Link) {
+            word(self.low[1]);
+            word(self.high[1]);
+        } else if self.is(Layer::V6) {
             word(self.low[0]);
             word(self.low[1]);
             word(self.high[0]);
@@ -85,11 +122,11 @@ fn mix(hash: u64, word: u64) -> u64 {
     x ^ (x >> 33)
 }
 
-/// An address as a number, and whether it is of IPv6.
-fn bits_of(address: IpAddr) -> (u128, bool) {
+/// An address as a number, and what it is.
+fn bits_of(address: IpAddr) -> (u128, Layer) {
     match address {
-        IpAddr::V4(address) => (address.to_bits().into(), false),
-        IpAddr::V6(address) => (address.to_bits(), true),
+        IpAddr::V4(address) => (address.to_bits().into(), Layer::V4),
+        IpAddr::V6(address) => (address.to_bits(), Layer::V6),
     }
 }
 

@@ -189,7 +189,12 @@ impl Flow {
         }
     }
 
-    /// IP protocol number.
+    /// Is it a flow of the link layer? Its ends have no IP addresses.
+    pub fn is_link(&self) -> bool {
+        self.tuple.is_link()
+    }
+
+    /// IP protocol number; 0 of the link layer.
     pub fn ip_protocol(&self) -> u8 {
         self.tuple.protocol()
     }

@@ -190,7 +190,8 @@ impl FlowTable {
         Stats { active: self.slab.len() as u64, memory_bytes, ..self.stats }
     }
 
-    /// The flow of a packet, which is counted in it. `None` for packets without IP and for fragments.
+    /// The flow of a packet, which is counted in it. `None` for fragments, and for packets without IP that no protocol
+    /// of the registry is carried in.
     pub fn lookup(&mut self, packet: &Packet<'_>) -> Option<Found> {
         let (tuple, source_is_low) = Tuple::of(packet)?;
         let hash = self.index.hash(&tuple);

@@ -2,10 +2,12 @@
 
 use super::application::Fragment;
 use super::objects::{Datum, ObjectHeader, Point};
-use super::{PROTOCOL, link, names, transport};
+use super::{PROTOCOL, link, names, operation, transport};
 use crate::dissector::{Protocol, Record};
 use crate::field::{Tree, Value, Visit};
 use crate::fields;
+use crate::identity::VisitFacts;
+use crate::operation::{Operation, VisitPoints};
 use crate::time::Timestamp;
 
 /// Object headers written into one log record at the most.
@@ -297,6 +299,18 @@ impl Record for Message<'_> {
 
     fn transaction(&self) -> u64 {
         self.transaction
+    }
+
+    fn operation(&self) -> Option<Operation> {
+        operation::operation(self)
+    }
+
+    fn points(&self, out: &mut VisitPoints<'_>) {
+        operation::points(self, out);
+    }
+
+    fn facts(&self, out: &mut VisitFacts<'_>) {
+        operation::facts(self, out);
     }
 }
 

@@ -8,6 +8,7 @@ pub mod link;
 pub mod message;
 pub mod names;
 pub mod objects;
+mod operation;
 pub mod transport;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub static PROTOCOL: Protocol = Protocol {
     title: "Distributed Network Protocol (IEEE 1815-2012)",
     tcp_ports: &[20000],
     udp_ports: &[20000],
+    ethertypes: &[],
     ot: true,
     longest_message: link::LONGEST,
     fields: message::FIELDS,

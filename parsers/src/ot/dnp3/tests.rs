@@ -499,10 +499,10 @@ proptest! {
 /// What the conversation that all protocols share makes of DNP3.
 mod conversation {
     use super::*;
-    use crate::conversation::{Conversation, Opening};
+    use crate::conversation::{Conversation, Medium, Opening};
 
     fn open(server_port: u16, roles_known: bool) -> Conversation {
-        let opening = Opening { client_port: 40000, server_port, datagram: false, roles_known };
+        let opening = Opening { client_port: 40000, server_port, medium: Medium::Stream, roles_known };
         Conversation::new(opening, crate::registry::PROTOCOLS, &crate::Limits::DEFAULT)
     }
 

@@ -19,6 +19,7 @@ mod eve;
 mod mbap;
 mod message;
 mod names;
+mod operation;
 mod pdu;
 mod record;
 mod rtu;
@@ -81,6 +82,7 @@ pub static PROTOCOL: Protocol = Protocol {
     title: "Modbus over TCP and UDP (MODBUS Application Protocol Specification V1.1b3)",
     tcp_ports: &[502],
     udp_ports: &[502],
+    ethertypes: &[],
     ot: true,
     longest_message: LONGEST_MESSAGE,
     fields: record::FIELDS,
@@ -96,6 +98,7 @@ pub static RTU: Protocol = Protocol {
     title: "Modbus RTU over TCP (MODBUS over Serial Line Specification V1.02)",
     tcp_ports: &[],
     udp_ports: &[],
+    ethertypes: &[],
     ot: true,
     longest_message: rtu::LONGEST,
     fields: record::FIELDS,

@@ -13,11 +13,17 @@ pub(super) mod function {
     pub(crate) const WRITE_SINGLE_REGISTER: u8 = 6;
     pub(crate) const READ_EXCEPTION_STATUS: u8 = 7;
     pub(crate) const DIAGNOSTICS: u8 = 8;
+    pub(crate) const PROGRAM_484: u8 = 9;
+    pub(crate) const POLL_484: u8 = 10;
     pub(crate) const GET_COMM_EVENT_COUNTER: u8 = 11;
     pub(crate) const GET_COMM_EVENT_LOG: u8 = 12;
+    pub(crate) const PROGRAM_CONTROLLER: u8 = 13;
+    pub(crate) const POLL_CONTROLLER: u8 = 14;
     pub(crate) const WRITE_MULTIPLE_COILS: u8 = 15;
     pub(crate) const WRITE_MULTIPLE_REGISTERS: u8 = 16;
     pub(crate) const REPORT_SERVER_ID: u8 = 17;
+    pub(crate) const PROGRAM_884: u8 = 18;
+    pub(crate) const RESET_COMM_LINK: u8 = 19;
     pub(crate) const READ_FILE_RECORD: u8 = 20;
     pub(crate) const WRITE_FILE_RECORD: u8 = 21;
     pub(crate) const MASK_WRITE_REGISTER: u8 = 22;

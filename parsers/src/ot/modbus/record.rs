@@ -3,9 +3,11 @@
 use super::message::Message;
 use super::names::{self, Access};
 use super::pdu::{Body, DeviceIdentification, EXCEPTION, MEI_DEVICE_IDENTIFICATION, is_bits};
-use super::{PROTOCOL, eve};
-use crate::dissector::{Protocol, Record};
+use super::{PROTOCOL, eve, operation};
+use crate::dissector::{Pairing, Protocol, Record};
 use crate::field::{Tree, Value, Visit};
+use crate::identity::VisitFacts;
+use crate::operation::{Operation, VisitPoints};
 
 /// Registers or bits that one message can name: what the standard lets a function read (§6.1). Bounds the work that a
 /// false quantity can cause.
@@ -18,6 +20,7 @@ pub(super) struct Exchange<'a> {
     /// What it answers, if that was seen.
     pub(super) request: Option<&'a Message<'a>>,
     pub(super) transaction: u64,
+    pub(super) pairing: Pairing,
 }
 
 impl Record for Exchange<'_> {
@@ -36,9 +39,30 @@ impl Record for Exchange<'_> {
     fn transaction(&self) -> u64 {
         self.transaction
     }
+
+    fn pairing(&self) -> Pairing {
+        self.pairing
+    }
+
+    fn operation(&self) -> Option<Operation> {
+        operation::operation(self)
+    }
+
+    fn points(&self, out: &mut VisitPoints<'_>) {
+        operation::points(self, out);
+    }
+
+    fn facts(&self, out: &mut VisitFacts<'_>) {
+        operation::facts(self, out);
+    }
 }
 
 impl<'a> Exchange<'a> {
+    /// A message without its request or answer.
+    pub(super) fn lone(message: &'a Message<'a>, transaction: u64) -> Self {
+        Self { message, request: None, transaction, pairing: Pairing::None }
+    }
+
     /// What the message or else its request says.
     fn either<T>(&self, get: impl Fn(&Body<'a>) -> Option<T>) -> Option<T> {
         get(&self.message.body).or_else(|| get(&self.request?.body))
@@ -48,11 +72,11 @@ impl<'a> Exchange<'a> {
         names::access(self.message.function())
     }
 
-    fn read_range(&self) -> Option<(u16, u16)> {
+    pub(super) fn read_range(&self) -> Option<(u16, u16)> {
         self.either(Body::read_range)
     }
 
-    fn write_range(&self) -> Option<(u16, u16)> {
+    pub(super) fn write_range(&self) -> Option<(u16, u16)> {
         self.either(Body::write_range)
     }
 
@@ -118,7 +142,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn identification(&self) -> Option<DeviceIdentification<'a>> {
+    pub(super) fn identification(&self) -> Option<DeviceIdentification<'a>> {
         if self.message.request { None } else { DeviceIdentification::new(self.device()?) }
     }
 

@@ -5,7 +5,7 @@ use super::message::{Message, Transport};
 use super::pdu::EXCEPTION;
 use super::record::Exchange;
 use super::{FLOODED, PROTOCOL, UNSOLICITED_RESPONSE, VALUE_MISMATCH, names};
-use crate::dissector::{Direction, Dissector, Envelope, Sink};
+use crate::dissector::{Direction, Dissector, Envelope, Pairing, Sink};
 use crate::limits::Limits;
 use crate::time::Timestamp;
 
@@ -108,7 +108,7 @@ impl State {
         if let Some(at) = self.superseded(message, bytes) {
             let before = &self.slots[at];
             if is_repeat(envelope, before.envelope.timestamp) && kept(bytes) == before.bytes {
-                let record = Exchange { message, request: None, transaction: before.transaction };
+                let record = Exchange::lone(message, before.transaction);
                 return sink.message(envelope, &record, findings.as_slice());
             }
             self.remove(at);
@@ -123,7 +123,7 @@ impl State {
             self.give_up(1, sink);
         }
         self.last += 1;
-        sink.message(envelope, &Exchange { message, request: None, transaction: self.last }, findings.as_slice());
+        sink.message(envelope, &Exchange::lone(message, self.last), findings.as_slice());
         self.keep(envelope, message, bytes);
         let write = names::access(message.function()).is_some_and(|access| access.write);
         if self.transport == Transport::Rtu && message.unit == BROADCAST && write {
@@ -143,7 +143,12 @@ impl State {
         }
         let Some(slot) = self.slots.get(self.waiting) else { return };
         let request = slot.message(self.transport);
-        let record = Exchange { message, request: request.as_ref(), transaction: slot.transaction };
+        let record = Exchange {
+            message,
+            request: request.as_ref(),
+            transaction: slot.transaction,
+            pairing: Pairing::Answered(slot.envelope.timestamp),
+        };
         let findings = Findings::of(message, request.as_ref());
         sink.message(envelope, &record, findings.as_slice());
         sink.transaction(envelope, &record);
@@ -164,12 +169,12 @@ impl State {
                 && (before.id, before.unit, before.raw) == (id(message), message.unit, message.raw)
         });
         if let Some(before) = repeated {
-            let record = Exchange { message, request: None, transaction: before.transaction };
+            let record = Exchange::lone(message, before.transaction);
             return sink.message(envelope, &record, findings.as_slice());
         }
         findings.put_first(UNSOLICITED_RESPONSE);
         self.last += 1;
-        let record = Exchange { message, request: None, transaction: self.last };
+        let record = Exchange::lone(message, self.last);
         sink.message(envelope, &record, findings.as_slice());
         sink.transaction(envelope, &record);
     }
@@ -256,7 +261,7 @@ impl State {
         if let Some(message) = slot.message(self.transport) {
             sink.transaction(
                 &slot.envelope,
-                &Exchange { message: &message, request: None, transaction: slot.transaction },
+                &Exchange { pairing: Pairing::Unanswered, ..Exchange::lone(&message, slot.transaction) },
             );
         }
     }

@@ -5,9 +5,9 @@ use super::state::State;
 use super::{
     FLOODED, INVALID_CHECKSUM, INVALID_PROTOCOL_ID, LONGEST_MESSAGE, PROTOCOL, RTU, UNSOLICITED_RESPONSE, rtu,
 };
-use crate::conversation::{Conversation, Opening};
+use crate::conversation::{Conversation, Medium, Opening};
 use crate::dissector::Direction::{self, ToClient, ToServer};
-use crate::dissector::{Anomaly, Dissector, Envelope, Frame, Probe, Protocol};
+use crate::dissector::{Anomaly, Dissector, Envelope, Frame, Pairing, Probe, Protocol};
 use crate::testing::{Collected, Heard, bytes, envelope};
 
 /// An MBAP message.
@@ -632,7 +632,7 @@ fn tree_has_the_layout_that_consumers_of_eve_expect() {
 
 #[test]
 fn a_conversation_on_any_port_tells_the_two_ways_apart() {
-    let opening = Opening { client_port: 50_000, server_port: 4001, datagram: false, roles_known: true };
+    let opening = Opening { client_port: 50_000, server_port: 4001, medium: Medium::Stream, roles_known: true };
     for (expected, request, response) in [
         (&PROTOCOL, mbap(1, 1, "03 0000 0002"), mbap(1, 1, "03 04 0001 0002")),
         (&RTU, frame(1, "03 0000 0002"), frame(1, "03 04 0001 0002")),
@@ -648,4 +648,61 @@ fn a_conversation_on_any_port_tells_the_two_ways_apart() {
         let answers: Vec<_> = sink.transactions.iter().map(|answer| (answer.protocol, answer.field("value"))).collect();
         assert_eq!(answers, [(&PROTOCOL, "1 2".to_owned())]);
     }
+}
+
+#[test]
+fn a_message_says_what_it_does_to_the_plant_and_its_answer_says_the_same() {
+    let cases = [
+        ("03 006B 0003", "03 06 022B 0000 0064", "read: holding 107-109"),
+        ("01 0013 0013", "01 03 CD6B05", "read: coils 19-37"),
+        ("05 00AC FF00", "05 00AC FF00", "write: coils 172 = 1"),
+        ("06 0001 0003", "06 0001 0003", "write: holding 1 = 3"),
+        ("10 0001 0001 02 000A", "10 0001 0001", "write: holding 1 = 10"),
+        ("10 0001 0002 04 000A 0102", "10 0001 0002", "write: holding 1-2"),
+        ("16 0004 00F2 0025", "16 0004 00F2 0025", "write: holding 4"),
+        (
+            "17 0003 0006 000E 0001 02 00FF",
+            "17 0C 00FE 0ACD 0001 0003 000D 00FF",
+            "write: holding 3-8, holding 14 = 255",
+        ),
+        ("08 0001 0000", "08 0001 0000", "restart"),
+        ("08 0004 0000", "", "stop"),
+        ("08 0000 A537", "08 0000 A537", "read"),
+        ("0D 00", "0D 00", "program"),
+        ("11", "11 02 01 FF", "discover"),
+        ("14 0E 06 0004 0001 0002 06 0003 0009 0002", "94 02", "file"),
+        ("5A 00 40 FF00", "5A 00 FE", "start"),
+        ("5A 00 41 FF00", "5A 00 FE", "stop"),
+        ("5A 00 34 0001", "5A 00 FE", "program"),
+        ("41 00", "41 00", ""),
+    ];
+    for (request, response, operation) in cases {
+        let mut session = Session::tcp();
+        session.ask(1, 1, request);
+        assert_eq!(session.last().operation, operation, "{request}");
+        if !response.is_empty() {
+            session.answer(1, 1, response);
+            assert_eq!(session.last().operation, operation, "{response}");
+        }
+    }
+}
+
+#[test]
+fn a_device_identification_tells_facts_of_the_server() {
+    let mut session = Session::tcp();
+    session.ask(1, 1, "2B 0E 01 00").answer(1, 1, "2B 0E 01 01 00 00 03 00 04 41434D45 01 03 503132 02 03 312E32");
+    assert_eq!(
+        session.last().facts,
+        ["server vendor ACME", "server model P12", "server firmware 1.2"].map(str::to_owned)
+    );
+}
+
+#[test]
+fn a_transaction_says_when_it_was_asked_or_that_it_was_not_answered() {
+    let mut session = Session::tcp();
+    session.ask(1, 1, "03 0000 0001");
+    let asked = envelope(ToServer, session.now).timestamp;
+    session.answer(1, 1, "03 02 0001").ask(2, 1, "03 0000 0001").finish();
+    let pairings: Vec<_> = session.sink.transactions.iter().map(|heard| heard.pairing).collect();
+    assert_eq!(pairings, [Pairing::Answered(asked), Pairing::Unanswered]);
 }

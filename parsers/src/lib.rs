@@ -13,6 +13,7 @@ pub mod dissector;
 pub mod field;
 pub mod identity;
 pub mod it;
+pub mod layer;
 mod limits;
 pub mod operation;
 pub mod ot;

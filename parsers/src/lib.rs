@@ -11,6 +11,7 @@
 pub mod conversation;
 pub mod dissector;
 pub mod field;
+pub mod findings;
 pub mod identity;
 pub mod it;
 pub mod layer;
@@ -18,9 +19,11 @@ mod limits;
 pub mod operation;
 pub mod ot;
 pub mod packet;
+pub mod pairing;
 pub mod registry;
 #[cfg(test)]
 mod testing;
+pub mod text;
 pub mod time;
 
 pub use dissector::{Anomaly, Direction, Dissector, Envelope, Frame, Pairing, Probe, Protocol, Record, Sink};

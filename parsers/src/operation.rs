@@ -4,10 +4,11 @@
 //! operated on as [`Point`]s ([`crate::Record::points`]). From these derive the keywords `ot.operation`, `ot.target` and
 //! `ot.value`, and the object `ot` of records and alerts, so one rule and one policy speak of every protocol.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use crate::dissector::Record;
 use crate::field::{Field, Names, Value, Visit};
+use crate::text::Line;
 
 /// What is asked of a device, or answered to have been done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,7 +87,7 @@ crate::fields! {
         operation: Unsigned { bits: 8, names: OPERATIONS }, Optional, "What the message does to the plant"
             => if let Some(operation) = record.operation() { out(Value::Unsigned(operation as u64)) };
         target: Text, Many, "What it is done to, as the protocol's engineers write it"
-            => record.points(&mut |point| target(&point, &mut |text| out(Value::Text(text))));
+            => record.points(&mut |point| out(Value::Text(Line::<LONGEST_TARGET>::of(point.target).as_str())));
         value: Float, Many, "Values written or commanded, as numbers"
             => record.points(&mut |point| {
                 if let Some(number) = point.value.and_then(number) {
@@ -131,35 +132,6 @@ fn number(value: Value<'_>) -> Option<f64> {
     }
 }
 
-/// Writes a target in place, without the heap.
-fn target(point: &Point<'_>, out: &mut dyn FnMut(&str)) {
-    let mut line = Line { bytes: [0; LONGEST_TARGET], length: 0 };
-    // Full is not a failure: the target is cut.
-    let _ = line.write_fmt(point.target);
-    out(std::str::from_utf8(line.bytes.get(..line.length).unwrap_or_default()).unwrap_or_default());
-}
-
-struct Line {
-    bytes: [u8; LONGEST_TARGET],
-    length: usize,
-}
-
-impl fmt::Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = LONGEST_TARGET - self.length;
-        let mut end = text.len().min(room);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let (taken, left) = text.split_at(end);
-        if let Some(place) = self.bytes.get_mut(self.length..self.length + end) {
-            place.copy_from_slice(taken.as_bytes());
-            self.length += end;
-        }
-        if left.is_empty() { Ok(()) } else { Err(fmt::Error) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,13 +143,5 @@ mod tests {
         }
         assert_eq!(Operation::Read.name(), "read");
         assert_eq!(Operation::Discover.name(), "discover");
-    }
-
-    #[test]
-    fn a_long_target_is_cut_at_a_character() {
-        let long = "ñ".repeat(200);
-        let mut seen = String::new();
-        target(&Point { target: format_args!("x{long}"), value: None }, &mut |text| seen = text.to_owned());
-        assert_eq!(seen, format!("x{}", "ñ".repeat(127)));
     }
 }

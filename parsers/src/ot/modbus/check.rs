@@ -9,52 +9,17 @@ use super::{
     INVALID_EXCEPTION_CODE, INVALID_FUNCTION_CODE, INVALID_LENGTH, INVALID_UNIT_IDENTIFIER, INVALID_VALUE,
     LONGEST_STANDARD_LENGTH, VALUE_MISMATCH,
 };
-use crate::dissector::Anomaly;
+use crate::findings::Findings;
 
-/// Anomalies of one message, the first [`Findings::LIMIT`]: enough to tell what is wrong, and little to clear each time.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Findings {
-    list: [Anomaly; Self::LIMIT],
-    count: usize,
-}
-
-impl Findings {
-    const LIMIT: usize = 4;
-
-    /// Everything wrong with `message` by itself and, when it is the answer to `request`, together with it.
-    pub(super) fn of(message: &Message<'_>, request: Option<&Message<'_>>) -> Self {
-        let mut findings = Self { list: [Anomaly { kind: "", offset: 0 }; Self::LIMIT], count: 0 };
-        header(message, &mut findings);
-        Check { message, request, findings: &mut findings }.body();
-        if let Some(request) = request {
-            pair(message, request, &mut findings);
-        }
-        findings
+/// Everything wrong with `message` by itself and, when it is the answer to `request`, together with it.
+pub(super) fn findings(message: &Message<'_>, request: Option<&Message<'_>>) -> Findings {
+    let mut findings = Findings::NONE;
+    header(message, &mut findings);
+    Check { message, request, findings: &mut findings }.body();
+    if let Some(request) = request {
+        pair(message, request, &mut findings);
     }
-
-    /// Adds one about the whole message, which is kept whatever else there is.
-    pub(super) fn put_first(&mut self, kind: &'static str) {
-        self.list.rotate_right(1);
-        self.list[0] = Anomaly { kind, offset: 0 };
-        self.count = (self.count + 1).min(Self::LIMIT);
-    }
-
-    fn push(&mut self, kind: &'static str, offset: usize) {
-        if let Some(free) = self.list.get_mut(self.count) {
-            *free = Anomaly { kind, offset };
-            self.count += 1;
-        }
-    }
-
-    /// Those found, in order.
-    pub(super) fn as_slice(&self) -> &[Anomaly] {
-        self.list.get(..self.count).unwrap_or_default()
-    }
-
-    /// Is there one of that name?
-    pub(super) fn has(&self, kind: &str) -> bool {
-        self.as_slice().iter().any(|anomaly| anomaly.kind == kind)
-    }
+    findings
 }
 
 fn header(message: &Message<'_>, findings: &mut Findings) {

@@ -1,12 +1,13 @@
 //! The layout and vocabulary that consumers of EVE know for Modbus.
 
-use super::check::Findings;
+use super::check::findings;
 use super::message::Message;
 use super::names::{self, Table};
 use super::pdu::{Body, function};
 use super::record::Exchange;
 use super::{INVALID_EXCEPTION_CODE, INVALID_LENGTH, INVALID_VALUE, VALUE_MISMATCH};
 use crate::field::Tree;
+use crate::findings::Findings;
 
 /// Writes the transaction: its number, its request, its response.
 pub(super) fn write(record: &Exchange<'_>, tree: &mut dyn Tree) {
@@ -32,7 +33,7 @@ fn side(key: &'static str, message: &Message<'_>, request: Option<&Message<'_>>,
     tree.text("function_code", function_code(message.function()));
     tree.text("access_type", access_type(message.function()));
     tree.text("category", category(message));
-    tree.text("error_flags", error_flags(&Findings::of(message, request)));
+    tree.text("error_flags", error_flags(&findings(message, request)));
     body(message, tree);
     tree.end();
 }

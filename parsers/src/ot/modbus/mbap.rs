@@ -1,7 +1,7 @@
 //! Detection and framing by the MBAP header: transaction, protocol (always 0), length, unit
 //! (MODBUS Messaging on TCP/IP Implementation Guide V1.0b §3.1.3).
 
-use super::check::Findings;
+use super::check::findings;
 use super::message::{MBAP, Message, Transport};
 use super::pdu::{Body, function, is_assigned, word};
 use super::{LONGEST_MESSAGE, LONGEST_STANDARD_LENGTH, rtu};
@@ -65,7 +65,5 @@ fn begins(bytes: &[u8]) -> bool {
 
 /// Chance would have to hit the protocol, the length and the function code, and a value or count that suits them.
 fn is_certain(message: &Message<'_>) -> bool {
-    is_assigned(message.function())
-        && !matches!(message.body, Body::Opaque(_))
-        && Findings::of(message, None).as_slice().is_empty()
+    is_assigned(message.function()) && !matches!(message.body, Body::Opaque(_)) && findings(message, None).is_empty()
 }

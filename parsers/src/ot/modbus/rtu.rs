@@ -3,7 +3,7 @@
 //! On a serial line silence ends a frame. A TCP stream has none, so the end follows from the function's layout; where
 //! that is unknown, or the checksum does not bear it out, from where a checksum is right.
 
-use super::check::Findings;
+use super::check::findings;
 use super::message::{Message, Transport};
 use super::pdu::{EXCEPTION, MEI_DEVICE_IDENTIFICATION, function, is_assigned, word};
 use crate::dissector::{Direction, Frame, Probe};
@@ -150,7 +150,7 @@ fn begins(bytes: &[u8]) -> bool {
 
 fn faultless(frame: &[u8], direction: Direction) -> bool {
     Message::new(Transport::Rtu, frame, direction)
-        .is_ok_and(|message| is_assigned(message.function()) && Findings::of(&message, None).as_slice().is_empty())
+        .is_ok_and(|message| is_assigned(message.function()) && findings(&message, None).is_empty())
 }
 
 /// Are these bytes to their end one faultless RTU frame?

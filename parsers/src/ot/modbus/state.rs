@@ -1,6 +1,6 @@
 //! What a flow remembers: the requests that wait for their answers.
 
-use super::check::Findings;
+use super::check::findings;
 use super::message::{Message, Transport};
 use super::pdu::EXCEPTION;
 use super::record::Exchange;
@@ -104,7 +104,7 @@ impl State {
     }
 
     fn request(&mut self, envelope: &Envelope, bytes: &[u8], message: &Message<'_>, sink: &mut dyn Sink) {
-        let mut findings = Findings::of(message, None);
+        let mut findings = findings(message, None);
         if let Some(at) = self.superseded(message, bytes) {
             let before = &self.slots[at];
             if is_repeat(envelope, before.envelope.timestamp) && kept(bytes) == before.bytes {
@@ -149,7 +149,7 @@ impl State {
             transaction: slot.transaction,
             pairing: Pairing::Answered(slot.envelope.timestamp),
         };
-        let findings = Findings::of(message, request.as_ref());
+        let findings = findings(message, request.as_ref());
         sink.message(envelope, &record, findings.as_slice());
         sink.transaction(envelope, &record);
         self.answered = Some(Answered {
@@ -163,7 +163,7 @@ impl State {
 
     /// A response to nothing: an answer seen twice, or one whose request was not seen.
     fn unsolicited(&mut self, envelope: &Envelope, message: &Message<'_>, sink: &mut dyn Sink) {
-        let mut findings = Findings::of(message, None);
+        let mut findings = findings(message, None);
         let repeated = self.answered.as_ref().filter(|before| {
             is_repeat(envelope, before.timestamp)
                 && (before.id, before.unit, before.raw) == (id(message), message.unit, message.raw)
@@ -207,7 +207,7 @@ impl State {
         });
         let suits = |request: &Outstanding| {
             let request = request.message(self.transport);
-            !Findings::of(message, request.as_ref()).has(VALUE_MISMATCH)
+            !findings(message, request.as_ref()).has(VALUE_MISMATCH)
         };
         let first = candidates.next()?;
         if suits(first.1) {

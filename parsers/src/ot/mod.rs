@@ -1,4 +1,5 @@
 //! Protocols of operational technology.
 
 pub mod dnp3;
+pub mod iec61850;
 pub mod modbus;

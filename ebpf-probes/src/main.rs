@@ -2,8 +2,12 @@
 #![no_std]
 #![no_main]
 
+mod copies;
 mod fanout;
 mod guard;
+mod headers;
+mod scratch;
+mod tap;
 
 /// What helpers for the GPL ask for. The programs themselves are MIT OR Apache-2.0.
 #[unsafe(link_section = "license")]

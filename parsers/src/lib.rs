@@ -10,7 +10,6 @@
 
 pub mod conversation;
 pub mod dissector;
-pub mod encoding;
 pub mod field;
 pub mod findings;
 pub mod identity;

@@ -101,11 +101,16 @@ impl Toolchain {
         command
     }
 
-    /// Cargo for a workspace of another compiler: nothing of this one's settings.
+    /// Cargo for a workspace of another compiler: nothing of this one's settings, of which each could change bytes.
     fn cargo(&self) -> Command {
         let mut command = cargo_command();
-        for inherited in ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_ENCODED_RUSTFLAGS", "RUSTUP_TOOLCHAIN"] {
-            command.env_remove(inherited);
+        let settings = ["RUSTC", "RUSTFLAGS", "RUSTUP_TOOLCHAIN", "CARGO_ENCODED_RUSTFLAGS", "CARGO_INCREMENTAL"];
+        let families = ["RUSTC_", "CARGO_PROFILE_", "CARGO_BUILD_", "CARGO_TARGET_"];
+        for (name, _) in std::env::vars_os() {
+            let known = name.to_string_lossy();
+            if settings.contains(&&*known) || families.iter().any(|family| known.starts_with(family)) {
+                command.env_remove(name);
+            }
         }
         command.env("LD_LIBRARY_PATH", self.libraries()).stdin(Stdio::null());
         command

@@ -20,6 +20,8 @@ pub const GUARD_KINDS_MAX: u32 = 256;
 /// Program of the type socket filter for `PACKET_FANOUT_EBPF`: a hash that is the same for both directions of a flow.
 pub const FANOUT: &str = "fanout";
 
+pub mod tap;
+
 /// Frames and their bytes.
 pub type Tally = [u64; 2];
 
@@ -62,8 +64,8 @@ impl Dropped {
     }
 }
 
-/// Headers that the fanout program follows before it takes what it has.
-pub const FANOUT_DEPTH: u32 = 12;
+/// Headers that are followed before a program takes what it has.
+pub const HEADERS_MAX: u32 = 12;
 
 /// Spreads the bits of a number over all of it: neighbouring addresses give unrelated numbers.
 #[inline(always)]

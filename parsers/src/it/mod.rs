@@ -1,3 +1,1 @@
-//! Protocols of information technology. Where a well-kept library dissects one, its file here is a thin adapter.
-
-pub mod arp;
+//! Thin adapters over well-kept libraries for the protocols of information technology. Empty until their issue.

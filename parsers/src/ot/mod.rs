@@ -1,5 +1,4 @@
 //! Protocols of operational technology.
 
 pub mod dnp3;
-pub mod iec61850;
 pub mod modbus;

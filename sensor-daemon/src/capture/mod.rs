@@ -15,6 +15,8 @@ pub mod packet_ring;
 #[cfg(target_os = "linux")]
 pub mod probes;
 mod settings;
+pub mod shunt;
+pub mod tap;
 
 use std::io;
 use std::path::Path;
@@ -22,6 +24,7 @@ use std::path::Path;
 use vigia_parsers::packet::Captured;
 
 pub use settings::{Engine, FileSettings, InterfaceSettings, Settings, SettingsError};
+pub use tap::TapSettings;
 
 /// Which of a source's interfaces a frame came from: an index into [`Source::interfaces`].
 pub type InterfaceId = u16;

@@ -377,6 +377,12 @@ fn link_type(hardware_type: u16) -> Option<LinkType> {
     }
 }
 
+/// Do frames of the interface begin with an Ethernet header? What cannot be asked is taken for one that does.
+pub(super) fn is_ethernet(name: &str) -> bool {
+    let kind = PacketSocket::open().and_then(|socket| socket.hardware_type(name));
+    kind.map_or(true, |kind| link_type(kind) != Some(LinkType::RawIp))
+}
+
 fn live_error(name: &str, what: &'static str, cause: io::Error) -> SourceError {
     SourceError::Live { name: name.to_owned(), what, cause }
 }

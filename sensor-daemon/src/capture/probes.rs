@@ -1,10 +1,13 @@
-//! Vigía's programs in the kernel: [`guard`] keeps the tap interfaces silent, [`fanout`] shares frames out among workers.
+//! Vigía's programs in the kernel: [`guard`] keeps the tap interfaces silent, [`tap`] counts their frames and drops what
+//! nobody wants to see, [`fanout`] shares frames out among workers.
 //!
 //! The object is compiled apart (`ebpf-probes/`, `cargo xtask ebpf`) and embedded. What the kernel does not let us load is
 //! done without, and said once: capture works without any of it.
 
 pub mod fanout;
 pub mod guard;
+pub mod raw;
+pub mod tap;
 
 use std::error::Error;
 use std::fmt::Write as _;

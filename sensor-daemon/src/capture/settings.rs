@@ -1,5 +1,7 @@
 //! Settings of capture.
 
+use super::tap::TapSettings;
+
 /// Capture: from which interfaces, with how much memory.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -27,6 +29,8 @@ pub struct Settings {
     pub poll_timeout_ms: u32,
     /// Bytes captured of each frame; longer ones are cut.
     pub snaplen: u32,
+    /// What the kernel drops before it is captured.
+    pub tap: TapSettings,
     /// Bounds of reading capture files.
     pub file: FileSettings,
 }
@@ -44,6 +48,7 @@ impl Default for Settings {
             block_timeout_ms: 10,
             poll_timeout_ms: 100,
             snaplen: 262_144,
+            tap: TapSettings::default(),
             file: FileSettings::default(),
         }
     }
@@ -136,6 +141,7 @@ impl Settings {
         if self.engine == Engine::Libpcap && self.workers != 1 {
             return Err(SettingsError::new("workers", "1 is expected with the engine libpcap"));
         }
+        self.tap.validate()?;
         within("file.max_frame_bytes", self.file.max_frame_bytes, 64, 64 << 20)?;
         within("file.max_block_bytes", self.file.max_block_bytes, 4096, 256 << 20)?;
         within("file.read_bytes", self.file.read_bytes, 4096, 64 << 20)

@@ -1,3 +1,0 @@
-//! Encodings that several protocols share.
-
-pub mod ber;

@@ -1,0 +1,611 @@
+//! The tap: a program that sees every frame of an interface before the kernel makes a packet of it, counts it, drops what
+//! nobody wants to see, and steers the rest to the workers' sockets.
+//!
+//! One load of it serves all interfaces: flows and redundant LANs that come over two of them share their memory. Where an
+//! interface takes no XDP program, the same decisions are made by a filter on its packet sockets ([`Tap::filter`]). The
+//! ingress hook of tc would be of no use for that: packet sockets get their copy before it.
+//!
+//! **The ledger.** From [`Tap::attach`] on every frame has exactly one fate. Until [`Tap::open`] it is *held*: dropped,
+//! because nobody reads yet; so what is delivered is what readers get.
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aya::maps::lpm_trie::Key;
+use aya::maps::{Array, HashMap as KernelHash, LpmTrie, MapData, PerCpuArray, PerCpuHashMap, PerCpuValues, XskMap};
+use aya::programs::xdp::XdpLinkId;
+use aya::programs::{SocketFilter, TestRun as _, TestRunOptions, Xdp, XdpMode};
+use vigia_probes_abi::Tally;
+use vigia_probes_abi::tap::{
+    CLASSES_MAX, COMPARED_WORDS, Counts, FILTER, Fate, FlowKey, INTERFACES_MAX, LANS, Place, SIZES, SOCKETS_MAX,
+    Settings, Shunted, Switch, TAP, TAP_CLASSES, TAP_COUNTS, TAP_INTERFACES, TAP_MIRRORED, TAP_NETWORKS, TAP_REDUNDANT,
+    TAP_SETTINGS, TAP_SHUNTS, TAP_SOCKETS, TAP_SWITCHES, TAP_VLANS, vlan_key,
+};
+
+use super::raw::Raw;
+use super::{OBJECT, ProbeError};
+use crate::capture::packet_ring::socket::interface_index;
+use crate::capture::tap::{Classes, Network, TapSettings};
+use crate::flow::duplicate;
+
+/// What the kernel calls "drop" of XDP.
+const XDP_DROP: u32 = 1;
+
+/// What the tap is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// What is ignored, and which frames go first.
+    pub settings: TapSettings,
+    /// Which frames are copies.
+    pub duplicates: duplicate::Settings,
+    /// Bytes that a packet socket takes of a frame.
+    pub snaplen: u32,
+}
+
+/// How frames are shared out among the sockets of workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Steer {
+    /// Queues of the interface that have sockets.
+    pub queues: u32,
+    /// Workers; each has a socket on every queue.
+    pub workers: u32,
+}
+
+/// How an interface takes the tap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// XDP in the driver.
+    Native,
+    /// XDP behind the driver, by the kernel.
+    Generic,
+    /// A filter on the packet sockets.
+    Filter,
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Native => "XDP, native",
+            Self::Generic => "XDP, generic",
+            Self::Filter => "filter on packet sockets",
+        })
+    }
+}
+
+/// Redundant LANs and paths, as [`Counted::lans`] has them.
+pub const LAN_NAMES: [&str; LANS] = ["prp-a", "prp-b", "hsr-a", "hsr-b"];
+
+/// What the tap counted on an interface since it was attached first. Tallies are frames and bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Counted {
+    /// Every frame.
+    pub total: Tally,
+    /// Given to packet sockets or to workers' sockets.
+    pub delivered: Tally,
+    /// Dropped while nobody was reading yet, or any more.
+    pub held: Tally,
+    /// Dropped because the configuration says so.
+    pub ignored: Tally,
+    /// Second copies dropped.
+    pub duplicates: Tally,
+    /// Dropped as frames of shunted flows.
+    pub shunted: Tally,
+    /// Dropped under pressure, by class; classes without are left out.
+    pub shed: Vec<(String, Tally)>,
+    /// Every frame, by class; classes without are left out.
+    pub classes: Vec<(String, Tally)>,
+    /// Every tagged frame by its outermost VLAN.
+    pub vlans: BTreeMap<u16, Tally>,
+    /// Every frame by size: the upper bound in bytes with the frame check sequence, `None` for longer ones.
+    pub sizes: Vec<(Option<u32>, Tally)>,
+    /// Frames of PRP and HSR by [`LAN_NAMES`], and the copies dropped of them.
+    pub lans: [[u64; 2]; LANS],
+    /// Frames of which a copy would not have been known, since too many were remembered.
+    pub forgotten: u64,
+    /// Tagged frames whose VLAN is not counted apart, because too many are.
+    pub other_vlans: u64,
+}
+
+impl Counted {
+    /// Frames that were shed.
+    pub fn shed_frames(&self) -> u64 {
+        self.shed.iter().map(|(_, tally)| tally[0]).sum()
+    }
+
+    /// The total less all fates: 0.
+    pub fn difference(&self) -> i64 {
+        let fates = [self.delivered, self.held, self.ignored, self.duplicates, self.shunted];
+        let sum = fates.iter().map(|tally| tally[0]).sum::<u64>() + self.shed_frames();
+        self.total[0].wrapping_sub(sum) as i64
+    }
+}
+
+/// The tap, loaded. Dropping it takes it off its interfaces.
+pub struct Tap {
+    inner: Mutex<Inner>,
+    shunts: Mutex<Shunts>,
+    switches: Mutex<Array<MapData, u32>>,
+}
+
+type Shunts = PerCpuHashMap<MapData, Raw<FlowKey>, Raw<Shunted>>;
+
+struct Inner {
+    object: aya::Ebpf,
+    interfaces: HashMap<String, Attached>,
+    next_slot: u32,
+    next_socket: u32,
+    classes: Classes,
+    networks: Vec<Network>,
+    secrets: [[u32; 2]; COMPARED_WORDS + 1],
+    masks: [u32; 2],
+    maps: Maps,
+}
+
+struct Maps {
+    settings: Array<MapData, Raw<Settings>>,
+    places: KernelHash<MapData, u32, Raw<Place>>,
+    counts: PerCpuArray<MapData, Raw<Counts>>,
+    vlans: PerCpuHashMap<MapData, u32, Tally>,
+    classes: Array<MapData, [u8; 8]>,
+    networks_v4: LpmTrie<MapData, [u8; 4], u32>,
+    networks_v6: LpmTrie<MapData, [u8; 16], u32>,
+    sockets: XskMap<MapData>,
+}
+
+/// An interface that the tap knows. It keeps its slot, and so its counts, when the interface comes and goes.
+struct Attached {
+    /// The kernel's number of it; `None` while the tap is off it.
+    number: Option<u32>,
+    link: Option<XdpLinkId>,
+    mode: Mode,
+    place: Place,
+}
+
+impl Tap {
+    /// Loads the programs, with nothing attached. The tap is closed: everything is held.
+    ///
+    /// # Errors
+    /// The kernel has no BPF, or does not let us (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON).
+    pub fn load(plan: &Plan) -> Result<Self, ProbeError> {
+        let what = "loading the tap";
+        // Two directions a flow, and room that the kernel sets aside for each processor, so that it never has to forget one.
+        let processors = aya::util::nr_cpus().map_or(256, |count| count as u32);
+        let shunts = 2 * plan.settings.shunt_flows + 256 * processors;
+        let sizes = [plan.duplicates.redundant_entries, plan.duplicates.mirrored_entries];
+        let sizes = sizes.map(|entries| entries.clamp(1, 1 << 24).next_power_of_two());
+        let mut object = aya::EbpfLoader::new()
+            .map_max_entries(TAP_SHUNTS, shunts)
+            .map_max_entries(TAP_REDUNDANT, sizes[0])
+            .map_max_entries(TAP_MIRRORED, sizes[1])
+            .load(OBJECT)
+            .map_err(ProbeError::of(what))?;
+        let program: &mut Xdp = program(&mut object, TAP)?.try_into().map_err(ProbeError::of(what))?;
+        program.load().map_err(ProbeError::of(what))?;
+        let program: &mut SocketFilter =
+            self::program(&mut object, FILTER)?.try_into().map_err(ProbeError::of(what))?;
+        program.load().map_err(ProbeError::of(what))?;
+        macro_rules! map {
+            ($name:expr) => {
+                object
+                    .take_map($name)
+                    .ok_or_else(|| ProbeError::because(what, format!("no map {}", $name)))?
+                    .try_into()
+                    .map_err(ProbeError::of(what))?
+            };
+        }
+        let maps = Maps {
+            settings: map!(TAP_SETTINGS),
+            places: map!(TAP_INTERFACES),
+            counts: map!(TAP_COUNTS),
+            vlans: map!(TAP_VLANS),
+            classes: map!(TAP_CLASSES),
+            networks_v4: map!(TAP_NETWORKS[0]),
+            networks_v6: map!(TAP_NETWORKS[1]),
+            sockets: map!(TAP_SOCKETS),
+        };
+        let (shunts, switches) = (map!(TAP_SHUNTS), map!(TAP_SWITCHES));
+        let mut secrets = [[0; 2]; COMPARED_WORDS + 1];
+        for pair in &mut secrets {
+            let random = random();
+            *pair = [random as u32, (random >> 32) as u32];
+        }
+        let inner = Inner {
+            object,
+            interfaces: HashMap::new(),
+            next_slot: 0,
+            next_socket: 0,
+            classes: Classes::new(&plan.settings),
+            networks: Vec::new(),
+            secrets,
+            masks: sizes.map(|size| size - 1),
+            maps,
+        };
+        let tap = Self { inner: Mutex::new(inner), shunts: Mutex::new(shunts), switches: Mutex::new(switches) };
+        tap.configure(plan)?;
+        tap.shed(0)?;
+        Ok(tap)
+    }
+
+    /// Takes new settings over, while frames come. Sizes of tables stay as they are.
+    ///
+    /// # Errors
+    /// The kernel does not let us write.
+    pub fn configure(&self, plan: &Plan) -> Result<(), ProbeError> {
+        self.lock().configure(plan)
+    }
+
+    /// Puts the tap on an interface of this thread's network namespace: native, else generic. Everything is held there
+    /// until [`Tap::open`]. Counts go on where they were. One that is there already is exchanged.
+    ///
+    /// # Errors
+    /// No such interface, no right to, or another program is there.
+    pub fn attach(&self, interface: &str, steer: Option<Steer>) -> Result<Mode, ProbeError> {
+        let mut inner = self.lock();
+        let number = inner.enter(interface, steer, false)?;
+        let mut last = None;
+        for (mode, flags) in [(Mode::Native, XdpMode::Driver), (Mode::Generic, XdpMode::Skb)] {
+            let program: &mut Xdp =
+                program(&mut inner.object, TAP)?.try_into().map_err(ProbeError::of("attaching the tap"))?;
+            match program.attach_to_if_index(number, flags) {
+                Ok(link) => {
+                    if let Some(attached) = inner.interfaces.get_mut(interface) {
+                        (attached.link, attached.mode) = (Some(link), mode);
+                    }
+                    return Ok(mode);
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        inner.leave(interface)?;
+        let error = last.map_or_else(|| "it is nowhere".to_owned(), |error| ProbeError::of("")(error).why);
+        Err(ProbeError::because("attaching the tap", error))
+    }
+
+    /// The tap as a filter for the packet sockets of an interface that takes no XDP program: to be set on each of them.
+    /// Frames that this machine sends are taken if `outgoing`.
+    ///
+    /// # Errors
+    /// No such interface, or no right to.
+    pub fn filter(&self, interface: &str, outgoing: bool) -> Result<OwnedFd, ProbeError> {
+        let what = "making a filter of the tap";
+        let mut inner = self.lock();
+        inner.enter(interface, None, outgoing)?;
+        let program: &mut SocketFilter =
+            program(&mut inner.object, FILTER)?.try_into().map_err(ProbeError::of(what))?;
+        let loaded = program.fd().map_err(ProbeError::of(what))?;
+        loaded.as_fd().try_clone_to_owned().map_err(ProbeError::of(what))
+    }
+
+    /// Takes the tap off an interface; its counts stay. Does nothing where it is not.
+    ///
+    /// # Errors
+    /// No right to.
+    pub fn detach(&self, interface: &str) -> Result<(), ProbeError> {
+        self.lock().leave(interface)
+    }
+
+    /// Gives the frames of a queue that are a worker's to its socket (AF_XDP).
+    ///
+    /// # Errors
+    /// The tap is not on the interface, there is no such queue or worker, or the socket is not bound to the queue.
+    pub fn set_socket(&self, interface: &str, queue: u32, worker: u32, socket: impl AsRawFd) -> Result<(), ProbeError> {
+        let mut inner = self.lock();
+        let index = inner.socket(interface, queue, worker)?;
+        inner.maps.sockets.set(index, socket, 0).map_err(ProbeError::of("steering to a socket"))
+    }
+
+    /// Gives them to the kernel's stack, and so to packet sockets, again.
+    ///
+    /// # Errors
+    /// The tap is not on the interface, or there is no such queue or worker.
+    pub fn clear_socket(&self, interface: &str, queue: u32, worker: u32) -> Result<(), ProbeError> {
+        let mut inner = self.lock();
+        let index = inner.socket(interface, queue, worker)?;
+        inner.maps.sockets.unset(index).map_err(ProbeError::of("steering away from a socket"))
+    }
+
+    /// Lets frames through from now on: everybody reads.
+    ///
+    /// # Errors
+    /// The kernel does not let us write.
+    pub fn open(&self) -> Result<(), ProbeError> {
+        self.switch(Switch::Open, 1)
+    }
+
+    /// Holds every frame from now on: what was delivered by now is all there is to read.
+    ///
+    /// # Errors
+    /// The kernel does not let us write.
+    pub fn hold(&self) -> Result<(), ProbeError> {
+        self.switch(Switch::Open, 0)
+    }
+
+    /// Sheds the classes that go first: none at level 0, one more at each, all of IT at the highest.
+    ///
+    /// # Errors
+    /// The kernel does not let us write.
+    pub fn shed(&self, level: usize) -> Result<(), ProbeError> {
+        let kept = match level {
+            0 => CLASSES_MAX,
+            level => self.lock().classes.kept(level),
+        };
+        self.switch(Switch::Keep, kept as u32)
+    }
+
+    /// Levels of shedding beside none.
+    pub fn levels(&self) -> usize {
+        self.lock().classes.levels()
+    }
+
+    /// Drops the frames of these directions of flows from now on, TCP segments that begin or end a connection aside; what
+    /// is dropped is counted on them. Returns how many were taken: the table may be full.
+    pub fn shunt(&self, keys: &[FlowKey]) -> usize {
+        let mut shunts = self.shunts.lock().unwrap_or_else(PoisonError::into_inner);
+        let processors = aya::util::nr_cpus().unwrap_or(1);
+        let taken = keys.iter().filter(|key| {
+            let Ok(nothing) = PerCpuValues::try_from(vec![Raw(Shunted::default()); processors]) else { return false };
+            shunts.insert(Raw(**key), nothing, 0).is_ok()
+        });
+        let taken = taken.count();
+        drop(shunts);
+        // Without the switch they would only not take effect.
+        if taken > 0 {
+            let _ = self.switch(Switch::Shunting, 1);
+        }
+        taken
+    }
+
+    /// What was shunted of a direction of a flow by now; `None` if it is not shunted, or was forgotten.
+    pub fn shunted(&self, key: &FlowKey) -> Option<Shunted> {
+        let shunts = self.shunts.lock().unwrap_or_else(PoisonError::into_inner);
+        let values = shunts.get(&Raw(*key), 0).ok()?;
+        Some(values.iter().fold(Shunted::default(), |sum, Raw(one)| Shunted {
+            packets: sum.packets + one.packets,
+            bytes: sum.bytes + one.bytes,
+            last_ns: sum.last_ns.max(one.last_ns),
+            tcp_flags: sum.tcp_flags | one.tcp_flags,
+        }))
+    }
+
+    /// Captures a direction of a flow again, and says what was shunted of it. A frame that comes at this very moment may
+    /// be missing there; the totals have it.
+    pub fn unshunt(&self, key: &FlowKey) -> Option<Shunted> {
+        let shunted = self.shunted(key);
+        let _ = self.shunts.lock().unwrap_or_else(PoisonError::into_inner).remove(&Raw(*key));
+        shunted
+    }
+
+    /// The interfaces that the tap is or was on, with the way it took last.
+    pub fn interfaces(&self) -> Vec<(String, Mode)> {
+        let inner = self.lock();
+        let mut interfaces: Vec<_> =
+            inner.interfaces.iter().map(|(name, attached)| (name.clone(), attached.mode)).collect();
+        interfaces.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        interfaces
+    }
+
+    /// What was counted on an interface.
+    ///
+    /// # Errors
+    /// The tap was never there, or the kernel does not let us read.
+    pub fn counts(&self, interface: &str) -> Result<Counted, ProbeError> {
+        self.lock().counts(interface)
+    }
+
+    /// Runs the program on a frame as if it came in on the loopback, as often as wanted (BPF_PROG_TEST_RUN): whether it
+    /// delivers it, and the time it took for each. For tests and benchmarks.
+    ///
+    /// # Errors
+    /// The kernel does not run it: fewer than 14 bytes, or more than fit a page.
+    pub fn trial(&self, mode: Mode, frame: &[u8], times: u32) -> Result<(bool, Duration), ProbeError> {
+        let mut inner = self.lock();
+        let what = "running the tap";
+        // The kernel takes a link header off what a filter is given; this one wants to see one.
+        let behind_header = [&[0; 12][..], &[0x90, 0], frame].concat();
+        let options = |data| TestRunOptions { data_in: Some(data), repeat: times, ..Default::default() };
+        let result = if mode == Mode::Filter {
+            let program: &mut SocketFilter =
+                program(&mut inner.object, FILTER)?.try_into().map_err(ProbeError::of(what))?;
+            program.test_run(options(&behind_header))
+        } else {
+            let program: &mut Xdp = program(&mut inner.object, TAP)?.try_into().map_err(ProbeError::of(what))?;
+            program.test_run(options(frame))
+        };
+        let result = result.map_err(ProbeError::of(what))?;
+        let dropped = if mode == Mode::Filter { 0 } else { XDP_DROP };
+        Ok((result.return_value != dropped, result.duration))
+    }
+
+    fn switch(&self, which: Switch, value: u32) -> Result<(), ProbeError> {
+        let mut switches = self.switches.lock().unwrap_or_else(PoisonError::into_inner);
+        switches.set(which as u32, value, 0).map_err(ProbeError::of("switching the tap"))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn configure(&mut self, plan: &Plan) -> Result<(), ProbeError> {
+        let failed = |error| ProbeError::of("telling the tap its settings")(error);
+        let settings = &plan.settings;
+        self.classes = Classes::new(settings);
+        for (index, entry) in self.classes.table().iter().enumerate() {
+            self.maps.classes.set(index as u32, entry, 0).map_err(failed)?;
+        }
+        // New networks first: what stays ignored is so at every moment.
+        for network in &settings.ignore_networks {
+            self.maps.ignore(network).map_err(failed)?;
+        }
+        for network in std::mem::replace(&mut self.networks, settings.ignore_networks.clone()) {
+            if !settings.ignore_networks.contains(&network) {
+                self.maps.heed(&network).map_err(failed)?;
+            }
+        }
+        let mut ignored_vlans = [0_u64; 64];
+        for vlan in &settings.ignore_vlans {
+            ignored_vlans[usize::from(vlan >> 6 & 63)] |= 1 << (vlan & 63);
+        }
+        let duplicates = &plan.duplicates;
+        let if_wanted = |wanted: bool, ns: u64| if wanted { ns } else { 0 };
+        let told = Settings {
+            secrets: self.secrets,
+            ignored_vlans,
+            redundant_window_ns: if_wanted(duplicates.redundant, u64::from(duplicates.redundant_window_ms) * 1_000_000),
+            mirrored_window_ns: if_wanted(duplicates.mirrored, u64::from(duplicates.mirrored_window_us) * 1_000),
+            mirrored_unidentified_ns: u64::from(duplicates.mirrored_unidentified_us) * 1_000,
+            redundant_mask: self.masks[0],
+            mirrored_mask: self.masks[1],
+            networks: [4, 6].map(|version| {
+                let mut networks = settings.ignore_networks.iter();
+                u32::from(networks.any(|network| network.address.is_ipv4() == (version == 4)))
+            }),
+            class_of_ip: self.classes.of_ip().into(),
+            class_of_fragments: self.classes.of_fragments().into(),
+            snaplen: plan.snaplen,
+            reserved: 0,
+        };
+        self.maps.settings.set(0, Raw(told), 0).map_err(failed)
+    }
+
+    /// Makes an interface known to the programs; returns its number.
+    fn enter(&mut self, interface: &str, steer: Option<Steer>, outgoing: bool) -> Result<u32, ProbeError> {
+        let what = "attaching the tap";
+        let number =
+            interface_index(interface).ok_or_else(|| ProbeError::because(what, "there is no such interface"))?;
+        self.leave(interface)?;
+        let steer = steer.unwrap_or(Steer { queues: 0, workers: 0 });
+        let known = self.interfaces.get(interface).map(|attached| attached.place);
+        let slot = known.map_or(self.next_slot, |place| place.slot);
+        if slot >= INTERFACES_MAX {
+            return Err(ProbeError::because(what, format!("it serves {INTERFACES_MAX} interfaces at most")));
+        }
+        let sockets = match known {
+            Some(place) if place.queues == steer.queues && place.workers == steer.workers => place.sockets,
+            _ => self.next_socket,
+        };
+        let end = sockets + steer.queues * steer.workers;
+        if end > SOCKETS_MAX {
+            return Err(ProbeError::because(what, format!("it serves {SOCKETS_MAX} sockets at most")));
+        }
+        let link = u32::from(!crate::capture::packet_ring::is_ethernet(interface));
+        let place =
+            Place { slot, link, sockets, queues: steer.queues, workers: steer.workers, outgoing: outgoing.into() };
+        self.maps.places.insert(number, Raw(place), 0).map_err(ProbeError::of(what))?;
+        self.next_slot = self.next_slot.max(slot + 1);
+        self.next_socket = self.next_socket.max(end);
+        let attached = Attached { number: Some(number), link: None, mode: Mode::Filter, place };
+        self.interfaces.insert(interface.to_owned(), attached);
+        Ok(number)
+    }
+
+    fn leave(&mut self, interface: &str) -> Result<(), ProbeError> {
+        let Some(attached) = self.interfaces.get_mut(interface) else { return Ok(()) };
+        let (number, link) = (attached.number.take(), attached.link.take());
+        if let Some(link) = link {
+            let program: &mut Xdp =
+                program(&mut self.object, TAP)?.try_into().map_err(ProbeError::of("detaching the tap"))?;
+            // It is off already where the interface is gone.
+            let _ = program.detach(link);
+        }
+        if let Some(number) = number {
+            let _ = self.maps.places.remove(&number);
+        }
+        Ok(())
+    }
+
+    fn socket(&self, interface: &str, queue: u32, worker: u32) -> Result<u32, ProbeError> {
+        let place = self.interfaces.get(interface).map(|attached| attached.place);
+        place
+            .filter(|place| queue < place.queues && worker < place.workers)
+            .map(|place| place.sockets + queue * place.workers + worker)
+            .ok_or_else(|| ProbeError::because("steering to a socket", "there is no such queue or worker"))
+    }
+
+    fn counts(&self, interface: &str) -> Result<Counted, ProbeError> {
+        let what = "reading the tap's counters";
+        let attached = self.interfaces.get(interface).ok_or_else(|| ProbeError::because(what, "it is not there"))?;
+        let slot = attached.place.slot;
+        let values = self.maps.counts.get(&slot, 0).map_err(ProbeError::of(what))?;
+        let counts = values.iter().fold(Counts::ZERO, |sum, Raw(one)| plus(sum, one));
+        let mut vlans = BTreeMap::new();
+        for key in self.maps.vlans.keys() {
+            let key = key.map_err(ProbeError::of(what))?;
+            if key >> 16 == slot {
+                let tallies = self.maps.vlans.get(&key, 0).map_err(ProbeError::of(what))?;
+                let tally = tallies.iter().fold([0; 2], |sum: Tally, one| [sum[0] + one[0], sum[1] + one[1]]);
+                vlans.insert(key as u16, tally);
+            }
+        }
+        debug_assert!(vlans.keys().all(|vlan| vlan_key(slot, *vlan) >> 16 == slot));
+        let fate = |fate: Fate| counts.fates[fate as usize];
+        let by_class = |tallies: &[Tally; CLASSES_MAX]| {
+            let named = self.classes.list().iter().zip(tallies);
+            named.filter(|(_, tally)| tally[0] > 0).map(|(class, tally)| (class.name.clone(), *tally)).collect()
+        };
+        let bounds = SIZES.iter().copied().map(Some).chain([None]);
+        Ok(Counted {
+            total: counts.total,
+            delivered: fate(Fate::Delivered),
+            held: fate(Fate::Held),
+            ignored: fate(Fate::Ignored),
+            duplicates: fate(Fate::Duplicate),
+            shunted: fate(Fate::Shunted),
+            shed: by_class(&counts.shed),
+            classes: by_class(&counts.classes),
+            vlans,
+            sizes: bounds.zip(counts.sizes).collect(),
+            lans: counts.lans,
+            forgotten: counts.forgotten,
+            other_vlans: counts.other_vlans,
+        })
+    }
+}
+
+impl Maps {
+    fn ignore(&mut self, network: &Network) -> Result<(), aya::maps::MapError> {
+        let prefix = u32::from(network.prefix);
+        match network.address {
+            std::net::IpAddr::V4(address) => self.networks_v4.insert(&Key::new(prefix, address.octets()), 1, 0),
+            std::net::IpAddr::V6(address) => self.networks_v6.insert(&Key::new(prefix, address.octets()), 1, 0),
+        }
+    }
+
+    fn heed(&mut self, network: &Network) -> Result<(), aya::maps::MapError> {
+        let prefix = u32::from(network.prefix);
+        match network.address {
+            std::net::IpAddr::V4(address) => self.networks_v4.remove(&Key::new(prefix, address.octets())),
+            std::net::IpAddr::V6(address) => self.networks_v6.remove(&Key::new(prefix, address.octets())),
+        }
+    }
+}
+
+fn program<'o>(object: &'o mut aya::Ebpf, name: &'static str) -> Result<&'o mut aya::programs::Program, ProbeError> {
+    object.program_mut(name).ok_or_else(|| ProbeError::because("loading the tap", format!("no program {name}")))
+}
+
+fn plus(mut sum: Counts, one: &Counts) -> Counts {
+    fn add<'t>(sum: impl IntoIterator<Item = &'t mut Tally>, one: impl IntoIterator<Item = &'t Tally>) {
+        for (sum, one) in sum.into_iter().zip(one) {
+            *sum = [sum[0] + one[0], sum[1] + one[1]];
+        }
+    }
+    add([&mut sum.total], [&one.total]);
+    add(&mut sum.fates, &one.fates);
+    add(&mut sum.classes, &one.classes);
+    add(&mut sum.shed, &one.shed);
+    add(&mut sum.sizes, &one.sizes);
+    add(&mut sum.lans, &one.lans);
+    sum.forgotten += one.forgotten;
+    sum.other_vlans += one.other_vlans;
+    sum
+}
+
+/// A number that nobody can guess: the key of a hasher comes from the system's random numbers.
+fn random() -> u64 {
+    use std::hash::BuildHasher as _;
+    std::hash::RandomState::new().hash_one(0_u8)
+}

@@ -7,7 +7,7 @@
 
 use crate::field::{Field, Tree, Visit};
 use crate::identity::VisitFacts;
-use crate::limits::Limits;
+use crate::limits::{Bound, Kept, Limits};
 use crate::operation::{Operation, VisitPoints};
 use crate::time::Timestamp;
 
@@ -152,6 +152,11 @@ pub trait Sink {
 
     /// Bytes that do not parse as far as a record.
     fn anomaly(&mut self, envelope: &Envelope, protocol: &'static Protocol, anomaly: Anomaly);
+
+    /// A bound of what is kept of the flow bit: the oldest was given up.
+    fn bounded(&mut self, bound: Bound) {
+        let _ = bound;
+    }
 }
 
 /// The state one flow keeps for its protocol: outstanding requests, fragments being joined, negotiated sizes. Every
@@ -159,6 +164,11 @@ pub trait Sink {
 pub trait Dissector: Send {
     /// Parses one whole message as [`Protocol::frame`] delimited it and tells `sink` what it is. Never panics.
     fn parse(&mut self, envelope: &Envelope, message: &[u8], sink: &mut dyn Sink);
+
+    /// What it keeps of the flow at this moment, for the gauges.
+    fn kept(&self) -> Kept {
+        Kept::default()
+    }
 
     /// Bytes were lost in this direction: what was being joined is void.
     fn gap(&mut self, direction: Direction) {

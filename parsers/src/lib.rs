@@ -15,18 +15,19 @@ pub mod findings;
 pub mod identity;
 pub mod it;
 pub mod layer;
-mod limits;
+pub mod limits;
 pub mod operation;
 pub mod ot;
 pub mod packet;
 pub mod pairing;
 pub mod registry;
+pub mod requests;
 #[cfg(test)]
 mod testing;
 pub mod text;
 pub mod time;
 
 pub use dissector::{Anomaly, Direction, Dissector, Envelope, Frame, Pairing, Probe, Protocol, Record, Sink};
-pub use limits::Limits;
+pub use limits::{Bound, Kept, Limits};
 pub use operation::Operation;
 pub use time::Timestamp;

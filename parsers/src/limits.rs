@@ -1,7 +1,7 @@
-//! What a dissector may keep of one flow.
+//! What a dissector may keep of one flow, what it does keep, and which bound bit.
 
 /// Bounds of what one flow's dissector keeps between messages, the same for every protocol. A dissector that reaches one
-/// gives up the oldest of what it keeps.
+/// gives up the oldest of what it keeps, and says so by [`crate::Sink::bounded`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Requests that wait for their answers.
@@ -21,4 +21,26 @@ impl Default for Limits {
     fn default() -> Self {
         Self::DEFAULT
     }
+}
+
+/// One of [`Limits`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// [`Limits::requests`].
+    Requests,
+    /// [`Limits::request_bytes`].
+    RequestBytes,
+    /// [`Limits::joined_bytes`].
+    JoinedBytes,
+}
+
+/// What is kept of a flow at a moment; each part has its bound in [`Limits`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kept {
+    /// Requests that wait for their answers.
+    pub requests: u32,
+    /// Bytes of these requests.
+    pub request_bytes: u32,
+    /// Bytes of messages being joined.
+    pub joined_bytes: u32,
 }

@@ -232,9 +232,14 @@ pub(crate) struct Collected {
     pub(crate) messages: Vec<Heard>,
     pub(crate) transactions: Vec<Heard>,
     pub(crate) anomalies: Vec<Anomaly>,
+    pub(crate) bounded: Vec<crate::Bound>,
 }
 
 impl Sink for Collected {
+    fn bounded(&mut self, bound: crate::Bound) {
+        self.bounded.push(bound);
+    }
+
     fn message(&mut self, envelope: &Envelope, record: &dyn Record, anomalies: &[Anomaly]) {
         self.messages.push(Heard::new(envelope, record, anomalies));
     }

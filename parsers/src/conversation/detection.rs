@@ -37,14 +37,38 @@ pub(super) struct Detection {
     limits: Limits,
     opening: Opening,
     tries: u8,
-    held: Vec<u8>,
-    /// What lies in `held`: direction, time and length of each chunk.
+    /// Made when bytes are held back for the first time.
+    held: Option<Box<Held>>,
+}
+
+/// Bytes held back.
+#[derive(Default)]
+struct Held {
+    bytes: Vec<u8>,
+    /// What lies in them: direction, time and length of each chunk.
     chunks: Vec<(Envelope, usize)>,
+}
+
+impl Held {
+    fn add(&mut self, envelope: Envelope, chunk: &[u8]) {
+        self.bytes.extend_from_slice(chunk);
+        self.chunks.push((envelope, chunk.len()));
+    }
+
+    /// The chunks, in the order in which they came.
+    fn chunks(&self) -> impl Iterator<Item = (Envelope, &[u8])> {
+        let mut rest = self.bytes.as_slice();
+        self.chunks.iter().map(move |(envelope, length)| {
+            let (chunk, left) = rest.split_at(*length);
+            rest = left;
+            (*envelope, chunk)
+        })
+    }
 }
 
 impl Detection {
     pub(super) fn new(opening: Opening, protocols: &'static [&'static Protocol], limits: &Limits) -> Self {
-        Self { protocols, limits: *limits, opening, tries: 0, held: Vec::new(), chunks: Vec::new() }
+        Self { protocols, limits: *limits, opening, tries: 0, held: None }
     }
 
     /// What the protocol's dissector is to keep to.
@@ -52,18 +76,18 @@ impl Detection {
         &self.limits
     }
 
+    /// What the messages come in.
+    pub(super) fn medium(&self) -> Medium {
+        self.opening.medium
+    }
+
     pub(super) fn buffered(&self) -> usize {
-        self.held.len()
+        self.held.as_ref().map_or(0, |held| held.bytes.len())
     }
 
     /// The chunks held back, in the order in which they came.
     pub(super) fn held(&self) -> impl Iterator<Item = (Envelope, &[u8])> {
-        let mut rest = self.held.as_slice();
-        self.chunks.iter().map(move |(envelope, length)| {
-            let (chunk, left) = rest.split_at(*length);
-            rest = left;
-            (*envelope, chunk)
-        })
+        self.held.iter().flat_map(|held| held.chunks())
     }
 
     /// Bytes of this direction were lost: what was held of it no longer joins what comes.
@@ -82,9 +106,8 @@ impl Detection {
                 Judgement::No => {}
             }
         }
-        if possible && self.held.len() + chunk.len() <= HELD_BYTES {
-            self.held.extend_from_slice(chunk);
-            self.chunks.push((*envelope, chunk.len()));
+        if possible && self.buffered() + chunk.len() <= HELD_BYTES {
+            self.held.get_or_insert_default().add(*envelope, chunk);
             return Outcome::Undecided;
         }
         self.release(envelope.direction);
@@ -94,7 +117,7 @@ impl Detection {
 
     /// What is held of this direction with `chunk` behind it; `None` when nothing is held (then `chunk` is all).
     fn joined(&self, direction: Direction, chunk: &[u8]) -> Option<Vec<u8>> {
-        if self.is_datagram() || !self.chunks.iter().any(|(envelope, _)| envelope.direction == direction) {
+        if self.is_datagram() || !self.held().any(|(held, _)| held.direction == direction) {
             return None;
         }
         let mut joined = self.side(direction);
@@ -108,16 +131,9 @@ impl Detection {
     }
 
     fn release(&mut self, direction: Direction) {
-        let kept: Vec<(Envelope, Vec<u8>)> = self
-            .held()
-            .filter(|(envelope, _)| envelope.direction != direction)
-            .map(|(envelope, chunk)| (envelope, chunk.to_vec()))
-            .collect();
-        self.held.clear();
-        self.chunks.clear();
-        for (envelope, chunk) in kept {
-            self.held.extend_from_slice(&chunk);
-            self.chunks.push((envelope, chunk.len()));
+        let Some(held) = self.held.take() else { return };
+        for (envelope, chunk) in held.chunks().filter(|(envelope, _)| envelope.direction != direction) {
+            self.held.get_or_insert_default().add(envelope, chunk);
         }
     }
 

@@ -3,14 +3,15 @@
 
 use super::Medium;
 use crate::dissector::{Anomaly, Direction, Dissector, Envelope, Frame, Probe, Protocol, Sink};
-use crate::limits::Limits;
+use crate::limits::{Kept, Limits};
 use crate::time::Timestamp;
 
 pub(super) struct Framer {
     protocol: &'static Protocol,
     dissector: Box<dyn Dissector>,
     medium: Medium,
-    sides: [Side; 2],
+    /// Made when a message does not lie whole in the bytes at hand for the first time: in most flows, never.
+    sides: Option<Box<[Side; 2]>>,
 }
 
 /// One direction of a stream.
@@ -34,7 +35,7 @@ enum Boundary {
 
 impl Framer {
     pub(super) fn new(protocol: &'static Protocol, limits: &Limits, medium: Medium) -> Self {
-        Self { protocol, dissector: (protocol.open)(limits), medium, sides: Default::default() }
+        Self { protocol, dissector: (protocol.open)(limits), medium, sides: None }
     }
 
     pub(super) fn protocol(&self) -> &'static Protocol {
@@ -42,7 +43,20 @@ impl Framer {
     }
 
     pub(super) fn buffered(&self) -> usize {
-        self.sides.iter().map(|side| side.pending.len()).sum()
+        self.sides.iter().flat_map(|sides| sides.iter()).map(|side| side.pending.len()).sum()
+    }
+
+    pub(super) fn kept(&self) -> Kept {
+        self.dissector.kept()
+    }
+
+    fn side(&mut self, direction: Direction) -> &mut Side {
+        &mut self.sides.get_or_insert_default()[direction.index()]
+    }
+
+    /// The number of bytes skipped so far while no message boundary is known.
+    fn lost(&self, direction: Direction) -> Option<usize> {
+        self.sides.as_ref()?[direction.index()].lost
     }
 
     pub(super) fn data(&mut self, envelope: &Envelope, bytes: &[u8], sink: &mut dyn Sink) {
@@ -56,17 +70,21 @@ impl Framer {
     fn stream(&mut self, envelope: &Envelope, bytes: &[u8], sink: &mut dyn Sink) {
         let side = envelope.direction.index();
         let mut rest = bytes;
-        if !self.sides[side].pending.is_empty() {
-            let mut joined = std::mem::take(&mut self.sides[side].pending);
+        if let Some(sides) = &mut self.sides
+            && !sides[side].pending.is_empty()
+        {
+            let mut joined = std::mem::take(&mut sides[side].pending);
             rest = self.complete(&mut joined, envelope, bytes, sink);
-            self.sides[side].pending = joined;
+            self.side(envelope.direction).pending = joined;
         }
         let used = self.consume(envelope, rest, sink);
-        self.sides[side].pending.extend_from_slice(&rest[used..]);
+        if used < rest.len() {
+            self.side(envelope.direction).pending.extend_from_slice(&rest[used..]);
+        }
     }
 
     pub(super) fn gap(&mut self, direction: Direction) {
-        let side = &mut self.sides[direction.index()];
+        let side = self.side(direction);
         side.lost = Some(side.lost.unwrap_or_default() + side.pending.len());
         side.pending.clear();
         self.dissector.gap(direction);
@@ -103,33 +121,33 @@ impl Framer {
     /// Parses every whole message at the beginning of `bytes`, sliding over what is none. Gives the number of bytes
     /// used; the rest is the beginning of a message, shorter than the protocol's longest.
     fn consume(&mut self, envelope: &Envelope, bytes: &[u8], sink: &mut dyn Sink) -> usize {
-        let side = envelope.direction.index();
+        let direction = envelope.direction;
         let mut at = 0;
         while at < bytes.len() {
-            if let Some(skipped) = self.sides[side].lost {
-                match self.boundary(envelope.direction, &bytes[at..]) {
+            if let Some(skipped) = self.lost(direction) {
+                match self.boundary(direction, &bytes[at..]) {
                     Boundary::At(offset) => {
                         at += offset;
-                        self.sides[side].lost = None;
+                        self.side(direction).lost = None;
                         self.resynchronised(envelope, skipped + offset, sink);
                     }
                     Boundary::Perhaps(offset) => {
-                        self.sides[side].lost = Some(skipped + offset);
+                        self.side(direction).lost = Some(skipped + offset);
                         return at + offset;
                     }
                     Boundary::Nowhere => {
-                        self.sides[side].lost = Some(skipped + bytes.len() - at);
+                        self.side(direction).lost = Some(skipped + bytes.len() - at);
                         return bytes.len();
                     }
                 }
             }
-            match self.frame(envelope.direction, &bytes[at..]) {
+            match self.frame(direction, &bytes[at..]) {
                 Frame::Whole(length) => {
                     self.dissector.parse(envelope, &bytes[at..at + length], sink);
                     at += length;
                 }
                 Frame::Need(_) => return at,
-                Frame::Not => self.sides[side].lost = Some(0),
+                Frame::Not => self.side(direction).lost = Some(0),
             }
         }
         at
@@ -183,8 +201,8 @@ impl Framer {
     /// A datagram holds whole messages; nothing is carried over to the next.
     fn datagram(&mut self, envelope: &Envelope, bytes: &[u8], sink: &mut dyn Sink) {
         let used = self.consume(envelope, bytes, sink);
-        let side = &mut self.sides[envelope.direction.index()];
-        if let Some(skipped) = side.lost.take() {
+        let lost = self.sides.as_mut().and_then(|sides| sides[envelope.direction.index()].lost.take());
+        if let Some(skipped) = lost {
             let skipped = skipped + bytes.len() - used;
             self.resynchronised(envelope, skipped, sink);
         } else if used < bytes.len() {

@@ -12,7 +12,7 @@ mod detection;
 mod framing;
 
 use crate::dissector::{AnomalyKind, Direction, Envelope, Protocol, Sink};
-use crate::limits::Limits;
+use crate::limits::{Kept, Limits};
 use crate::time::Timestamp;
 use detection::{Detection, Outcome};
 use framing::Framer;
@@ -33,14 +33,16 @@ pub const ANOMALIES: &[AnomalyKind] = &[
 ];
 
 /// The application layer of one flow.
+///
+/// A sensor has a million: once the protocol is known it is as small as can be, and what is rarely needed is made when
+/// it is.
 pub struct Conversation {
-    medium: Medium,
-    reversed: bool,
     state: State,
+    reversed: bool,
 }
 
 enum State {
-    Detecting(Detection),
+    Detecting(Box<Detection>),
     Known(Framer),
     /// Not a protocol of the registry: an IT flow on other ports. Costs nothing any more.
     Unknown,
@@ -75,13 +77,12 @@ impl Conversation {
     /// [`crate::registry::PROTOCOLS`], probed in that order), whose dissector keeps to `limits`.
     pub fn new(opening: Opening, protocols: &'static [&'static Protocol], limits: &Limits) -> Self {
         let detection = Detection::new(opening, protocols, limits);
-        Self { medium: opening.medium, reversed: false, state: State::Detecting(detection) }
+        Self { state: State::Detecting(Box::new(detection)), reversed: false }
     }
 
     /// A conversation in frames of the link layer, whose ethertype says what is spoken.
     pub fn on_link(protocol: &'static Protocol, limits: &Limits) -> Self {
-        let framer = Framer::new(protocol, limits, Medium::Frame);
-        Self { medium: Medium::Frame, reversed: false, state: State::Known(framer) }
+        Self { state: State::Known(Framer::new(protocol, limits, Medium::Frame)), reversed: false }
     }
 
     /// The next bytes of one direction of a stream, in order; or one datagram.
@@ -135,7 +136,15 @@ impl Conversation {
         std::mem::take(&mut self.reversed)
     }
 
-    /// Bytes held at this moment.
+    /// What the dissector keeps of the flow at this moment.
+    pub fn kept(&self) -> Kept {
+        match &self.state {
+            State::Known(framer) => framer.kept(),
+            State::Detecting(_) | State::Unknown => Kept::default(),
+        }
+    }
+
+    /// Bytes of unfinished messages held at this moment.
     pub fn buffered(&self) -> usize {
         match &self.state {
             State::Known(framer) => framer.buffered(),
@@ -158,7 +167,7 @@ impl Conversation {
         sink: &mut dyn Sink,
     ) {
         let State::Detecting(detection) = &self.state else { return };
-        let mut framer = Framer::new(protocol, detection.limits(), self.medium);
+        let mut framer = Framer::new(protocol, detection.limits(), detection.medium());
         let turn = |direction: Direction| if reversed { direction.opposite() } else { direction };
         for (held, chunk) in detection.held() {
             framer.data(&Envelope { direction: turn(held.direction), ..held }, chunk, sink);

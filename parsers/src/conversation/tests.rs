@@ -277,3 +277,9 @@ fn a_protocol_of_the_link_layer_is_not_looked_for_in_streams() {
     say(&mut talk, &mut heard, ToServer, &strong(b"hello"));
     assert_eq!(talk.protocol(), None);
 }
+
+#[test]
+fn a_conversation_is_small_enough_for_a_million() {
+    assert!(size_of::<Conversation>() <= 56, "{}", size_of::<Conversation>());
+    assert!(size_of::<Detection>() <= 56, "{}", size_of::<Detection>());
+}

@@ -17,6 +17,7 @@ mod encode;
 mod tests;
 
 use crate::dissector::{Anomaly, AnomalyKind, Direction, Dissector, Envelope, Protocol, Sink};
+use crate::limits::{Bound, Kept, Limits};
 use application::Fragment;
 use link::Start;
 pub use message::Message;
@@ -35,15 +36,13 @@ pub static PROTOCOL: Protocol = Protocol {
     anomalies: ANOMALIES,
     probe: link::probe,
     frame: |bytes, _| link::frame(bytes),
-    open: |_| Box::new(Session::default()),
+    open: |limits| Box::new(Session::new(limits)),
 };
 
 /// Points in one fragment beyond which it is reported.
 pub const POINTS: u64 = 16384;
 /// Object headers in one fragment beyond which it is reported.
 pub const OBJECTS: usize = 2048;
-/// Requests without a response beyond which they are reported.
-pub const OUTSTANDING: u32 = 32;
 
 static ANOMALIES: &[AnomalyKind] = &[
     kind("bad_link_crc", "CRC of a link header is wrong; the frame is not read (§9.2)"),
@@ -55,7 +54,10 @@ static ANOMALIES: &[AnomalyKind] = &[
     kind("transport_incomplete", "A fragment begins before the last segment of the one before (§8.2)"),
     kind("transport_out_of_sequence", "Segment that does not follow the one before (§8.2)"),
     kind("too_many_fragments", "More fragments being joined at once in a flow than are kept"),
-    kind("too_long_reassembly", "Fragment longer than 64 segments; it is given up"),
+    kind(
+        "too_long_reassembly",
+        "Fragment longer than 64 segments, or than all that may be joined in a flow; it is given up",
+    ),
     kind("unknown_function", "Application function code that the standard does not define (§4.2.2)"),
     kind("unknown_object", "Object group or variation that is not known (annex A)"),
     kind("invalid_variation", "Values announced of variation 0, which stands for any variation (annex A)"),
@@ -65,7 +67,7 @@ static ANOMALIES: &[AnomalyKind] = &[
     kind("max_points_per_object", "More points under one object header than 16384"),
     kind("too_many_points", "More points in one fragment than 16384"),
     kind("too_many_objects", "More object headers in one fragment than 2048"),
-    kind("flooded", "More than 32 requests without a response"),
+    kind("flooded", "More requests without a response than may be outstanding in a flow"),
 ];
 
 const fn kind(name: &'static str, doc: &'static str) -> AnomalyKind {
@@ -88,7 +90,6 @@ impl Anomalies {
 
 /// The state of one flow: at most [`transport::STREAMS`] fragments in the making and the memory of one more, each of at
 /// most [`transport::LONGEST`] octets; nothing but a few numbers where fragments fit a frame.
-#[derive(Default)]
 struct Session {
     joiner: Joiner,
     /// Transactions so far. A fragment has a number of its own from its first segment on, which the frames that build
@@ -96,6 +97,8 @@ struct Session {
     transactions: u64,
     /// Requests since the last response.
     outstanding: u32,
+    /// Requests without a response beyond which they are reported.
+    most_outstanding: u16,
 }
 
 impl Dissector for Session {
@@ -109,6 +112,10 @@ impl Dissector for Session {
         }
     }
 
+    fn kept(&self) -> Kept {
+        Kept { joined_bytes: self.joiner.octets() as u32, ..Kept::default() }
+    }
+
     fn gap(&mut self, direction: Direction) {
         self.joiner.void_all(direction);
         // A response may be among what was lost.
@@ -117,6 +124,10 @@ impl Dissector for Session {
 }
 
 impl Session {
+    fn new(limits: &Limits) -> Self {
+        Self { joiner: Joiner::new(limits), transactions: 0, outstanding: 0, most_outstanding: limits.requests }
+    }
+
     fn frame(&mut self, envelope: &Envelope, link: link::Header, message: &[u8], sink: &mut dyn Sink) {
         let mut anomalies = Anomalies::default();
         inspect_header(link, &mut anomalies);
@@ -150,13 +161,21 @@ impl Session {
             // The fragment's octet, as an offset into this frame; of earlier frames' octets, where this one's begin.
             let place = |at: usize| link::offset_of((at + 1).saturating_sub(before));
             match &record.application {
-                Some(fragment) => inspect_fragment(fragment, place, &mut self.outstanding, &mut anomalies),
+                Some(fragment) => inspect_fragment(
+                    fragment,
+                    place,
+                    (&mut self.outstanding, self.most_outstanding.into()),
+                    &mut anomalies,
+                ),
                 None => anomalies.add("len_too_small", place(0)),
             }
         }
         sink.message(envelope, &record, &anomalies.0);
         if record.application.is_some() {
             sink.transaction(envelope, &record);
+        }
+        if self.joiner.take_bounded() {
+            sink.bounded(Bound::JoinedBytes);
         }
     }
 }
@@ -181,7 +200,7 @@ fn inspect_header(link: link::Header, anomalies: &mut Anomalies) {
 fn inspect_fragment(
     fragment: &Fragment<'_>,
     place: impl Fn(usize) -> usize,
-    outstanding: &mut u32,
+    (outstanding, most_outstanding): (&mut u32, u32),
     anomalies: &mut Anomalies,
 ) {
     if !fragment.is_known() {
@@ -191,7 +210,7 @@ fn inspect_fragment(
         *outstanding = 0;
     } else if fragment.wants_response() {
         *outstanding = outstanding.saturating_add(1);
-        if *outstanding == OUTSTANDING + 1 {
+        if *outstanding == most_outstanding + 1 {
             anomalies.add("flooded", place(0));
         }
     }

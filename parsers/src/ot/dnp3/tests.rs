@@ -8,7 +8,7 @@ use crate::testing::{Collected, Json, bytes, envelope};
 
 /// Parses frames in order, requests to the server and responses to the client.
 fn parse(frames: &[Vec<u8>]) -> Collected {
-    parse_with(&mut Session::default(), frames)
+    parse_with(&mut Session::new(&Limits::DEFAULT), frames)
 }
 
 fn parse_with(session: &mut Session, frames: &[Vec<u8>]) -> Collected {
@@ -244,7 +244,7 @@ fn a_fragment_that_begins_within_another_replaces_it() {
 fn a_flow_met_in_the_middle_of_a_fragment_is_no_anomaly() {
     let frames = long_response();
     assert!(parse(&frames[1..]).messages.iter().all(|message| message.anomalies.is_empty()));
-    let mut session = Session::default();
+    let mut session = Session::new(&Limits::DEFAULT);
     parse_with(&mut session, &frames[..2]);
     session.gap(Direction::ToClient);
     let sink = parse_with(&mut session, &frames[2..]);
@@ -256,7 +256,7 @@ fn a_flow_met_in_the_middle_of_a_fragment_is_no_anomaly() {
 #[test]
 fn a_gap_voids_only_its_direction() {
     let frames = long_response();
-    let mut session = Session::default();
+    let mut session = Session::new(&Limits::DEFAULT);
     parse_with(&mut session, &frames[..2]);
     session.gap(Direction::ToServer);
     assert_eq!(parse_with(&mut session, &frames[2..]).transactions.len(), 1);
@@ -276,12 +276,26 @@ fn a_fragment_beyond_64_segments_is_given_up_once() {
 fn fragments_in_the_making_are_bounded() {
     let first = |station: u16| encode::frame(0x44, 1, station, &[0x40, 0xc0, 0x81, 0, 0]);
     let frames: Vec<_> = (0..=transport::STREAMS as u16).map(first).collect();
-    let mut session = Session::default();
+    let mut session = Session::new(&Limits::DEFAULT);
     let sink = parse_with(&mut session, &frames);
     assert_eq!(last(&sink).kinds(), ["too_many_fragments"]);
     let end = |station: u16| encode::frame(0x44, 1, station, &[0x81, 0]);
     assert_eq!(parse_with(&mut session, &[end(1)]).transactions.len(), 1);
     assert!(parse_with(&mut session, &[end(0)]).transactions.is_empty(), "the oldest was given up");
+}
+
+#[test]
+fn the_limit_on_joined_bytes_is_kept_and_told() {
+    let first = |station: u16| encode::frame(0x44, 1, station, &[0x40, 0xc0, 0x81, 0, 0]);
+    let frames: Vec<_> = (0..3).map(first).collect();
+    let mut session = Session::new(&Limits { joined_bytes: 8, ..Limits::DEFAULT });
+    let sink = parse_with(&mut session, &frames);
+    assert_eq!(last(&sink).kinds(), ["too_many_fragments"]);
+    assert_eq!((session.kept().joined_bytes, &sink.bounded[..]), (8, &[Bound::JoinedBytes][..]));
+    let longer = encode::frame(0x44, 1, 2, &[0x01, 0, 0]);
+    let sink = parse_with(&mut session, &[longer]);
+    assert_eq!(last(&sink).kinds(), ["too_long_reassembly"]);
+    assert_eq!((session.kept().joined_bytes, &sink.bounded[..]), (4, &[Bound::JoinedBytes][..]));
 }
 
 #[test]
@@ -503,7 +517,7 @@ mod conversation {
 
     fn open(server_port: u16, roles_known: bool) -> Conversation {
         let opening = Opening { client_port: 40000, server_port, medium: Medium::Stream, roles_known };
-        Conversation::new(opening, crate::registry::PROTOCOLS, &crate::Limits::DEFAULT)
+        Conversation::new(opening, crate::registry::PROTOCOLS, &Limits::DEFAULT)
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::Anomalies;
 use crate::dissector::Direction;
+use crate::limits::Limits;
 
 /// Most application octets that one segment carries: a frame's user data without the transport header.
 pub const SEGMENT: usize = super::link::USER_DATA - 1;
@@ -9,7 +10,7 @@ pub const SEGMENT: usize = super::link::USER_DATA - 1;
 /// keep to 2048 octets unless configured otherwise, §4.2.2.)
 pub const LONGEST: usize = 64 * SEGMENT;
 /// Fragments that may be in the making at once in one flow (a master that talks to several outstations through one
-/// connection); one more gives up the oldest.
+/// connection), whatever room [`Limits::joined_bytes`] leaves; one more gives up the oldest.
 pub const STREAMS: usize = 8;
 
 /// The transport header.
@@ -62,7 +63,6 @@ impl Stream {
 }
 
 /// Joins segments into fragments. Idle, it holds nothing but one buffer for the next long fragment.
-#[derive(Default)]
 pub struct Joiner {
     streams: Vec<Stream>,
     /// The fragment completed last; its memory serves the next one.
@@ -70,6 +70,10 @@ pub struct Joiner {
     /// By direction: a first segment was seen since the flow began, bytes were lost or a fragment was given up. Before,
     /// a later segment without its first is no fault of the sender.
     settled: [bool; 2],
+    /// Octets that all fragments in the making may have.
+    most: u32,
+    /// The bound on them bit since it was asked last.
+    bounded: bool,
 }
 
 /// What a segment made.
@@ -81,6 +85,31 @@ pub struct Joined<'a> {
 }
 
 impl Joiner {
+    /// Joins as much as the limits allow.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            streams: Vec::new(),
+            complete: Vec::new(),
+            settled: [false; 2],
+            most: limits.joined_bytes,
+            bounded: false,
+        }
+    }
+
+    /// Octets of all fragments in the making.
+    pub fn octets(&self) -> usize {
+        self.streams.iter().map(|stream| stream.octets.len()).sum()
+    }
+
+    /// True once after the bound on what is joined bit.
+    pub fn take_bounded(&mut self) -> bool {
+        std::mem::take(&mut self.bounded)
+    }
+
+    fn exceeds(&self, segment: &[u8]) -> bool {
+        self.octets() + segment.len() > self.most as usize
+    }
+
     /// Takes the next segment. `transaction` numbers the fragment if it begins here or is unknown. A fragment in one
     /// segment is handed back as it is.
     pub fn segment<'a>(
@@ -120,7 +149,8 @@ impl Joiner {
     }
 
     fn begin(&mut self, pair: Pair, header: Header, segment: &[u8], transaction: u64, anomalies: &mut Anomalies) {
-        if self.streams.len() == STREAMS {
+        while self.streams.len() == STREAMS || (!self.streams.is_empty() && self.exceeds(segment)) {
+            self.bounded = true;
             anomalies.add("too_many_fragments", super::link::HEADER);
             self.give_up(0);
         }
@@ -131,6 +161,7 @@ impl Joiner {
     }
 
     fn go_on(&mut self, at: usize, header: Header, segment: &[u8], anomalies: &mut Anomalies) -> Joined<'_> {
+        let exceeds = self.exceeds(segment);
         let stream = &mut self.streams[at];
         let transaction = stream.transaction;
         let pair = stream.pair;
@@ -139,7 +170,8 @@ impl Joiner {
         }
         let fault = if header.sequence() != (stream.sequence + 1) & 0x3f {
             Some("transport_out_of_sequence")
-        } else if stream.octets.len() + segment.len() > LONGEST {
+        } else if exceeds || stream.octets.len() + segment.len() > LONGEST {
+            self.bounded |= exceeds;
             Some("too_long_reassembly")
         } else {
             None

@@ -1,12 +1,14 @@
 //! What a flow remembers: the requests that wait for their answers.
 
 use super::check::findings;
-use super::message::{Message, Transport};
-use super::pdu::EXCEPTION;
+use super::message::{MBAP, Message, Transport};
+use super::pdu::{EXCEPTION, word};
 use super::record::Exchange;
 use super::{FLOODED, PROTOCOL, UNSOLICITED_RESPONSE, VALUE_MISMATCH, names};
 use crate::dissector::{Direction, Dissector, Envelope, Pairing, Sink};
-use crate::limits::Limits;
+use crate::findings::Findings;
+use crate::limits::{Bound, Kept, Limits};
+use crate::requests::{Request, Requests};
 use crate::time::Timestamp;
 
 /// Bytes kept of a request: the longest of the standard. Only UMAS exceeds it, and loses the end of its data in the
@@ -19,20 +21,29 @@ const REPEAT_WINDOW_NS: u64 = 100_000_000;
 /// Serial line address that all units listen to; a write to it is not answered (MODBUS over Serial Line V1.02 §2.1).
 const BROADCAST: u8 = 0;
 
-/// A request that waits, as its raw bytes: reading them again is cheaper than a second form of every record.
-struct Outstanding {
-    transaction: u64,
-    envelope: Envelope,
+/// By what an answer finds its request, and a repeated answer the one before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key {
     /// None for RTU.
     id: Option<u16>,
     unit: u8,
+    /// The function code as it stands on the wire.
     raw: u8,
-    bytes: Vec<u8>,
 }
 
-impl Outstanding {
-    fn message(&self, transport: Transport) -> Option<Message<'_>> {
-        Message::new(transport, &self.bytes, Direction::ToServer).ok()
+impl Key {
+    fn of(message: &Message<'_>) -> Self {
+        Self { id: message.mbap.map(|mbap| mbap.transaction), unit: message.unit, raw: message.raw }
+    }
+
+    /// That of a request that waits.
+    fn read(transport: Transport, bytes: &[u8]) -> Option<Self> {
+        let (id, pdu) = match transport {
+            Transport::Mbap => (Some(word(bytes, 0)?), bytes.get(MBAP..)?),
+            Transport::Rtu => (None, bytes),
+        };
+        let &[unit, raw, ..] = pdu else { return None };
+        Some(Self { id, unit, raw })
     }
 }
 
@@ -40,33 +51,31 @@ impl Outstanding {
 struct Answered {
     transaction: u64,
     timestamp: Timestamp,
-    id: Option<u16>,
-    unit: u8,
-    raw: u8,
+    key: Key,
 }
 
 /// The state of a flow.
 pub(super) struct State {
     transport: Transport,
-    /// Requests that can be outstanding; beyond, the oldest is given up.
-    most_waiting: usize,
-    /// Number of the last transaction.
-    last: u64,
-    /// The first `waiting` are outstanding, oldest first; those behind keep their buffers for the next.
-    slots: Vec<Outstanding>,
-    waiting: usize,
-    answered: Option<Answered>,
+    /// The flow is one of datagrams.
+    datagram: bool,
     /// Requests are given up for want of room since the last time none waited.
     flooded: bool,
     /// Bytes were lost: without transaction identifiers nothing says any more what an answer belongs to.
     lost: bool,
+    /// Number of the last transaction.
+    last: u64,
+    waiting: Requests,
+    /// For datagrams, the only ones to come twice.
+    answered: Option<Box<Answered>>,
 }
 
 impl Dissector for State {
     fn parse(&mut self, envelope: &Envelope, message: &[u8], sink: &mut dyn Sink) {
+        self.datagram = envelope.datagram;
         if self.lost {
             self.lost = false;
-            self.give_up(self.waiting, sink);
+            self.give_up(self.waiting.len(), sink);
         }
         match Message::new(self.transport, message, envelope.direction) {
             Ok(request) if request.request => self.request(envelope, message, &request, sink),
@@ -79,57 +88,61 @@ impl Dissector for State {
         self.lost = self.transport == Transport::Rtu;
     }
 
+    fn kept(&self) -> Kept {
+        let (requests, request_bytes) = (self.waiting.len() as u32, self.waiting.bytes() as u32);
+        Kept { requests, request_bytes, joined_bytes: 0 }
+    }
+
     fn finish(&mut self, _: Timestamp, sink: &mut dyn Sink) {
-        self.give_up(self.waiting, sink);
+        self.give_up(self.waiting.len(), sink);
     }
 }
 
 impl State {
     pub(super) fn new(transport: Transport, limits: &Limits) -> Self {
-        let most_waiting = usize::from(limits.requests.max(1));
         Self {
             transport,
-            most_waiting,
-            last: 0,
-            slots: Vec::new(),
-            waiting: 0,
-            answered: None,
+            datagram: false,
             flooded: false,
             lost: false,
+            last: 0,
+            waiting: Requests::new(limits),
+            answered: None,
         }
-    }
-
-    fn outstanding(&self) -> &[Outstanding] {
-        self.slots.get(..self.waiting).unwrap_or_default()
     }
 
     fn request(&mut self, envelope: &Envelope, bytes: &[u8], message: &Message<'_>, sink: &mut dyn Sink) {
         let mut findings = findings(message, None);
-        if let Some(at) = self.superseded(message, bytes) {
-            let before = &self.slots[at];
-            if is_repeat(envelope, before.envelope.timestamp) && kept(bytes) == before.bytes {
+        if let Some((at, before)) = self.superseded(message, bytes) {
+            if is_repeat(envelope, before.timestamp) && kept(bytes) == before.bytes {
                 let record = Exchange::lone(message, before.transaction);
                 return sink.message(envelope, &record, findings.as_slice());
             }
             self.remove(at);
             self.log_unanswered(sink);
         }
-        if self.waiting >= self.most_waiting {
-            let oldest = self.outstanding().first().map(|oldest| oldest.envelope.timestamp);
-            let recent = oldest.is_some_and(|oldest| envelope.timestamp.since(oldest) < FLOOD_WINDOW_NS);
-            if recent && !std::mem::replace(&mut self.flooded, true) {
-                findings.put_first(FLOODED);
-            }
-            self.give_up(1, sink);
+        while let Some(bound) = self.waiting.bound(kept(bytes).len()) {
+            self.make_room(envelope, bound, &mut findings, sink);
         }
         self.last += 1;
         sink.message(envelope, &Exchange::lone(message, self.last), findings.as_slice());
-        self.keep(envelope, message, bytes);
+        self.waiting.push(self.last, envelope.timestamp, kept(bytes));
         let write = names::access(message.function()).is_some_and(|access| access.write);
         if self.transport == Transport::Rtu && message.unit == BROADCAST && write {
-            self.remove(self.waiting - 1);
+            self.remove(self.waiting.len() - 1);
             self.log_unanswered(sink);
         }
+    }
+
+    /// Gives up the oldest request because a bound bit. That is a flood, unless its answer was merely lost.
+    fn make_room(&mut self, envelope: &Envelope, bound: Bound, findings: &mut Findings, sink: &mut dyn Sink) {
+        sink.bounded(bound);
+        let oldest = self.waiting.iter().next().map(|oldest| oldest.timestamp);
+        let recent = oldest.is_some_and(|oldest| envelope.timestamp.since(oldest) < FLOOD_WINDOW_NS);
+        if recent && !std::mem::replace(&mut self.flooded, true) {
+            findings.put_first(FLOODED);
+        }
+        self.give_up(1, sink);
     }
 
     fn response(&mut self, envelope: &Envelope, message: &Message<'_>, sink: &mut dyn Sink) {
@@ -141,33 +154,34 @@ impl State {
         } else {
             self.remove(at);
         }
-        let Some(slot) = self.slots.get(self.waiting) else { return };
-        let request = slot.message(self.transport);
+        let Some(asked) = self.waiting.removed() else { return };
+        let request = read(self.transport, &asked);
         let record = Exchange {
             message,
             request: request.as_ref(),
-            transaction: slot.transaction,
-            pairing: Pairing::Answered(slot.envelope.timestamp),
+            transaction: asked.transaction,
+            pairing: Pairing::Answered(asked.timestamp),
         };
         let findings = findings(message, request.as_ref());
         sink.message(envelope, &record, findings.as_slice());
         sink.transaction(envelope, &record);
-        self.answered = Some(Answered {
-            transaction: slot.transaction,
-            timestamp: envelope.timestamp,
-            id: id(message),
-            unit: message.unit,
-            raw: message.raw,
-        });
+        if envelope.datagram {
+            let answered =
+                Answered { transaction: asked.transaction, timestamp: envelope.timestamp, key: Key::of(message) };
+            match &mut self.answered {
+                Some(before) => **before = answered,
+                none => *none = Some(Box::new(answered)),
+            }
+        }
     }
 
     /// A response to nothing: an answer seen twice, or one whose request was not seen.
     fn unsolicited(&mut self, envelope: &Envelope, message: &Message<'_>, sink: &mut dyn Sink) {
         let mut findings = findings(message, None);
-        let repeated = self.answered.as_ref().filter(|before| {
-            is_repeat(envelope, before.timestamp)
-                && (before.id, before.unit, before.raw) == (id(message), message.unit, message.raw)
-        });
+        let repeated = self
+            .answered
+            .as_ref()
+            .filter(|before| is_repeat(envelope, before.timestamp) && before.key == Key::of(message));
         if let Some(before) = repeated {
             let record = Exchange::lone(message, before.transaction);
             return sink.message(envelope, &record, findings.as_slice());
@@ -181,70 +195,58 @@ impl State {
 
     /// The outstanding request that a new one takes the place of: of the same transaction and unit; for RTU, the same
     /// request sent again after a time-out.
-    fn superseded(&self, message: &Message<'_>, bytes: &[u8]) -> Option<usize> {
-        self.outstanding().iter().position(|before| match id(message) {
-            Some(id) => before.id == Some(id) && before.unit == message.unit,
+    fn superseded(&self, message: &Message<'_>, bytes: &[u8]) -> Option<(usize, Request<'_>)> {
+        let new = Key::of(message);
+        self.waiting.iter().enumerate().find(|(_, before)| match new.id {
+            Some(_) => self.key(before).is_some_and(|key| (key.id, key.unit) == (new.id, new.unit)),
             None => before.bytes == kept(bytes),
         })
     }
 
+    fn key(&self, request: &Request<'_>) -> Option<Key> {
+        Key::read(self.transport, request.bytes)
+    }
+
     /// The outstanding request that `message` answers.
     fn asked(&self, message: &Message<'_>) -> Option<usize> {
-        let outstanding = self.outstanding();
-        let Some(id) = id(message) else { return self.asked_in_order(message) };
-        let same_id = |request: &Outstanding| request.id == Some(id);
-        outstanding.iter().position(|request| same_id(request) && request.unit == message.unit).or_else(|| {
-            // Some devices answer with a unit of their own; only without doubt is that an answer.
-            let only = outstanding.iter().position(same_id)?;
-            outstanding.iter().skip(only + 1).all(|request| !same_id(request)).then_some(only)
-        })
+        let answer = Key::of(message);
+        if answer.id.is_none() {
+            return self.asked_in_order(message);
+        }
+        let mut same_id = self.waiting.iter().enumerate().filter_map(|(at, request)| {
+            let key = self.key(&request)?;
+            (key.id == answer.id).then_some((at, key.unit == answer.unit))
+        });
+        let first = same_id.next()?;
+        if first.1 {
+            return Some(first.0);
+        }
+        // Some devices answer with a unit of their own; only without doubt is that an answer.
+        let mut others = false;
+        let exact = same_id.inspect(|_| others = true).find(|(_, same_unit)| *same_unit).map(|(at, _)| at);
+        exact.or((!others).then_some(first.0))
     }
 
     /// The oldest request to the unit with the function, if possible one that the values suit.
     fn asked_in_order(&self, message: &Message<'_>) -> Option<usize> {
-        let mut candidates = self.outstanding().iter().enumerate().filter_map(|(at, request)| {
-            (request.unit == message.unit && request.raw & !EXCEPTION == message.function()).then_some((at, request))
+        let mut candidates = self.waiting.iter().enumerate().filter(|(_, request)| {
+            self.key(request).is_some_and(|key| key.unit == message.unit && key.raw & !EXCEPTION == message.function())
         });
-        let suits = |request: &Outstanding| {
-            let request = request.message(self.transport);
+        let suits = |request: &Request<'_>| {
+            let request = read(self.transport, request);
             !findings(message, request.as_ref()).has(VALUE_MISMATCH)
         };
         let first = candidates.next()?;
-        if suits(first.1) {
+        if suits(&first.1) {
             return Some(first.0);
         }
-        candidates.find(|candidate| suits(candidate.1)).or(Some(first)).map(|found| found.0)
+        candidates.find(|candidate| suits(&candidate.1)).or(Some(first)).map(|found| found.0)
     }
 
-    fn keep(&mut self, envelope: &Envelope, message: &Message<'_>, bytes: &[u8]) {
-        if self.waiting == self.slots.len() {
-            self.slots.push(Outstanding {
-                transaction: 0,
-                envelope: *envelope,
-                id: None,
-                unit: 0,
-                raw: 0,
-                bytes: Vec::new(),
-            });
-        }
-        let Some(slot) = self.slots.get_mut(self.waiting) else { return };
-        slot.transaction = self.last;
-        slot.envelope = *envelope;
-        slot.id = id(message);
-        slot.unit = message.unit;
-        slot.raw = message.raw;
-        slot.bytes.clear();
-        slot.bytes.extend_from_slice(kept(bytes));
-        self.waiting += 1;
-    }
-
-    /// Takes a request out of those outstanding; it lies in the first free slot then.
+    /// Takes a request out of those outstanding.
     fn remove(&mut self, at: usize) {
-        if let Some(from) = self.slots.get_mut(at..self.waiting) {
-            from.rotate_left(1);
-            self.waiting -= 1;
-        }
-        self.flooded &= self.waiting > 0;
+        self.waiting.remove(at);
+        self.flooded &= !self.waiting.is_empty();
     }
 
     /// Gives up the oldest `count` requests.
@@ -257,18 +259,20 @@ impl State {
 
     /// Logs the request that was just removed, at the time it was made.
     fn log_unanswered(&self, sink: &mut dyn Sink) {
-        let Some(slot) = self.slots.get(self.waiting) else { return };
-        if let Some(message) = slot.message(self.transport) {
+        let Some(request) = self.waiting.removed() else { return };
+        if let Some(message) = read(self.transport, &request) {
+            let (timestamp, datagram) = (request.timestamp, self.datagram);
+            let envelope = Envelope { direction: Direction::ToServer, timestamp, datagram };
             sink.transaction(
-                &slot.envelope,
-                &Exchange { pairing: Pairing::Unanswered, ..Exchange::lone(&message, slot.transaction) },
+                &envelope,
+                &Exchange { pairing: Pairing::Unanswered, ..Exchange::lone(&message, request.transaction) },
             );
         }
     }
 }
 
-fn id(message: &Message<'_>) -> Option<u16> {
-    message.mbap.map(|mbap| mbap.transaction)
+fn read<'r>(transport: Transport, request: &Request<'r>) -> Option<Message<'r>> {
+    Message::new(transport, request.bytes, Direction::ToServer).ok()
 }
 
 fn kept(bytes: &[u8]) -> &[u8] {

@@ -367,6 +367,25 @@ fn outstanding_requests_are_bounded_and_all_logged() {
 }
 
 #[test]
+fn the_limits_on_requests_and_their_bytes_are_kept_and_told() {
+    let limits = crate::Limits { requests: 3, request_bytes: 30, ..crate::Limits::DEFAULT };
+    let mut session = Session { state: State::new(Transport::Mbap, &limits), ..Session::tcp() };
+    // Twelve bytes each: the third has no room.
+    for id in 0..3 {
+        session.ask(id, 1, "03 0000 0001");
+    }
+    assert_eq!((session.logged(), session.state.kept().request_bytes), (vec![1], 24));
+    assert_eq!(session.sink.bounded, [crate::Bound::RequestBytes]);
+    let limits = crate::Limits { requests: 2, ..limits };
+    let mut session = Session { state: State::new(Transport::Mbap, &limits), ..Session::tcp() };
+    for id in 0..3 {
+        session.ask(id, 1, "07");
+    }
+    assert_eq!((session.logged(), session.state.kept().requests), (vec![1], 2));
+    assert_eq!(session.sink.bounded, [crate::Bound::Requests]);
+}
+
+#[test]
 fn lost_answers_over_a_long_time_are_no_flood() {
     let mut session = Session::tcp();
     for id in 0..100 {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use vigia_parsers::conversation::{self, Conversation, Medium, Opening};
 use vigia_parsers::packet::{DecodeEvent, Packet, Tcp, Transport, Vlans};
-use vigia_parsers::{Anomaly, Direction, Envelope, Limits, Protocol, Record, Sink, Timestamp, registry};
+use vigia_parsers::{Anomaly, Bound, Direction, Envelope, Limits, Protocol, Record, Sink, Timestamp, registry};
 use vigia_rules::{Engine, FlowFacts, FlowMemory, Moment, Scratch, Subject};
 
 use crate::capture::InterfaceId;
@@ -33,10 +33,43 @@ pub struct Inspector {
     reassembler: Reassembler,
     streams: flow::tcp::Settings,
     protocols: &'static [&'static Protocol],
+    limits: Limits,
     histogram: Option<Box<Histogram>>,
     names: Names,
-    /// Bytes that all conversations hold.
-    held: usize,
+    held: Held,
+}
+
+/// What all conversations of a worker hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Held {
+    /// Bytes of unfinished messages.
+    pub messages: u64,
+    /// Requests that wait for their answers.
+    pub requests: u64,
+    /// Bytes of these requests.
+    pub request_bytes: u64,
+    /// Bytes of messages that are being joined.
+    pub joined_bytes: u64,
+}
+
+impl Held {
+    fn of(conversation: &Conversation) -> Self {
+        let kept = conversation.kept();
+        Self {
+            messages: conversation.buffered() as u64,
+            requests: kept.requests.into(),
+            request_bytes: kept.request_bytes.into(),
+            joined_bytes: kept.joined_bytes.into(),
+        }
+    }
+
+    /// Changes each part by that of `other`.
+    fn change(&mut self, other: &Self, change: fn(u64, u64) -> u64) {
+        self.messages = change(self.messages, other.messages);
+        self.requests = change(self.requests, other.requests);
+        self.request_bytes = change(self.request_bytes, other.request_bytes);
+        self.joined_bytes = change(self.joined_bytes, other.joined_bytes);
+    }
 }
 
 /// What events call the places that packets come from.
@@ -52,7 +85,7 @@ impl Inspector {
     pub fn new(
         rules: Rules,
         streams: &flow::tcp::Settings,
-        protocols: &'static [&'static Protocol],
+        (protocols, limits): (&'static [&'static Protocol], Limits),
         output: Output,
         histogram: bool,
         names: Names,
@@ -64,9 +97,10 @@ impl Inspector {
             reassembler: Reassembler::new(streams),
             streams: streams.clone(),
             protocols,
+            limits,
             histogram: histogram.then(Box::default),
             names,
-            held: 0,
+            held: Held::default(),
         }
     }
 
@@ -74,7 +108,7 @@ impl Inspector {
     pub fn restart(&mut self) {
         self.reassembler = Reassembler::new(&self.streams);
         self.scratch = Scratch::default();
-        self.held = 0;
+        self.held = Held::default();
         self.output.counters.add(Counter::WorkerRestarts, 1);
     }
 
@@ -95,8 +129,8 @@ impl Inspector {
         self.rules.ruleset.generation
     }
 
-    /// Bytes of unfinished messages that conversations hold.
-    pub fn held(&self) -> usize {
+    /// What all conversations hold.
+    pub fn held(&self) -> Held {
         self.held
     }
 
@@ -230,7 +264,7 @@ impl Inspector {
     fn converse(&self, packet: &Packet<'_>, flow: &Flow) -> Option<Box<Conversation>> {
         if packet.ip.is_none() {
             let protocol = registry::by_ethertype(packet.ethernet?.ethertype)?;
-            return Some(Box::new(Conversation::on_link(protocol, &Limits::DEFAULT)));
+            return Some(Box::new(Conversation::on_link(protocol, &self.limits)));
         }
         let medium = match packet.transport {
             Transport::Tcp(_) => Medium::Stream,
@@ -243,7 +277,7 @@ impl Inspector {
             medium,
             roles_known: (flow.tcp_flags[0] | flow.tcp_flags[1]) & Tcp::SYN != 0,
         };
-        Some(Box::new(Conversation::new(opening, self.protocols, &Limits::DEFAULT)))
+        Some(Box::new(Conversation::new(opening, self.protocols, &self.limits)))
     }
 
     /// One pass through a flow, with the reassembler beside it.
@@ -256,7 +290,9 @@ impl Inspector {
     ) -> (Inspection<'p>, &'p mut Reassembler) {
         let facts = Facts::of(flow);
         let conversation = flow.conversation.take();
-        self.held -= conversation.as_ref().map_or(0, |conversation| conversation.buffered());
+        if let Some(conversation) = &conversation {
+            self.held.change(&Held::of(conversation), u64::wrapping_sub);
+        }
         let pass = Inspection {
             rules: &self.rules.engine,
             scratch: &mut self.scratch,
@@ -287,8 +323,8 @@ impl Inspector {
         if conversation.take_reversed() {
             flow.reverse();
         }
-        self.held += conversation.buffered();
         flow.foreign = conversation.is_unknown();
+        self.held.change(&Held::of(&conversation), u64::wrapping_add);
         flow.conversation = (!flow.foreign).then_some(conversation);
     }
 
@@ -574,6 +610,15 @@ impl Sink for Inspection<'_> {
         *self.transactions = self.transactions.saturating_add(1);
         let header = Header { source: None, ..self.header(Direction::ToServer) };
         self.output.record(&header, record);
+    }
+
+    fn bounded(&mut self, bound: Bound) {
+        let counter = match bound {
+            Bound::Requests => Counter::BoundedRequests,
+            Bound::RequestBytes => Counter::BoundedRequestBytes,
+            Bound::JoinedBytes => Counter::BoundedJoinedBytes,
+        };
+        self.output.counters.add(counter, 1);
     }
 
     fn anomaly(&mut self, envelope: &Envelope, protocol: &'static Protocol, anomaly: Anomaly) {

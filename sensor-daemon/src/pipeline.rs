@@ -16,7 +16,7 @@ use std::sync::Arc;
 use vigia_parsers::packet::{
     Captured, DecodeEvent, DecodeLimits, Packet, RedundancyKind, Transport, decode, decode_ip,
 };
-use vigia_parsers::{Protocol, Timestamp};
+use vigia_parsers::{Limits, Protocol, Timestamp};
 use vigia_rules::Engine;
 
 use crate::capture::{InterfaceId, Source, SourceCounts};
@@ -34,6 +34,8 @@ pub struct Parts {
     pub flow: flow::Settings,
     /// Bounds of decoding.
     pub decode: DecodeLimits,
+    /// Bounds of what dissectors keep of a flow.
+    pub dissection: Limits,
     /// Drop packets with a wrong checksum.
     pub verify_checksums: bool,
     /// The protocols that are dissected.
@@ -147,7 +149,7 @@ impl Worker {
             inspector: Inspector::new(
                 parts.rules,
                 &parts.flow.tcp,
-                parts.protocols,
+                (parts.protocols, parts.dissection),
                 parts.output,
                 parts.histogram,
                 parts.names,
@@ -294,6 +296,9 @@ impl Worker {
         let now = self.now;
         self.end_flows(|flows, ended| flows.advance(now, ended));
         self.count_source(source);
+        let fill = source.fill();
+        self.inspector.output.counters.set(Counter::RingFill, (100.0 * fill) as u64);
+        self.inspector.output.relieve(fill, now);
         self.publish();
         self.inspector.output.flush(self.through, idle);
     }
@@ -372,7 +377,7 @@ impl Worker {
         let defrag = self.state.defragmenter.stats();
         let copies = self.state.duplicates.stats();
         let streams = self.inspector.streams();
-        let held = self.inspector.held() as u64;
+        let held = self.inspector.held();
         let evicted = table.evicted_closed + table.evicted_new + table.evicted_established + table.evicted_ot;
         let counters = &mut self.inspector.output.counters;
         for (gauge, value) in [
@@ -382,7 +387,10 @@ impl Worker {
             (Counter::StreamMemory, streams.memory_bytes),
             (Counter::StreamMemoryLimit, self.flow.tcp.memory_bytes),
             (Counter::DefragMemory, defrag.memory_bytes),
-            (Counter::ConversationMemory, held),
+            (Counter::ConversationMemory, held.messages),
+            (Counter::Requests, held.requests),
+            (Counter::RequestMemory, held.request_bytes),
+            (Counter::JoinedMemory, held.joined_bytes),
         ] {
             counters.set(gauge, value);
         }

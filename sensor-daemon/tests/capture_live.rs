@@ -225,17 +225,23 @@ fn two_workers_share_all_frames_and_keep_both_directions_of_a_flow_together() {
 }
 
 #[test]
-fn what_a_full_ring_loses_is_counted() {
+fn a_ring_tells_its_fill_and_what_it_loses_when_full_is_counted() {
     in_namespace(|| {
         let mut source = open_one(&Settings { block_count: 2, block_bytes: 1 << 16, ..settings() });
         let plant = Sender::on("plant0");
+        assert_eq!(source.fill(), 0.0);
         for number in 0..2000 {
             plant.send(&frame(None, (1, 1), (2, 2), number, 500));
         }
+        assert_eq!(source.fill(), 1.0);
+        assert!(matches!(source.batch(&mut |_, _| ()).unwrap(), Progress::Frames(_)));
+        assert_eq!(source.fill(), 0.5);
         let received = receive(&mut *source).len() as u64;
         let counts = source.counts();
         assert!(counts.kernel_dropped > 0 && counts.ring_freezes > 0, "{counts:?}");
-        assert_eq!((counts.received, counts.received + counts.kernel_dropped), (received, 2000));
+        assert_eq!(counts.received + counts.kernel_dropped, 2000);
+        assert!(received > 0 && received < counts.received, "the first block was taken before");
+        assert_eq!(source.fill(), 0.0);
         // Reading resets the kernel's counters, not ours.
         assert_eq!(source.counts(), counts);
     });

@@ -55,6 +55,23 @@ fn help_is_in_the_language_asked_for() {
 }
 
 #[test]
+fn the_language_of_the_environment_is_enough() {
+    let help = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vigia"));
+        for name in ["VIGIA_CONFIG", "LC_ALL", "LC_MESSAGES", "LANG"] {
+            command.env_remove(name);
+        }
+        command.arg("--help").envs(variables.iter().copied());
+        stdout(&command.output().expect("the binary starts")).contains("Comprueba la configuración")
+    };
+    assert!(help(&[("LANG", "es_MX.UTF-8")]));
+    assert!(help(&[("LC_ALL", "es_MX.UTF-8"), ("LANG", "en_US.UTF-8")]));
+    assert!(help(&[("LC_ALL", ""), ("LC_MESSAGES", "es_ES")]));
+    assert!(!help(&[("LC_ALL", "en_GB.UTF-8"), ("LANG", "es_MX.UTF-8")]));
+    assert!(!help(&[("LANG", "C.UTF-8")]));
+}
+
+#[test]
 fn the_printed_default_is_a_good_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let default = vigia(&["config", "default"]);

@@ -96,6 +96,7 @@ impl Bench {
             share: Share::ALL,
             flow: config.flow.clone(),
             decode: config.decode.limits(),
+            dissection: Default::default(),
             verify_checksums: false,
             protocols: PROTOCOLS,
             rules,

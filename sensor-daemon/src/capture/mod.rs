@@ -47,6 +47,13 @@ pub trait Source: Send {
     /// The interfaces frames come from, with what was counted on each since the start. [`InterfaceId`] is the index.
     fn interfaces(&mut self) -> Vec<Interface>;
 
+    /// How full it is: the share, 0 to 1, of its room for frames that is taken by frames not yet handed over, of its
+    /// fullest ring. At 1 the kernel drops. This is the one sign of overload: who can do with less work looks at it. A
+    /// file waits, so it is never full.
+    fn fill(&self) -> f32 {
+        0.0
+    }
+
     /// The sum over all interfaces.
     fn counts(&mut self) -> SourceCounts {
         self.interfaces().iter().fold(SourceCounts::default(), |sum, interface| sum.plus(&interface.counts))

@@ -124,6 +124,10 @@ impl Source for RingSource {
         self.closed = Some(Instant::now());
     }
 
+    fn fill(&self) -> f32 {
+        self.taps.iter().filter_map(|tap| tap.ring.as_ref()).map(Ring::fill).fold(0.0, f32::max)
+    }
+
     fn interfaces(&mut self) -> Vec<Interface> {
         self.taps.iter_mut().map(Tap::report).collect()
     }
@@ -336,6 +340,21 @@ impl Ring {
             *group = Some((interface, joined));
         }
         Ok(Some(Self { map, socket, interface, link, next: 0 }))
+    }
+
+    /// The share of the blocks that wait to be read. They stand in a row from the next one on, so the end of the row is
+    /// found by halving.
+    fn fill(&self) -> f32 {
+        let count = self.map.block_count();
+        let (mut waiting, mut beyond) = (0, count);
+        while waiting < beyond {
+            let middle = usize::midpoint(waiting, beyond);
+            match self.map.block((self.next + middle) % count) {
+                Some(_) => waiting = middle + 1,
+                None => beyond = middle,
+            }
+        }
+        waiting as f32 / count as f32
     }
 
     /// Takes frames from here on: up to the snap length, and those that come in, not those that go out.

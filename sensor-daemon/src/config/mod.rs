@@ -12,6 +12,7 @@ mod schema;
 
 use std::path::{Path, PathBuf};
 
+use vigia_parsers::Limits;
 use vigia_parsers::packet::DecodeLimits;
 
 use crate::diagnostic::{Diagnostic, Text};
@@ -37,6 +38,8 @@ pub struct Config {
     pub decode: Decode,
     /// Flows: how many, for how long, and what is kept of them.
     pub flow: crate::flow::Settings,
+    /// Dissectors: what they keep of a flow.
+    pub dissection: Dissection,
     /// Rules: which files, and what their variables stand for.
     pub rules: rules::Settings,
     /// Which events are written, and what they hold.
@@ -102,6 +105,40 @@ impl Decode {
     /// As the decoder takes them.
     pub const fn limits(&self) -> DecodeLimits {
         DecodeLimits { layers: self.max_layers }
+    }
+}
+
+/// What the dissector of a flow may keep between messages, whatever its protocol. When a bound bites, the oldest is given up
+/// and counted (`vigia_dissection_bounded_total`).
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dissection {
+    /// Requests of a flow that wait for their answers.
+    #[schemars(range(min = 1, max = 65_535))]
+    pub max_requests: u16,
+    /// Bytes kept of these requests.
+    #[schemars(range(min = 1024))]
+    pub max_request_bytes: u32,
+    /// Bytes of a flow's messages that are being joined from several frames or segments.
+    #[schemars(range(min = 1024))]
+    pub max_joined_bytes: u32,
+}
+
+impl Default for Dissection {
+    fn default() -> Self {
+        let Limits { requests, request_bytes, joined_bytes } = Limits::DEFAULT;
+        Self { max_requests: requests, max_request_bytes: request_bytes, max_joined_bytes: joined_bytes }
+    }
+}
+
+impl Dissection {
+    /// As dissectors take them.
+    pub const fn limits(&self) -> Limits {
+        Limits {
+            requests: self.max_requests,
+            request_bytes: self.max_request_bytes,
+            joined_bytes: self.max_joined_bytes,
+        }
     }
 }
 

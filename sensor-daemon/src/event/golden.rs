@@ -232,6 +232,52 @@ fn stats_in_suricatas_shape() {
     assert_eq!(value.pointer("/stats/detect/engines/0/last_reload").unwrap(), "2026-01-02T03:04:05.000000+0000");
 }
 
+/// Records, a flow and an anomaly offered while the ring is at each of `fills` in turn: lines written, and the counts.
+fn offered(fills: &[f32], live: bool) -> (usize, crate::metrics::Snapshot) {
+    let directory = tempfile::tempdir().unwrap();
+    let metrics = Metrics::new();
+    let settings = crate::journal::JournalSettings {
+        directory: directory.path().to_owned(),
+        reserve_bytes: 0,
+        ..Default::default()
+    };
+    let (journal, lines) = if live {
+        (crate::journal::Journal::open(&settings, &metrics).unwrap().0, directory.path().join("records"))
+    } else {
+        let path = directory.path().join("eve.json");
+        (crate::journal::Journal::single_file(&path, 1, &metrics).unwrap(), path)
+    };
+    let engine = Arc::new(vigia_rules::Engine::compile(&[], &Default::default()).engine);
+    let events = EventSettings { shed_at_percent: 25, ..EventSettings::default() };
+    let mut output = Output::new(&events, metrics.worker(0, "tap0"), journal.submitter(0), engine);
+    for fill in fills {
+        output.relieve(*fill, at(0, 0));
+        output.record(&header(), &Write);
+        output.anomaly(&header(), &Anomalous::Stream("gap"));
+    }
+    drop(output);
+    journal.close().unwrap();
+    let files =
+        if live { std::fs::read_dir(lines).unwrap().map(|file| file.unwrap().path()).collect() } else { vec![lines] };
+    let written = files.iter().map(|file| std::fs::read_to_string(file).unwrap().lines().count()).sum();
+    (written, metrics.snapshot())
+}
+
+const SHED: &str = "vigia_journal_lost_events_total{stream=\"records\",cause=\"pressure\"}";
+
+#[test]
+fn a_ring_that_fills_sheds_records_counted_until_it_has_drained() {
+    let (written, snapshot) = offered(&[0.0, 0.3, 0.2, 0.1], true);
+    assert_eq!((written, snapshot.get(SHED)), (4, 4));
+    assert_eq!(snapshot.get("vigia_records_total{protocol=\"modbus\"}"), 4, "those that are shed are counted too");
+}
+
+#[test]
+fn a_replay_sheds_nothing() {
+    let (written, snapshot) = offered(&[0.0, 1.0, 0.3], false);
+    assert_eq!((written, snapshot.get(SHED)), (6, 0));
+}
+
 #[test]
 fn an_event_is_counted_and_written_by_one_call() {
     let directory = tempfile::tempdir().unwrap();

@@ -16,6 +16,7 @@ mod golden;
 mod headers;
 mod json;
 mod output;
+mod relief;
 
 pub use address::community_id;
 pub(crate) use clock::compact_time;
@@ -46,6 +47,10 @@ pub struct EventSettings {
     /// Time between two `stats` events in seconds.
     #[schemars(range(min = 1))]
     pub stats_interval_s: u64,
+    /// Share of the capture ring, in percent, from which on records, flows and anomalies are not written but counted as
+    /// lost, so that no packet is lost; until the ring has come down to half of it. Alerts are always written.
+    #[schemars(range(min = 1, max = 100))]
+    pub shed_at_percent: u8,
     /// Write `community_id`, the hash of the five-tuple that other tools share (version 1).
     pub community_id: bool,
     /// Seed of `community_id`; must be the same in every tool that is to be joined.
@@ -74,6 +79,7 @@ impl Default for EventSettings {
             records: true,
             stats: true,
             stats_interval_s: 60,
+            shed_at_percent: 25,
             community_id: true,
             community_id_seed: 0,
             ethernet: false,

@@ -11,6 +11,7 @@ use crate::metrics::{Counter, Counters, Metrics};
 
 use super::EventSettings;
 use super::eve::{Alert, Anomalous, Eve, FlowSummary, Header, Ruleset};
+use super::relief::Relief;
 
 /// Bytes of lines after which a batch goes to the journal: big enough for cheap writes, small enough for the cache.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -26,6 +27,7 @@ pub struct Output {
     records: RecordBatch,
     alerts: AlertBatch,
     session: u32,
+    relief: Relief,
 }
 
 impl Output {
@@ -39,6 +41,7 @@ impl Output {
             alerts: journal.alert_batch(engine),
             journal,
             session: 0,
+            relief: Relief::new(settings.shed_at_percent),
         }
     }
 
@@ -89,7 +92,7 @@ impl Output {
     /// A flow ended, or has gone on for long.
     pub fn flow(&mut self, header: &Header<'_>, flow: &FlowSummary) {
         self.counters.add(Counter::FlowEvents, 1);
-        if self.settings.flow {
+        if self.settings.flow && !self.sheds() {
             self.eve.flow(&mut self.records.lines, header, flow);
             self.recorded(header.timestamp);
         }
@@ -103,7 +106,7 @@ impl Output {
             Anomalous::Stream(_) => self.counters.add(Counter::StreamAnomalies, 1),
             Anomalous::Application(protocol, anomaly) => self.counters.anomaly(protocol, anomaly.kind),
         }
-        if self.settings.anomaly {
+        if self.settings.anomaly && !self.sheds() {
             self.eve.anomaly(&mut self.records.lines, header, anomaly);
             self.recorded(header.timestamp);
         }
@@ -114,7 +117,7 @@ impl Output {
     pub fn record(&mut self, header: &Header<'_>, record: &dyn Record) {
         self.counters.add(Counter::RecordEvents, 1);
         self.counters.record(record.protocol());
-        if self.settings.records {
+        if self.settings.records && !self.sheds() {
             self.eve.record(&mut self.records.lines, header, record);
             self.recorded(header.timestamp);
         }
@@ -128,6 +131,25 @@ impl Output {
             self.eve.stats(&mut self.records.lines, timestamp, &metrics.snapshot());
             self.recorded(timestamp);
         }
+    }
+
+    /// Packets come before records: while the capture ring is this full (0 to 1), or the journal takes no more records,
+    /// none is written any more, each is counted as lost instead. Alerts are not touched. Told between batches of packets;
+    /// in a replay nothing is ever shed, since it is the capture that waits.
+    pub fn relieve(&mut self, fill: f32, now: Timestamp) {
+        if !self.journal.in_order() {
+            self.relief.judge(fill, self.journal.refuses_records(), now);
+        }
+    }
+
+    /// Is a record to be shed? Then it is counted.
+    #[inline]
+    fn sheds(&mut self) -> bool {
+        let cause = self.relief.shed();
+        cause.is_some_and(|cause| {
+            self.counters.add(cause, 1);
+            true
+        })
     }
 
     /// Are records written at all? Lets the caller skip what only a record needs.

@@ -179,6 +179,11 @@ impl Submitter {
         !self.live && self.gate.is_none()
     }
 
+    /// Would records be lost now for want of room in the queue? Never in a replay, where workers wait.
+    pub(crate) fn refuses_records(&self) -> bool {
+        self.live && self.records.is_full()
+    }
+
     /// Do both streams end in one file, in the order of submission?
     pub(crate) fn in_order(&self) -> bool {
         !self.live

@@ -82,6 +82,11 @@ impl Log {
         Ok((log, closed.collect()))
     }
 
+    /// The stream that it is.
+    pub(super) fn stream(&self) -> Stream {
+        self.stream
+    }
+
     /// Appends whole lines, or loses and counts them.
     pub(super) fn append(&mut self, lines: &[u8], events: u64, first: Timestamp) {
         let written = match self.admits(lines.len()) {

@@ -35,6 +35,11 @@ impl Sink {
         }
     }
 
+    /// Is what it writes less than the packets that a worker could take meanwhile?
+    fn gives_way(&self) -> bool {
+        matches!(self, Self::Log(log) if log.stream() == Stream::Records)
+    }
+
     fn close(self) -> Result<(), JournalError> {
         match self {
             Self::Log(log) => {
@@ -83,6 +88,11 @@ impl Writer {
     }
 
     fn run(mut self) -> Result<(), JournalError> {
+        if self.sink.gives_way() {
+            // Of this thread only: Linux keeps the priority by thread. Where it shares a processor with a worker, packets
+            // come first.
+            let _ = rustix::process::setpriority_process(None, 19);
+        }
         loop {
             match self.queue.recv_timeout(TICK) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,

@@ -112,6 +112,7 @@ counters! {
     PacketsShunted: Counter Worker "vigia_packets_shunted_total" "Packets of flows left to the kernel's counting on purpose" => "flow_bypassed.pkts";
     BytesSeen: Counter Worker "vigia_bytes_seen_total" "Bytes on the wire of the packets taken from the source";
     BytesProcessed: Counter Worker "vigia_bytes_processed_total" "Bytes on the wire of the packets inspected" => "decoder.bytes";
+    RingFill: Gauge Worker "vigia_capture_ring_fill_percent" "Share of the worker's fullest capture ring that waits to be read; at 100 the kernel drops" => "capture.ring_fill_percent";
     CaptureErrors: Counter Worker "vigia_capture_errors_total" "Errors that the capture source reported" => "capture.errors";
     TruncatedPackets: Counter Worker "vigia_packets_truncated_total" "Packets of which the capture holds only the beginning";
 
@@ -168,6 +169,12 @@ counters! {
     DefragRefused: Counter Sum "vigia_defrag_refused_total" "Fragments refused because a bound was reached" => "defrag.max_frags_reached";
 
     ConversationMemory: Gauge Sum "vigia_application_memory_bytes" "Bytes of unfinished messages held";
+    Requests: Gauge Sum "vigia_dissection_requests" "Requests that wait for their answers";
+    RequestMemory: Gauge Sum "vigia_dissection_request_bytes" "Bytes of requests that wait for their answers";
+    JoinedMemory: Gauge Sum "vigia_dissection_joined_bytes" "Bytes of messages that are being joined from several frames or segments";
+    BoundedRequests: Counter Sum "vigia_dissection_bounded_total" {bound = "requests"} "Times that a bound on what is kept of a flow made a dissector give up the oldest of it" => "app_layer.bounded.requests";
+    BoundedRequestBytes: Counter Sum "vigia_dissection_bounded_total" {bound = "request_bytes"} "Times that a bound on what is kept of a flow made a dissector give up the oldest of it" => "app_layer.bounded.request_bytes";
+    BoundedJoinedBytes: Counter Sum "vigia_dissection_bounded_total" {bound = "joined_bytes"} "Times that a bound on what is kept of a flow made a dissector give up the oldest of it" => "app_layer.bounded.joined_bytes";
     Resynchronised: Counter Sum "vigia_application_resync_total" "Times that a conversation found the next message after a gap";
     SkippedBytes: Counter Sum "vigia_application_skipped_bytes_total" "Bytes skipped until the next message";
     StreamAnomalies: Counter Sum "vigia_stream_anomalies_total" "Anomalies of TCP streams";
@@ -196,6 +203,7 @@ counters! {
     LostAlertsDisk: Counter Sum "vigia_journal_lost_events_total" {stream = "alerts", cause = "disk"} "Events that could not be written to the journal";
     LostRecordsQueue: Counter Sum "vigia_journal_lost_events_total" {stream = "records", cause = "queue"} "Events that could not be written to the journal";
     LostRecordsDisk: Counter Sum "vigia_journal_lost_events_total" {stream = "records", cause = "disk"} "Events that could not be written to the journal";
+    LostRecordsPressure: Counter Sum "vigia_journal_lost_events_total" {stream = "records", cause = "pressure"} "Events that could not be written to the journal" => "journal.records_shed";
     LostAlertBytes: Counter Sum "vigia_journal_lost_bytes_total" {stream = "alerts"} "Bytes of events that could not be written";
     LostRecordBytes: Counter Sum "vigia_journal_lost_bytes_total" {stream = "records"} "Bytes of events that could not be written";
     TornAlerts: Counter Sum "vigia_journal_torn_lines_total" {stream = "alerts"} "Unfinished lines cut off when the journal was opened";

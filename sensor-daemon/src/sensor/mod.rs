@@ -54,6 +54,7 @@ impl Bench<'_> {
             share,
             flow: self.config.flow.clone(),
             decode: self.config.decode.limits(),
+            dissection: self.config.dissection.limits(),
             verify_checksums: self.config.decode.checksums == Checksums::Check,
             protocols: PROTOCOLS,
             rules: rules.as_ref().clone(),

@@ -114,13 +114,16 @@ pub type Visit<'v> = dyn FnMut(Value<'_>) + 'v;
 /// ```
 ///
 /// gives `pub static FIELDS: &[Field]` and `fn visit(message: &Message<'_>, index: usize, out: &mut Visit<'_>)`, which
-/// [`crate::Record::visit`] calls. The code of a field calls `out` once a value, in the order of the wire.
+/// [`crate::Record::visit`] calls. The code of a field calls `out` once a value, in the order of the wire. A name that is
+/// no identifier of Rust is given after `as`: `kind as "type": ...`.
 #[macro_export]
 macro_rules! fields {
+    (@name $name:ident) => { stringify!($name) };
+    (@name $name:ident $spelling:literal) => { $spelling };
     (
         $(#[$doc:meta])*
         $vis:vis static $table:ident, $visit:ident($record:ident: $type:ty, $out:ident) {
-            $($name:ident: $kind:expr, $cardinality:ident, $line:literal => $read:expr;)*
+            $($name:ident $(as $spelling:literal)?: $kind:expr, $cardinality:ident, $line:literal => $read:expr;)*
         }
     ) => {
         $(#[$doc])*
@@ -128,7 +131,7 @@ macro_rules! fields {
             #[allow(unused_imports)]
             use $crate::field::Kind::*;
             &[$($crate::field::Field {
-                name: stringify!($name),
+                name: $crate::fields!(@name $name $($spelling)?),
                 kind: $kind,
                 cardinality: $crate::field::Cardinality::$cardinality,
                 doc: $line,

@@ -4,7 +4,15 @@ use crate::dissector::Protocol;
 use crate::ot;
 
 /// In the order in which they are probed.
-pub static PROTOCOLS: &[&Protocol] = &[&ot::dnp3::PROTOCOL, &ot::modbus::PROTOCOL, &ot::modbus::RTU];
+pub static PROTOCOLS: &[&Protocol] = &[
+    &ot::dnp3::PROTOCOL,
+    &ot::enip::PROTOCOL,
+    &ot::enip::CIP,
+    &ot::enip::IO,
+    &ot::modbus::PROTOCOL,
+    &ot::modbus::RTU,
+    &ot::mqtt::PROTOCOL,
+];
 
 /// The protocol of that name; of several ways to carry one, that whose records the others give.
 pub fn by_name(name: &str) -> Option<&'static Protocol> {

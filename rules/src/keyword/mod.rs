@@ -3,6 +3,7 @@
 mod application;
 mod bytes;
 mod dnp3;
+mod enip;
 mod event;
 mod field;
 mod flow;
@@ -78,6 +79,7 @@ const TABLE: &[&[Keyword]] = &[
     event::KEYWORDS,
     modbus::KEYWORDS,
     dnp3::KEYWORDS,
+    enip::KEYWORDS,
 ];
 
 /// What rules are compiled against.

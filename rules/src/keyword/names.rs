@@ -4,6 +4,8 @@
 pub(super) const MODBUS: &str = "modbus";
 /// The protocol of the `dnp3_*` keywords.
 pub(super) const DNP3: &str = "dnp3";
+/// The protocol that `enip_command` and `cip_service` are spelt over.
+pub(super) const ENIP: &str = "enip";
 
 /// Every keyword of Suricata's rule language, old spellings included.
 pub(super) const KEYWORDS: &[&str] = &[

@@ -4,7 +4,7 @@
 //! of every record would cost a second codebase. Buffers are used again, so the steady state allocates nothing.
 
 use crate::dissector::Envelope;
-use crate::limits::Limits;
+use crate::limits::{Kept, Limits};
 
 /// Bytes that a free buffer keeps for the next request.
 const KEPT: usize = 512;
@@ -108,6 +108,11 @@ impl<K: Copy + PartialEq> Outstanding<K> {
         self.held -= taken.bytes.len();
         Some(taken)
     }
+}
+
+/// What the gauges are told of these requests.
+pub fn kept<K: Copy + PartialEq>(requests: &Outstanding<K>) -> Kept {
+    Kept { requests: requests.waiting as u32, request_bytes: requests.held as u32, ..Kept::default() }
 }
 
 #[cfg(test)]

@@ -628,6 +628,8 @@ impl Sink for Inspection<'_> {
         }
         let header = self.header(envelope.direction);
         self.output.anomaly(&header, &Anomalous::Application(protocol, anomaly));
+        // The flow learns its protocol only after the bytes that are being dissected.
+        self.facts.protocol.get_or_insert(protocol);
         let anomalies = &[anomaly];
         self.inspect(envelope.direction, &Subject::Message { record: None, anomalies }, &[]);
     }

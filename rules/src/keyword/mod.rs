@@ -10,6 +10,7 @@ mod flow;
 mod header;
 mod meta;
 mod modbus;
+mod mqtt;
 mod names;
 mod option;
 mod packet;
@@ -80,6 +81,7 @@ const TABLE: &[&[Keyword]] = &[
     modbus::KEYWORDS,
     dnp3::KEYWORDS,
     enip::KEYWORDS,
+    mqtt::KEYWORDS,
 ];
 
 /// What rules are compiled against.
@@ -216,5 +218,7 @@ pub fn keywords() -> Vec<KeywordInfo> {
             many: field.cardinality == Cardinality::Many,
         })
     });
+    // A keyword that reads more than the field of its name stands for it.
+    let fields = fields.filter(|field| !TABLE.iter().copied().flatten().any(|keyword| keyword.name == field.name));
     language.chain(fields).collect()
 }

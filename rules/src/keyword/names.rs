@@ -6,6 +6,8 @@ pub(super) const MODBUS: &str = "modbus";
 pub(super) const DNP3: &str = "dnp3";
 /// The protocol that `enip_command` and `cip_service` are spelt over.
 pub(super) const ENIP: &str = "enip";
+/// The protocol of the `mqtt.*` keywords.
+pub(super) const MQTT: &str = "mqtt";
 
 /// Every keyword of Suricata's rule language, old spellings included.
 pub(super) const KEYWORDS: &[&str] = &[

@@ -58,7 +58,7 @@ pub(super) fn probe(bytes: &[u8], direction: Direction) -> Probe {
     }
     let Some(whole) = bytes.get(..HEADER + length) else { return begun(command, length, bytes) };
     match Message::new(whole, direction) {
-        Ok(message) => judge(&message),
+        Ok(message) => judge(&message, bytes.len() == whole.len()),
         Err(_) => Probe::No,
     }
 }
@@ -76,11 +76,12 @@ fn begun(command: u16, length: usize, bytes: &[u8]) -> Probe {
     if possible { Probe::Maybe } else { Probe::No }
 }
 
-fn judge(message: &Message<'_>) -> Probe {
+/// `alone` says that nothing follows the message.
+fn judge(message: &Message<'_>, alone: bool) -> Probe {
     let certain = |yes: bool| if yes { Probe::Certain } else { Probe::No };
     let failed = message.status != 0;
     match message.command {
-        SEND_RR_DATA | SEND_UNIT_DATA if failed && message.data.is_empty() => Probe::Maybe,
+        SEND_RR_DATA | SEND_UNIT_DATA if failed && message.data.is_empty() => Probe::Shared,
         SEND_RR_DATA | SEND_UNIT_DATA => match message.cip() {
             // Devices may ask each other over one connection, so the reply bit decides less than the layout.
             Some(carried) => match Service::new(carried.bytes, carried.offset) {
@@ -93,17 +94,28 @@ fn judge(message: &Message<'_>) -> Probe {
             Some((version, 0)) => certain((1..=2).contains(&version) && message.request == (message.session == 0)),
             _ => Probe::No,
         },
-        UNREGISTER_SESSION => certain(message.data.is_empty() && message.request && message.session != 0),
+        UNREGISTER_SESSION if !message.data.is_empty() || !message.request || message.session == 0 => Probe::No,
+        UNREGISTER_SESSION => {
+            if alone {
+                Probe::Maybe
+            } else {
+                Probe::Shared
+            }
+        }
         LIST_IDENTITY | LIST_SERVICES | LIST_INTERFACES => match message.data {
-            // Nothing but zeros and one octet: a whole request looks so, and a little else does, too.
-            [] if message.request && message.session == 0 => Probe::Certain,
+            // Nothing but zeros and one octet: chance has that within other bytes, so it counts alone. A context, where
+            // there is one, begins with what counts or marks.
+            [] if message.request && message.session == 0 => match message.context {
+                [0, 0, 0, 0, 0, 0, 0, 0] if alone => Probe::Certain,
+                [first, second, ..] if alone && (*first, *second) != (0, 0) => Probe::Maybe,
+                _ => Probe::Shared,
+            },
             [] => Probe::No,
             _ if message.request => Probe::No,
             _ => certain(message.listed().is_some_and(|items| items.is_whole())),
         },
-        // Any data, or none.
-        NOP => Probe::Maybe,
-        _ => Probe::Maybe,
+        // Any data, or none: a row of zeros is a row of these.
+        _ => Probe::Shared,
     }
 }
 

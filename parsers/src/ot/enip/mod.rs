@@ -43,13 +43,19 @@ const SEQUENCE_GAP: &str = "sequence_gap";
 const REPEATED_SEQUENCE: &str = "repeated_sequence";
 
 static ANOMALIES: &[AnomalyKind] = &[
-    AnomalyKind { name: INVALID_PDU, doc: "Data of the message do not have the layout of its command, or end too early" },
+    AnomalyKind {
+        name: INVALID_PDU,
+        doc: "Data of the message do not have the layout of its command, or end too early",
+    },
     AnomalyKind { name: INVALID_ITEM, doc: "An item of the common packet format is not whole" },
     AnomalyKind { name: INVALID_PATH, doc: "The path of a CIP request is cut off, or has a segment that there is not" },
     AnomalyKind { name: INVALID_OFFSET, doc: "A Multiple Service Packet points outside itself" },
     AnomalyKind { name: UNKNOWN_COMMAND, doc: "Command that the standard does not define" },
     AnomalyKind { name: UNSOLICITED_RESPONSE, doc: "Response to no outstanding request; the request may be lost" },
-    AnomalyKind { name: TOO_MANY_TRANSACTIONS, doc: "More requests outstanding than are kept; the oldest was given up" },
+    AnomalyKind {
+        name: TOO_MANY_TRANSACTIONS,
+        doc: "More requests outstanding than are kept; the oldest was given up",
+    },
 ];
 
 /// The encapsulation over TCP and UDP.

@@ -8,8 +8,8 @@ use super::encapsulation::{Message, command};
 use super::record::{Exchange, carried};
 use super::{PROTOCOL, TOO_MANY_TRANSACTIONS, UNSOLICITED_RESPONSE};
 use crate::dissector::{Direction, Dissector, Envelope, Pairing, Sink};
-use crate::limits::Limits;
-use crate::pairing::{Outstanding, Request};
+use crate::limits::{Bound, Kept, Limits};
+use crate::pairing::{Outstanding, Request, kept};
 use crate::time::Timestamp;
 
 /// What a request and its answer have in common.
@@ -40,6 +40,10 @@ impl Dissector for State {
         }
     }
 
+    fn kept(&self) -> Kept {
+        kept(&self.requests)
+    }
+
     fn finish(&mut self, _: Timestamp, sink: &mut dyn Sink) {
         self.requests.give_up(|request| unanswered(request, sink));
     }
@@ -59,12 +63,15 @@ impl State {
         let mut findings = findings(message);
         let service = carried(message);
         let number = self.last + 1;
-        self.last = number + service.as_ref().map_or(0, Service::count);
+        // The answer has the next number: signatures raise an alert for each of the two, as Suricata's do, which inspects
+        // the directions of this protocol apart.
+        self.last = number + 1 + service.as_ref().map_or(0, Service::count);
         let is_answered = !matches!(message.command, command::NOP | command::UNREGISTER_SESSION);
         if is_answered {
             let key = key(message, service.as_ref(), envelope.direction);
             self.requests.keep(key, number, envelope, bytes, |request| {
                 findings.push(TOO_MANY_TRANSACTIONS, 0);
+                sink.bounded(Bound::Requests);
                 unanswered(request, sink);
             });
         }
@@ -76,7 +83,7 @@ impl State {
         let Some(service) = service else { return };
         let carrier = message.connection().and_then(|id| self.connections.by_id(id));
         let mut connection = carrier.or_else(|| self.connections.closed_by(&service));
-        let mut transaction = number;
+        let mut transaction = number + 1;
         service.walk(
             &mut |service| {
                 transaction += 1;
@@ -129,7 +136,7 @@ impl State {
             return;
         };
         let asked = Message::new(&request.bytes, request.envelope.direction).ok();
-        let number = request.transaction;
+        let number = request.transaction + 1;
         let pairing = Pairing::Answered(request.envelope.timestamp);
         let record = Exchange { message, request: asked.as_ref(), transaction: number, pairing };
         sink.message(envelope, &record, findings.as_slice());
@@ -138,7 +145,7 @@ impl State {
         let mut answers = Answers { envelope, message, connections: &mut self.connections, pairing, sink };
         match (service, asked.as_ref().zip(asked_service)) {
             (Some(service), Some((_, request))) => answers.pair(&service, &request, None, number + 1, true),
-            (Some(service), None) => drop(answers.lone(&service, true, number + 1)),
+            (Some(service), None) => self.last = answers.lone(&service, true, self.last + 1) - 1,
             // The encapsulation refused it: what it carried got no answer.
             (None, Some((asked, request))) => {
                 each_unanswered(asked, &request, number + 1, |record| answers.sink.transaction(envelope, record));
@@ -164,7 +171,7 @@ fn unanswered(request: &Request<Key>, sink: &mut dyn Sink) {
     let record = Exchange { message: &message, request: None, transaction: request.transaction, pairing };
     sink.transaction(&request.envelope, &record);
     if let Some(service) = carried(&message) {
-        each_unanswered(&message, &service, request.transaction + 1, |record| {
+        each_unanswered(&message, &service, request.transaction + 2, |record| {
             sink.transaction(&request.envelope, record);
         });
     }

@@ -49,7 +49,10 @@ static ANOMALIES: &[AnomalyKind] = &[
     AnomalyKind { name: INVALID_QOS_LEVEL, doc: "Quality of service 3; the packet is not dissected" },
     AnomalyKind { name: MISSING_MSG_ID, doc: "Packet identifier 0, where there must be one" },
     AnomalyKind { name: UNASSIGNED_MSG_TYPE, doc: "Packet type 0; the packet is not dissected" },
-    AnomalyKind { name: TOO_MANY_TRANSACTIONS, doc: "More packets wait for answers than are kept; the oldest was given up" },
+    AnomalyKind {
+        name: TOO_MANY_TRANSACTIONS,
+        doc: "More packets wait for answers than are kept; the oldest was given up",
+    },
     AnomalyKind { name: MALFORMED_TRAFFIC, doc: "The packet does not have the layout or the flags of its type" },
     AnomalyKind { name: INVALID_PAYLOAD, doc: "Payload under a Sparkplug topic that is no Sparkplug payload" },
     AnomalyKind { name: "too_many_messages", doc: "Never met here: a transaction has as many packets as its kind has" },

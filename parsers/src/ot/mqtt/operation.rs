@@ -20,9 +20,9 @@ pub(super) fn operation(record: &Exchange<'_>) -> Option<Operation> {
     Some(match topic.message {
         // Node Control (Sparkplug 3.0 §6.4.24): Reboot and Rebirth are asked for by writing true.
         Message::NodeCommand | Message::DeviceCommand => {
-            let reboots = payload
-                .metrics()
-                .any(|metric| record.aliases.name(&topic, &metric).is_some_and(|name| name.ends_with(b"Control/Reboot")));
+            let reboots = payload.metrics().any(|metric| {
+                record.aliases.name(&topic, &metric).is_some_and(|name| name.ends_with(b"Control/Reboot"))
+            });
             if reboots { Operation::Restart } else { Operation::Write }
         }
         Message::State | Message::NodeDeath | Message::DeviceDeath => return None,

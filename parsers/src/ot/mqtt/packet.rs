@@ -117,7 +117,9 @@ fn could_be_long(kind: u8, length: usize) -> bool {
 fn named(body: &[u8]) -> Option<bool> {
     const NAMES: [&[u8]; 3] = [b"\0\x04MQTT\x04", b"\0\x04MQTT\x05", b"\0\x06MQIsdp\x03"];
     // Bridges set the highest bit of the level.
-    let is = |name: &[u8]| name.iter().zip(body).enumerate().all(|(at, (a, b))| a == b || (at + 1 == name.len() && *a == b & 0x7f));
+    let is = |name: &[u8]| {
+        name.iter().zip(body).enumerate().all(|(at, (a, b))| a == b || (at + 1 == name.len() && *a == b & 0x7f))
+    };
     match NAMES.iter().find(|name| is(name)) {
         Some(name) if body.len() >= name.len() => Some(true),
         Some(_) => None,
@@ -190,7 +192,9 @@ impl<'a> Filters<'a> {
 
     fn is_sound(self, options: bool) -> bool {
         let length: usize = self.each(options).map(|(filter, _)| 2 + filter.len() + usize::from(options)).sum();
-        length == self.bytes.len() && length > 0 && self.each(options).all(|(filter, options)| is_topic(filter) && options & 3 < 3)
+        length == self.bytes.len()
+            && length > 0
+            && self.each(options).all(|(filter, options)| is_topic(filter) && options & 3 < 3)
     }
 }
 
@@ -198,16 +202,30 @@ impl<'a> Filters<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Body<'a> {
     Connect(Connect<'a>),
-    Connack { flags: u8, code: u8 },
-    Publish { topic: &'a [u8], payload: &'a [u8] },
+    Connack {
+        flags: u8,
+        code: u8,
+    },
+    Publish {
+        topic: &'a [u8],
+        payload: &'a [u8],
+    },
     /// PUBACK, PUBREC, PUBREL, PUBCOMP.
-    Acknowledge { code: Option<u8> },
-    Subscribe { filters: Filters<'a> },
-    Unsubscribe { filters: Filters<'a> },
+    Acknowledge {
+        code: Option<u8>,
+    },
+    Subscribe {
+        filters: Filters<'a>,
+    },
+    Unsubscribe {
+        filters: Filters<'a>,
+    },
     /// SUBACK, UNSUBACK.
     Codes(&'a [u8]),
     /// The others: a reason code at the most.
-    Bare { code: Option<u8> },
+    Bare {
+        code: Option<u8>,
+    },
 }
 
 /// A view of one packet.

@@ -317,10 +317,14 @@ impl<'a> Metric<'a> {
     }
 }
 
+/// Name and type of a metric, as its birth has them.
+type Born = (Box<[u8]>, Option<u32>);
+
 /// Names and types that births gave to aliases, for the data that have the alias alone (§6.4.7).
 #[derive(Debug)]
 pub(super) struct Aliases {
-    names: HashMap<(u64, u64), (Box<[u8]>, Option<u32>)>,
+    /// By edge node and alias.
+    names: HashMap<(u64, u64), Born>,
     bytes: usize,
     most_bytes: usize,
 }
@@ -360,7 +364,7 @@ impl Aliases {
         }
     }
 
-    fn born(&self, topic: &Topic<'_>, metric: &Metric<'_>) -> Option<&(Box<[u8]>, Option<u32>)> {
+    fn born(&self, topic: &Topic<'_>, metric: &Metric<'_>) -> Option<&Born> {
         self.names.get(&(topic.scope(), metric.alias?))
     }
 

@@ -5,13 +5,13 @@ use super::property::TOPIC_ALIAS;
 use super::record::Exchange;
 use super::sparkplug::{self, Aliases, Payload};
 use super::{
-    DOUBLE_CONNECT, INVALID_PAYLOAD, MISSING_CONNECT, MISSING_PUBLISH, MISSING_SUBSCRIBE, MISSING_UNSUBSCRIBE, PROTOCOL,
-    TOO_MANY_TRANSACTIONS, UNINTRODUCED_MESSAGE,
+    DOUBLE_CONNECT, INVALID_PAYLOAD, MISSING_CONNECT, MISSING_PUBLISH, MISSING_SUBSCRIBE, MISSING_UNSUBSCRIBE,
+    PROTOCOL, TOO_MANY_TRANSACTIONS, UNINTRODUCED_MESSAGE,
 };
 use crate::dissector::{Direction, Dissector, Envelope, Pairing, Sink};
 use crate::findings::Findings;
-use crate::limits::Limits;
-use crate::pairing::{Outstanding, Request};
+use crate::limits::{Bound, Kept, Limits};
+use crate::pairing::{Outstanding, Request, kept};
 use crate::time::Timestamp;
 
 /// Which packet a flow waits to be answered.
@@ -72,6 +72,10 @@ impl Dissector for State {
         self.answer(envelope, &packet, Key { asker, kind: asked, id: packet.id }, missing, findings, sink);
     }
 
+    fn kept(&self) -> Kept {
+        kept(&self.requests)
+    }
+
     fn gap(&mut self, _: Direction) {
         // What introduced the flow, or gave a topic its alias, may have been lost.
         self.introduced = true;
@@ -129,7 +133,8 @@ impl State {
         if let Body::Publish { topic, payload } = packet.body {
             self.name_topic(side, topic, packet);
             let topic = self.topics.get(side).map_or(topic, |topics| resolve(topics, topic, packet));
-            if let Some(topic) = sparkplug::Topic::new(topic).filter(|topic| topic.message != sparkplug::Message::State) {
+            if let Some(topic) = sparkplug::Topic::new(topic).filter(|topic| topic.message != sparkplug::Message::State)
+            {
                 let payload = Payload::new(payload);
                 if !payload.is_sound() {
                     findings.push(INVALID_PAYLOAD, bytes.len() - packet.payload_length());
@@ -150,6 +155,7 @@ impl State {
             }
             self.requests.keep(key, self.last, envelope, bytes, |request| {
                 findings.push(TOO_MANY_TRANSACTIONS, 0);
+                sink.bounded(Bound::Requests);
                 told.unanswered(request, sink);
             });
         }

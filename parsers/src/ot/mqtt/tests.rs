@@ -1,1 +1,262 @@
+use super::state::State;
+use super::{
+    DOUBLE_CONNECT, INVALID_PAYLOAD, INVALID_QOS_LEVEL, MALFORMED_TRAFFIC, MISSING_MSG_ID, MISSING_PUBLISH, PROTOCOL,
+    UNASSIGNED_MSG_TYPE, UNINTRODUCED_MESSAGE,
+};
+use crate::conversation::{Conversation, Medium, Opening};
+use crate::dissector::Direction::{self, ToClient, ToServer};
+use crate::dissector::{Dissector, Frame, Pairing, Probe, Protocol};
+use crate::testing::{Collected, bytes, envelope};
+use proptest::prelude::*;
 
+static ONLY: &[&Protocol] = &[&PROTOCOL];
+
+/// A control packet: first octet, remaining length, body.
+fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+    let mut packet = vec![first];
+    let mut length = body.len();
+    loop {
+        packet.push((length & 0x7f) as u8 | if length > 0x7f { 0x80 } else { 0 });
+        length >>= 7;
+        if length == 0 {
+            break;
+        }
+    }
+    packet.extend(body);
+    packet
+}
+
+fn string(text: &str) -> Vec<u8> {
+    [&(text.len() as u16).to_be_bytes()[..], text.as_bytes()].concat()
+}
+
+fn connect(version: u8) -> Vec<u8> {
+    let properties: &[u8] = if version == 5 { &[0] } else { &[] };
+    let head = [string("MQTT"), vec![version, 0xc2, 0, 60], properties.to_vec()].concat();
+    packet(0x10, &[head, string("edge-7"), string("user"), string("pass")].concat())
+}
+
+fn publish(flags: u8, topic: &str, id: Option<u16>, payload: &[u8]) -> Vec<u8> {
+    let id = id.map(|id| id.to_be_bytes().to_vec()).unwrap_or_default();
+    packet(0x30 | flags, &[string(topic), id, payload.to_vec()].concat())
+}
+
+struct Session {
+    state: State,
+    sink: Collected,
+    now: u64,
+}
+
+impl Session {
+    fn new() -> Self {
+        Self { state: State::new(&crate::Limits::DEFAULT), sink: Collected::default(), now: 0 }
+    }
+
+    /// A session that began as it should.
+    fn connected(version: u8) -> Self {
+        let mut session = Self::new();
+        let connack: &[u8] = if version == 5 { &[0, 0, 0] } else { &[0, 0] };
+        session.send(ToServer, &connect(version)).send(ToClient, &packet(0x20, connack));
+        session
+    }
+
+    fn send(&mut self, direction: Direction, message: &[u8]) -> &mut Self {
+        self.now += 1;
+        self.state.parse(&envelope(direction, self.now), message, &mut self.sink);
+        self
+    }
+
+    fn last(&self) -> &crate::testing::Heard {
+        self.sink.messages.last().expect("a message")
+    }
+}
+
+#[test]
+fn connect_and_connack_are_one_transaction() {
+    let session = Session::connected(5);
+    let [connect, connack] = &session.sink.messages[..] else { panic!("two messages") };
+    for (field, value) in [
+        ("type", "1"),
+        ("protocol_version", "5"),
+        ("connect.flags", "194"),
+        ("connect.clientid", "656467652d37"),
+        ("connect.username", "75736572"),
+        ("connect.password", "70617373"),
+        ("connect.keep_alive_s", "60"),
+    ] {
+        assert_eq!(connect.field(field), value, "{field}");
+    }
+    assert_eq!(connect.facts, ["client name edge-7"]);
+    assert_eq!(connack.field("connack.session_present"), "false");
+    assert_eq!((connect.transaction, connack.transaction), (1, 1));
+    assert_eq!(session.sink.transactions.len(), 1);
+    assert_eq!(session.sink.transactions[0].operation, "authenticate");
+    insta::assert_snapshot!(session.sink.transactions[0].json);
+}
+
+#[test]
+fn a_publish_of_quality_2_is_one_transaction_of_four_packets() {
+    let mut session = Session::connected(4);
+    session.send(ToServer, &publish(4, "plant/a", Some(9), b"17"));
+    session.send(ToClient, &packet(0x50, &[0, 9]));
+    session.send(ToServer, &packet(0x62, &[0, 9]));
+    assert_eq!(session.sink.transactions.len(), 1);
+    session.send(ToClient, &packet(0x70, &[0, 9]));
+    let numbers: Vec<_> = session.sink.messages[2..].iter().map(|heard| heard.transaction).collect();
+    assert_eq!(numbers, [2, 2, 2, 2]);
+    let logged = &session.sink.transactions[1];
+    assert!(matches!(logged.pairing, Pairing::Answered(_)));
+    assert_eq!(session.sink.messages[2].field("publish.topic"), "706c616e742f61");
+    assert_eq!(session.sink.messages[2].field("publish.message"), "3137");
+    assert!(session.sink.messages.iter().all(|heard| heard.anomalies.is_empty()));
+}
+
+#[test]
+fn a_suback_shows_the_topics_of_its_subscribe() {
+    let mut session = Session::connected(4);
+    session.send(ToServer, &packet(0x82, &[&[0, 1][..], &string("plant/#"), &[1]].concat()));
+    assert_eq!(session.last().operation, "read: plant/#");
+    session.send(ToClient, &packet(0x90, &[0, 1, 1]));
+    assert_eq!(session.last().field("subscribe.topic"), "706c616e742f23");
+    assert_eq!(session.last().field("reason_code"), "1");
+}
+
+#[test]
+fn a_topic_alias_stands_for_its_topic() {
+    let mut session = Session::connected(5);
+    session.send(ToServer, &publish(0, "plant/a", None, &[3, 0x23, 0, 1, b'x']));
+    session.send(ToServer, &publish(0, "", None, &[3, 0x23, 0, 1, b'y']));
+    assert_eq!(session.last().field("publish.topic"), "706c616e742f61");
+    assert_eq!(session.last().field("publish.message"), "79");
+    assert_eq!(session.last().kinds(), [""; 0]);
+}
+
+/// A Sparkplug payload: time 1, one metric with these fields, sequence 2.
+fn sparkplug(metric: &str) -> Vec<u8> {
+    let metric = bytes(metric);
+    [&bytes("0801 12")[..], &[metric.len() as u8], &metric, &bytes("1802")].concat()
+}
+
+#[test]
+fn sparkplug_metrics_are_named_by_the_birth_that_gave_the_alias() {
+    let mut session = Session::connected(4);
+    // name Pump/Speed, alias 5, type Int16, value -2
+    let birth = sparkplug("0a0a 50756d702f5370656564 1005 2002 50 feffffff0f");
+    session.send(ToServer, &publish(0, "spBv1.0/G/NBIRTH/E", None, &birth));
+    assert_eq!(session.last().facts, ["client name E"]);
+    assert_eq!(session.last().field("sparkplug.value"), "-2");
+    // alias 5, value 1000
+    session.send(ToServer, &publish(0, "spBv1.0/G/NDATA/E", None, &sparkplug("1005 50e807")));
+    let data = session.last();
+    assert_eq!(data.field("sparkplug.metric"), crate::testing::hex(b"Pump/Speed"));
+    assert_eq!(data.field("sparkplug.value"), "1000");
+    assert_eq!(data.field("sparkplug.datatype"), "2");
+    assert_eq!(data.operation, "read: G/E/Pump/Speed");
+    session.send(ToClient, &publish(0, "spBv1.0/G/NCMD/E", None, &sparkplug("1005 50e807")));
+    assert_eq!(session.last().operation, "write: G/E/Pump/Speed = 1000");
+    insta::assert_snapshot!(session.last().json);
+}
+
+#[test]
+fn a_reboot_commanded_by_sparkplug_is_a_restart() {
+    let mut session = Session::connected(4);
+    let reboot = sparkplug("0a13 4e6f646520436f6e74726f6c2f5265626f6f74 200b 7001");
+    session.send(ToClient, &publish(0, "spBv1.0/G/NCMD/E", None, &reboot));
+    assert_eq!(session.last().operation, "restart: G/E/Node Control/Reboot = true");
+}
+
+#[test]
+fn what_the_standard_does_not_allow_is_named() {
+    let mut session = Session::connected(4);
+    for (message, kind) in [
+        (packet(0x36, &string("a")), INVALID_QOS_LEVEL),
+        (packet(0x00, &[]), UNASSIGNED_MSG_TYPE),
+        (packet(0x30, &[0, 9, b'a']), MALFORMED_TRAFFIC),
+    ] {
+        session.send(ToServer, &message);
+        assert_eq!(session.sink.anomalies.last().map(|anomaly| anomaly.kind), Some(kind));
+    }
+    for (direction, message, kind) in [
+        (ToServer, publish(2, "a", Some(0), b""), MISSING_MSG_ID),
+        (ToClient, packet(0x40, &[0, 7]), MISSING_PUBLISH),
+        (ToServer, connect(4), DOUBLE_CONNECT),
+        (ToServer, publish(0, "spBv1.0/G/NDATA/E", None, b"no protobuf"), INVALID_PAYLOAD),
+    ] {
+        session.send(direction, &message);
+        assert_eq!(session.last().kinds(), [kind]);
+    }
+    let mut picked_up = Session::new();
+    picked_up.send(ToServer, &publish(0, "a", None, b"1")).send(ToServer, &publish(0, "a", None, b"2"));
+    assert_eq!(picked_up.sink.messages[0].kinds(), [UNINTRODUCED_MESSAGE]);
+    assert_eq!(picked_up.sink.messages[1].kinds(), [""; 0]);
+}
+
+#[test]
+fn only_a_connect_is_certain() {
+    assert_eq!((PROTOCOL.probe)(&connect(5), ToServer), Probe::Certain);
+    assert_eq!((PROTOCOL.probe)(&connect(5), ToClient), Probe::No);
+    assert_eq!((PROTOCOL.probe)(&publish(0, "a", None, b"1"), ToServer), Probe::Maybe);
+    for other in [
+        &b"GET / HTTP/1.1\r\n"[..],
+        b"\x16\x03\x01\x00\x05hello",
+        b"0\x84\0\0\0\x10abcd",
+        b"0\x0c\x02\x01\x01\x60\x07\x02\x01\x03\x04\0\x80\0",
+    ] {
+        assert_eq!((PROTOCOL.probe)(other, ToServer), Probe::No, "{other:?}");
+    }
+}
+
+#[test]
+fn a_stream_cut_at_every_byte_gives_the_same_messages() {
+    let stream = [connect(4), publish(2, "plant/a", Some(3), b"17"), packet(0xc0, &[]), packet(0xe0, &[])].concat();
+    let converse = |chunks: &[&[u8]]| {
+        let opening = Opening { client_port: 40_000, server_port: 1883, medium: Medium::Stream, roles_known: true };
+        let mut conversation = Conversation::new(opening, ONLY, &crate::Limits::DEFAULT);
+        let mut sink = Collected::default();
+        chunks.iter().for_each(|chunk| conversation.data(&envelope(ToServer, 1), chunk, &mut sink));
+        sink.messages.iter().map(|heard| heard.json.clone()).collect::<Vec<_>>()
+    };
+    let whole = converse(&[&stream]);
+    assert_eq!(whole.len(), 4);
+    for cut in 1..stream.len() {
+        assert_eq!(converse(&[&stream[..cut], &stream[cut..]]), whole, "cut at {cut}");
+    }
+}
+
+fn directions() -> impl Strategy<Value = Direction> {
+    prop_oneof![Just(ToServer), Just(ToClient)]
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(input in prop::collection::vec(any::<u8>(), 0..200), direction in directions()) {
+        (PROTOCOL.probe)(&input, direction);
+        match (PROTOCOL.frame)(&input, direction) {
+            Frame::Whole(n) => prop_assert!((1..=input.len()).contains(&n) && n <= PROTOCOL.longest_message),
+            Frame::Need(n) => prop_assert!(n > input.len() && n <= PROTOCOL.longest_message),
+            Frame::Not => {}
+        }
+        Session::new().send(direction, &input);
+    }
+
+    #[test]
+    fn no_conversation_panics_and_nothing_is_logged_twice(
+        said in prop::collection::vec((directions(), any::<u8>(), prop::collection::vec(any::<u8>(), 0..6)), 0..60),
+        version in 3u8..=5,
+        payload in prop::collection::vec(any::<u8>(), 0..60),
+    ) {
+        let mut session = Session::connected(version);
+        for (direction, first, body) in &said {
+            session.send(*direction, &packet(*first, body));
+        }
+        for topic in ["spBv1.0/G/NBIRTH/E", "spBv1.0/G/DDATA/E/D", "STATE/H"] {
+            session.send(ToServer, &publish(0, topic, None, &payload));
+        }
+        session.state.finish(envelope(ToServer, session.now).timestamp, &mut session.sink);
+        let mut logged: Vec<_> = session.sink.transactions.iter().map(|heard| heard.transaction).collect();
+        let count = logged.len();
+        logged.sort_unstable();
+        logged.dedup();
+        prop_assert_eq!(logged.len(), count);
+    }
+}

@@ -1,11 +1,11 @@
 //! The record of CIP as events show it: a layout of our own.
 
+use super::super::read::udint;
 use super::connection::{Opening, Way};
 use super::names;
 use super::path::Path;
 use super::record::Record;
 use super::service::Service;
-use super::super::read::udint;
 use crate::field::{Names, Tree, Value, name_of};
 use crate::text::Line;
 

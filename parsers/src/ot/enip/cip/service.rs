@@ -1,8 +1,8 @@
 //! One CIP message: a service asked of an object, or its answer (volume 1 §2-4), and the messages embedded in it.
 
 use super::super::read::{octet, uint};
-use super::path::{Logical, Path};
 use super::super::{INVALID_OFFSET, INVALID_PATH, INVALID_PDU};
+use super::path::{Logical, Path};
 use crate::dissector::Anomaly;
 
 /// Set in the service code of a response.
@@ -204,12 +204,7 @@ impl<'a> Service<'a> {
         wrong.into_iter().flatten().for_each(faults);
     }
 
-    fn each_embedded(
-        &self,
-        depth: usize,
-        visit: &mut dyn FnMut(&Self, usize),
-        faults: &mut dyn FnMut(Anomaly),
-    ) {
+    fn each_embedded(&self, depth: usize, visit: &mut dyn FnMut(&Self, usize), faults: &mut dyn FnMut(Anomaly)) {
         let Some(depth) = depth.checked_sub(1) else { return };
         let sent_on = self.sent_on().map(|(embedded, _)| embedded);
         for embedded in sent_on.into_iter().chain(self.packed()) {

@@ -112,6 +112,14 @@ fn metrics() -> String {
         };
         let _ = writeln!(out, "| `{}` | {kind} | {} | {} |", series.family, labels.join(", "), escaped(series.help));
     }
+    for family in crate::metrics::interface::FAMILIES {
+        let labels: Vec<_> = family.label.into_iter().chain(["interface"]).map(|label| format!("`{label}`")).collect();
+        let kind = match family.kind {
+            crate::metrics::table::Kind::Counter => "counter",
+            crate::metrics::table::Kind::Gauge => "gauge",
+        };
+        let _ = writeln!(out, "| `{}` | {kind} | {} | {} |", family.name, labels.join(", "), escaped(family.help));
+    }
     out
 }
 

@@ -323,6 +323,30 @@ messages! {
     Uptime: "up for {0}", "en marcha desde hace {0}";
     Memory: "memory: {0} MiB resident", "memoria: {0} MiB residentes";
 
+    // How interfaces are captured.
+    CapturedBy: "{0}: captured by {1}", "{0}: se captura por {1}";
+    CapturedNotBy: "{0}; not by {1}: {2}", "{0}; no por {1}: {2}";
+    CapturedByNone: "{0}: cannot be captured", "{0}: no se puede capturar";
+    WhyMtu: "packets of {0} bytes do not fit its buffers (at most {1})",
+        "los paquetes de {0} bytes no caben en sus búferes (como mucho {1})";
+    WhyVlanTags: "the interface takes VLAN tags off the frames and goes on doing so: {0}",
+        "la interfaz quita las etiquetas VLAN de las tramas y no deja de hacerlo: {0}";
+    WhyOutgoing: "frames that this machine sends are asked for (ignore_outgoing), and it does not see them",
+        "se piden las tramas que envía esta máquina (ignore_outgoing), y no las ve";
+    WhyNotEthernet: "the interface is not Ethernet", "la interfaz no es Ethernet";
+    WhyDenied: "the kernel does not let Vigía load its programs (CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON)",
+        "el núcleo no deja a Vigía cargar sus programas (CAP_BPF, CAP_NET_ADMIN y CAP_PERFMON)";
+    WhyNoBpf: "the kernel has no BPF", "el núcleo no tiene BPF";
+    WhyNotBuilt: "this build of Vigía has no libpcap", "esta compilación de Vigía no tiene libpcap";
+
+    ColumnInterface: "interface", "interfaz";
+    ColumnMode: "captured by", "captura";
+    ColumnReceived: "received", "recibidas";
+    ColumnLost: "lost by it", "perdidas por ella";
+    ColumnGuard: "guard", "guarda";
+    ColumnHeldBack: "held back", "retenidas";
+    ColumnSent: "sent", "enviadas";
+
     // Control socket.
     SocketUnreachable: "no sensor answers at {0}: {1}",
         "ningún sensor responde en {0}: {1}";

@@ -360,6 +360,7 @@ impl Worker {
             let now = interface.counts;
             for (cause, now, before) in [
                 (DropCause::Kernel, now.kernel_dropped, before.kernel_dropped),
+                (DropCause::NoBuffer, now.no_buffer, before.no_buffer),
                 (DropCause::UnsupportedLink, now.unsupported_link, before.unsupported_link),
                 (DropCause::Malformed, now.malformed, before.malformed),
             ] {

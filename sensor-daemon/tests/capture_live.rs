@@ -9,7 +9,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use vigia::capture::{InterfaceSettings, Progress, Settings, Source, SourceError, open_live};
+use vigia::capture::chain::Mode;
+use vigia::capture::{Demand, InterfaceSettings, Progress, Settings, Source, SourceError, open_live};
 
 /// A network namespace with the veth pair `tap0` and `plant0`, deleted when dropped.
 struct Namespace(String);
@@ -112,13 +113,41 @@ fn frame(vlan: Option<u16>, from: (u8, u16), to: (u8, u16), number: u32, payload
     frame
 }
 
-fn settings() -> Settings {
+/// Makes tests of functions that take a way to capture.
+macro_rules! by_every_way {
+    ($($name:ident)*) => {
+        by_every_way!(af_packet AfPacket; $($name)*);
+        by_every_way!(af_xdp AfXdpCopy; $($name)*);
+    };
+    ($module:ident $way:ident; $($name:ident)*) => {
+        mod $module {
+            $(#[test]
+            fn $name() {
+                super::in_namespace(|| super::$name(super::settings(super::Demand::$way)));
+            })*
+        }
+    };
+}
+
+by_every_way! {
+    every_frame_arrives_once_in_order_with_its_vlan_tag
+    two_workers_share_all_frames_and_keep_both_directions_of_a_flow_together
+    what_a_full_ring_loses_is_counted
+    frames_are_cut_to_the_snap_length
+    an_interface_that_goes_down_or_away_is_taken_up_again
+    an_interface_that_is_down_at_the_start_is_waited_for
+    several_interfaces_are_one_source_and_told_apart
+    what_came_before_the_close_is_handed_over
+}
+
+fn settings(mode: Demand) -> Settings {
     let interfaces = vec![InterfaceSettings { name: "tap0".into(), ..Default::default() }];
     // Some tests send on the tap itself.
     Settings {
         interfaces,
+        mode,
         guard: false,
-        block_count: 8,
+        block_count: 16,
         block_bytes: 1 << 18,
         poll_timeout_ms: 50,
         ..Default::default()
@@ -126,7 +155,7 @@ fn settings() -> Settings {
 }
 
 fn open_one(settings: &Settings) -> Box<dyn Source> {
-    open_live(settings).unwrap().pop().unwrap()
+    open_live(settings, &Default::default()).unwrap().sources.pop().unwrap()
 }
 
 /// A frame, and the tag that was taken off it.
@@ -156,42 +185,41 @@ fn wait_for_fault(source: &mut dyn Source, wanted: bool) {
     }
 }
 
-#[test]
-fn every_frame_arrives_once_in_order_with_its_vlan_tag() {
-    in_namespace(|| {
-        let mut source = open_one(&settings());
-        let plant = Sender::on("plant0");
-        let sent: Vec<_> = (0..5000_u32)
-            .map(|number| {
-                let vlan = number.is_multiple_of(3).then_some(0x6000 | (number as u16 % 4000));
-                (vlan, frame(vlan, (1, 2000), (2, 502), number, 64 + number as usize % 1000))
-            })
-            .collect();
-        let mut received = Vec::new();
-        for chunk in sent.chunks(1000) {
-            chunk.iter().for_each(|(_, frame)| plant.send(frame));
-            received.extend(receive(&mut *source));
-        }
-        assert_eq!(received.len(), sent.len());
-        for ((vlan, sent), (frame, stripped)) in sent.iter().zip(&received) {
-            let restored = match stripped {
-                Some((tci, tpid)) => [&frame[..12], &tpid.to_be_bytes(), &tci.to_be_bytes(), &frame[12..]].concat(),
-                None => frame.clone(),
-            };
-            assert_eq!(&restored, sent);
-            assert_eq!(stripped.map(|(tci, _)| tci), *vlan);
-        }
-        let counts = source.counts();
-        assert_eq!((counts.received, counts.kernel_dropped, counts.malformed), (5000, 0, 0));
-        assert_eq!(counts.bytes, received.iter().map(|(frame, _)| frame.len() as u64).sum::<u64>());
-    });
+fn every_frame_arrives_once_in_order_with_its_vlan_tag(settings: Settings) {
+    let is_xdp = settings.mode == Demand::AfXdpCopy;
+    let mut source = open_one(&settings);
+    let plant = Sender::on("plant0");
+    let sent: Vec<_> = (0..5000_u32)
+        .map(|number| {
+            let vlan = number.is_multiple_of(3).then_some(0x6000 | (number as u16 % 4000));
+            (vlan, frame(vlan, (1, 2000), (2, 502), number, 64 + number as usize % 1000))
+        })
+        .collect();
+    let mut received = Vec::new();
+    for chunk in sent.chunks(1000) {
+        chunk.iter().for_each(|(_, frame)| plant.send(frame));
+        received.extend(receive(&mut *source));
+    }
+    assert_eq!(received.len(), sent.len());
+    for ((vlan, sent), (frame, stripped)) in sent.iter().zip(&received) {
+        let restored = match stripped {
+            Some((tci, tpid)) => [&frame[..12], &tpid.to_be_bytes(), &tci.to_be_bytes(), &frame[12..]].concat(),
+            None => frame.clone(),
+        };
+        assert_eq!(&restored, sent);
+        // AF_XDP leaves the tag in the frame.
+        assert!(is_xdp && stripped.is_none() || stripped.map(|(tci, _)| tci) == *vlan);
+    }
+    let counts = source.counts();
+    assert_eq!((counts.received, counts.kernel_dropped, counts.malformed), (5000, 0, 0));
+    assert_eq!(counts.bytes, received.iter().map(|(frame, _)| frame.len() as u64).sum::<u64>());
 }
 
 #[test]
 fn outgoing_frames_are_left_out_unless_asked_for() {
     in_namespace(|| {
-        let mut quiet = open_one(&settings());
-        let mut all = settings();
+        let mut quiet = open_one(&settings(Demand::AfPacket));
+        let mut all = settings(Demand::AfPacket);
         all.interfaces[0].ignore_outgoing = false;
         let mut all = open_one(&all);
         Sender::on("tap0").send(&frame(None, (1, 1), (2, 2), 1, 60));
@@ -201,33 +229,101 @@ fn outgoing_frames_are_left_out_unless_asked_for() {
     });
 }
 
-#[test]
-fn two_workers_share_all_frames_and_keep_both_directions_of_a_flow_together() {
-    in_namespace(|| {
-        let mut sources = open_live(&Settings { workers: 2, ..settings() }).unwrap();
-        assert_eq!(sources.len(), 2);
+fn two_workers_share_all_frames_and_keep_both_directions_of_a_flow_together(settings: Settings) {
+    let mut sources = open_live(&Settings { workers: 2, ..settings }, &Default::default()).unwrap().sources;
+    assert_eq!(sources.len(), 2);
+    let plant = Sender::on("plant0");
+    for number in 0..2000 {
+        let (client, server) = ((1, 1000 + number as u16 / 2 % 500), (2, 502));
+        let (from, to) = if number % 2 == 0 { (client, server) } else { (server, client) };
+        plant.send(&frame(None, from, to, number, 100));
+    }
+    let flows = |frames: Vec<Received>| -> Vec<u16> {
+        let port = |frame: &[u8], at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
+        frames.iter().map(|(frame, _)| port(frame, 34).max(port(frame, 36))).collect()
+    };
+    let first = flows(receive(&mut *sources[0]));
+    let second = flows(receive(&mut *sources[1]));
+    assert_eq!(first.len() + second.len(), 2000);
+    assert!(!first.is_empty() && !second.is_empty(), "{} and {}", first.len(), second.len());
+    assert!(first.iter().all(|flow| !second.contains(flow)), "a flow on both workers");
+}
+
+/// Nobody reads while more is sent than there is room for: whatever the way, it is the ring that is full. With AF_XDP free
+/// buffers are left even then, since the ring of free buffers is the one that must never be empty.
+fn what_a_full_ring_loses_is_counted(settings: Settings) {
+    let is_ring = settings.mode == Demand::AfPacket;
+    let mut source = open_one(&Settings { block_count: 2, block_bytes: 1 << 16, ..settings });
+    let plant = Sender::on("plant0");
+    for number in 0..2000 {
+        plant.send(&frame(None, (1, 1), (2, 2), number, 500));
+    }
+    let received = receive(&mut *source).len() as u64;
+    let counts = source.counts();
+    assert!(counts.kernel_dropped > 0 && (counts.ring_freezes > 0) == is_ring, "{counts:?}");
+    assert_eq!((counts.received, counts.received + counts.kernel_dropped), (received, 2000));
+    assert_eq!((counts.no_buffer, counts.starved), (0, 0), "the ring of free buffers was empty");
+    // Reading resets the kernel's counters, not ours.
+    assert_eq!(source.counts(), counts);
+}
+
+fn what_came_before_the_close_is_handed_over(settings: Settings) {
+    let mut source = open_one(&settings);
+    let plant = Sender::on("plant0");
+    let send = |numbers: std::ops::Range<u32>| numbers.for_each(|n| plant.send(&frame(None, (1, 1), (2, 2), n, 100)));
+    send(0..300);
+    // A veth pair hands frames over on its own time.
+    std::thread::sleep(Duration::from_millis(50));
+    source.close();
+    send(300..400);
+    let mut frames = 0;
+    let end = Instant::now() + Duration::from_secs(10);
+    while source.batch(&mut |_, _| frames += 1).unwrap() != Progress::End {
+        assert!(Instant::now() < end, "no end");
+    }
+    assert_eq!(frames, 300);
+}
+
+fn frames_are_cut_to_the_snap_length(settings: Settings) {
+    let mut source = open_one(&Settings { snaplen: 64, ..settings });
+    let whole = frame(None, (1, 1), (2, 2), 1, 500);
+    Sender::on("plant0").send(&whole);
+    let mut lengths = None;
+    while source.batch(&mut |captured, _| lengths = Some((captured.frame.len(), captured.wire_length))).unwrap()
+        != Progress::Idle
+    {}
+    assert_eq!(lengths, Some((64, whole.len() as u32)));
+}
+
+fn an_interface_that_goes_down_or_away_is_taken_up_again(settings: Settings) {
+    let mut sources = open_live(&Settings { workers: 2, ..settings }, &Default::default()).unwrap().sources;
+    let deliver = |sources: &mut [Box<dyn Source>]| {
         let plant = Sender::on("plant0");
-        for number in 0..2000 {
-            let (client, server) = ((1, 1000 + number as u16 / 2 % 500), (2, 502));
-            let (from, to) = if number % 2 == 0 { (client, server) } else { (server, client) };
-            plant.send(&frame(None, from, to, number, 100));
-        }
-        let flows = |frames: Vec<Received>| -> Vec<u16> {
-            let port = |frame: &[u8], at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
-            frames.iter().map(|(frame, _)| port(frame, 34).max(port(frame, 36))).collect()
-        };
-        let first = flows(receive(&mut *sources[0]));
-        let second = flows(receive(&mut *sources[1]));
-        assert_eq!(first.len() + second.len(), 2000);
-        assert!(!first.is_empty() && !second.is_empty(), "{} and {}", first.len(), second.len());
-        assert!(first.iter().all(|flow| !second.contains(flow)), "a flow on both workers");
-    });
+        (0..100).for_each(|number| plant.send(&frame(None, (1, number), (2, 502), 0, 100)));
+        sources.iter_mut().map(|source| receive(&mut **source).len()).sum::<usize>()
+    };
+    assert_eq!(deliver(&mut sources), 100);
+
+    ip(&["link", "set", "tap0", "down"]);
+    sources.iter_mut().for_each(|source| wait_for_fault(&mut **source, true));
+    ip(&["link", "set", "tap0", "up"]);
+    sources.iter_mut().for_each(|source| wait_for_fault(&mut **source, false));
+    assert_eq!(deliver(&mut sources), 100, "after down and up");
+
+    ip(&["link", "del", "tap0"]);
+    sources.iter_mut().for_each(|source| wait_for_fault(&mut **source, true));
+    make_pair();
+    sources.iter_mut().for_each(|source| wait_for_fault(&mut **source, false));
+    assert_eq!(deliver(&mut sources), 100, "after removal and return");
+    for source in &mut sources {
+        assert_eq!(source.counts().outages, 2);
+    }
 }
 
 #[test]
 fn a_ring_tells_its_fill_and_what_it_loses_when_full_is_counted() {
     in_namespace(|| {
-        let mut source = open_one(&Settings { block_count: 2, block_bytes: 1 << 16, ..settings() });
+        let mut source = open_one(&Settings { block_count: 2, block_bytes: 1 << 16, ..settings(Demand::AfPacket) });
         let plant = Sender::on("plant0");
         assert_eq!(source.fill(), 0.0);
         for number in 0..2000 {
@@ -247,88 +343,40 @@ fn a_ring_tells_its_fill_and_what_it_loses_when_full_is_counted() {
     });
 }
 
-#[test]
-fn frames_are_cut_to_the_snap_length() {
-    in_namespace(|| {
-        let mut source = open_one(&Settings { snaplen: 64, ..settings() });
-        let whole = frame(None, (1, 1), (2, 2), 1, 500);
-        Sender::on("plant0").send(&whole);
-        let mut lengths = None;
-        while source.batch(&mut |captured, _| lengths = Some((captured.frame.len(), captured.wire_length))).unwrap()
-            != Progress::Idle
-        {}
-        assert_eq!(lengths, Some((64, whole.len() as u32)));
-    });
+fn an_interface_that_is_down_at_the_start_is_waited_for(settings: Settings) {
+    ip(&["link", "set", "tap0", "down"]);
+    let mut source = open_one(&settings);
+    wait_for_fault(&mut *source, true);
+    ip(&["link", "set", "tap0", "up"]);
+    wait_for_fault(&mut *source, false);
+    Sender::on("plant0").send(&frame(None, (1, 1), (2, 2), 1, 60));
+    assert_eq!(receive(&mut *source).len(), 1);
 }
 
-#[test]
-fn an_interface_that_goes_down_or_away_is_taken_up_again() {
-    in_namespace(|| {
-        let mut sources = open_live(&Settings { workers: 2, ..settings() }).unwrap();
-        let deliver = |sources: &mut [Box<dyn Source>]| {
-            let plant = Sender::on("plant0");
-            (0..100).for_each(|number| plant.send(&frame(None, (1, number), (2, 502), 0, 100)));
-            sources.iter_mut().map(|source| receive(&mut **source).len()).sum::<usize>()
-        };
-        assert_eq!(deliver(&mut sources), 100);
-
-        ip(&["link", "set", "tap0", "down"]);
-        sources.iter_mut().for_each(|source| wait_for_fault(&mut **source, true));
-        ip(&["link", "set", "tap0", "up"]);
-        sources.iter_mut().for_each(|source| wait_for_fault(&mut **source, false));
-        assert_eq!(deliver(&mut sources), 100, "after down and up");
-
-        ip(&["link", "del", "tap0"]);
-        sources.iter_mut().for_each(|source| wait_for_fault(&mut **source, true));
-        make_pair();
-        sources.iter_mut().for_each(|source| wait_for_fault(&mut **source, false));
-        assert_eq!(deliver(&mut sources), 100, "after removal and return");
-        for source in &mut sources {
-            assert_eq!(source.counts().outages, 2);
-        }
-    });
-}
-
-#[test]
-fn an_interface_that_is_down_at_the_start_is_waited_for() {
-    in_namespace(|| {
-        ip(&["link", "set", "tap0", "down"]);
-        let mut source = open_one(&settings());
-        wait_for_fault(&mut *source, true);
-        ip(&["link", "set", "tap0", "up"]);
-        wait_for_fault(&mut *source, false);
-        Sender::on("plant0").send(&frame(None, (1, 1), (2, 2), 1, 60));
-        assert_eq!(receive(&mut *source).len(), 1);
-    });
-}
-
-#[test]
-fn several_interfaces_are_one_source_and_told_apart() {
-    in_namespace(|| {
-        let both = ["tap0", "plant0"].map(|name| InterfaceSettings { name: name.into(), ..Default::default() });
-        let mut source = open_one(&Settings { interfaces: both.to_vec(), ..settings() });
-        Sender::on("plant0").send(&frame(None, (1, 1), (2, 2), 1, 60));
-        Sender::on("tap0").send(&frame(None, (2, 2), (1, 1), 2, 60));
-        let mut seen = Vec::new();
-        while source.batch(&mut |captured, interface| seen.push((interface, captured.frame[11]))).unwrap()
-            != Progress::Idle
-        {}
-        seen.sort_unstable();
-        assert_eq!(seen, [(0, 1), (1, 2)]);
-        let interfaces = source.interfaces();
-        assert_eq!(
-            interfaces.iter().map(|i| (i.name.as_str(), i.counts.received)).collect::<Vec<_>>(),
-            [("tap0", 1), ("plant0", 1)]
-        );
-    });
+fn several_interfaces_are_one_source_and_told_apart(settings: Settings) {
+    let both = ["tap0", "plant0"].map(|name| InterfaceSettings { name: name.into(), ..Default::default() });
+    let mut source = open_one(&Settings { interfaces: both.to_vec(), ..settings });
+    Sender::on("plant0").send(&frame(None, (1, 1), (2, 2), 1, 60));
+    Sender::on("tap0").send(&frame(None, (2, 2), (1, 1), 2, 60));
+    let mut seen = Vec::new();
+    while source.batch(&mut |captured, interface| seen.push((interface, captured.frame[11]))).unwrap() != Progress::Idle
+    {
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, [(0, 1), (1, 2)]);
+    let interfaces = source.interfaces();
+    assert_eq!(
+        interfaces.iter().map(|i| (i.name.as_str(), i.counts.received)).collect::<Vec<_>>(),
+        [("tap0", 1), ("plant0", 1)]
+    );
 }
 
 #[test]
 fn an_unknown_interface_is_an_error_that_names_those_there_are() {
     in_namespace(|| {
-        let mut wrong = settings();
+        let mut wrong = settings(Demand::AfPacket);
         wrong.interfaces[0].name = "tap1".into();
-        match open_live(&wrong).map(|_| ()).unwrap_err() {
+        match open_live(&wrong, &Default::default()).map(|_| ()).unwrap_err() {
             SourceError::NoInterface { name, existing } => {
                 assert_eq!(name, "tap1");
                 assert!(existing.contains("tap0") && existing.contains("plant0"), "{existing}");
@@ -342,8 +390,8 @@ fn an_unknown_interface_is_an_error_that_names_those_there_are() {
 #[test]
 fn libpcap_gives_the_same_through_the_same_trait() {
     in_namespace(|| {
-        let engine = vigia::capture::Engine::Libpcap;
-        let mut source = open_one(&Settings { engine, ..settings() });
+        let mode = vigia::capture::Demand::Libpcap;
+        let mut source = open_one(&settings(mode));
         let plant = Sender::on("plant0");
         let sent: Vec<_> = (0..500).map(|number| frame(Some(7), (1, 1), (2, 2), number, 100)).collect();
         sent.iter().for_each(|frame| plant.send(frame));
@@ -353,4 +401,50 @@ fn libpcap_gives_the_same_through_the_same_trait() {
         assert_eq!(received, sent);
         assert_eq!((source.counts().received, source.counts().kernel_dropped), (500, 0));
     });
+}
+
+#[test]
+fn the_best_way_that_works_is_taken_and_a_demanded_one_is_not_replaced() {
+    in_namespace(|| {
+        let chosen =
+            |settings: &Settings| open_live(settings, &Default::default()).map(|live| live.watch.chosen()[0].clone());
+        let auto = chosen(&Settings { workers: 2, ..settings(Demand::Auto) }).unwrap();
+        // A veth pair has no driver that could do without copies.
+        assert_eq!(auto.mode, Mode::AfPacketEbpf);
+        assert_eq!(auto.refused.iter().map(|(mode, _)| *mode).collect::<Vec<_>>(), [Mode::AfXdpZeroCopy]);
+        let refused = chosen(&settings(Demand::AfXdpZeroCopy)).unwrap_err().to_string();
+        assert!(refused.contains("tap0: cannot be captured; not by af-xdp-zero-copy: "), "{refused}");
+        assert_eq!(chosen(&settings(Demand::AfXdp)).unwrap().mode, Mode::AfXdpCopy);
+        let mut outgoing = settings(Demand::AfXdp);
+        outgoing.interfaces[0].ignore_outgoing = false;
+        assert!(chosen(&outgoing).is_err(), "AF_XDP does not see what this machine sends");
+        ip(&["link", "set", "tap0", "mtu", "9000"]);
+        let refused = chosen(&settings(Demand::AfXdp)).unwrap_err().to_string();
+        assert!(refused.contains("packets of 9000 bytes do not fit its buffers"), "{refused}");
+    });
+}
+
+#[test]
+fn two_workers_share_by_the_kernel_s_own_hash_too() {
+    in_namespace(|| {
+        two_workers_share_all_frames_and_keep_both_directions_of_a_flow_together(settings(Demand::AfPacketHash));
+    });
+}
+
+/// Frames carry the time at which they came, not the one at which they were read.
+#[test]
+fn frames_have_the_time_of_their_arrival_by_every_way() {
+    for mode in [Demand::AfPacket, Demand::AfXdpCopy] {
+        in_namespace(move || {
+            let mut source = open_one(&settings(mode));
+            let clock = || std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
+            let before = clock();
+            Sender::on("plant0").send(&frame(None, (1, 1), (2, 2), 1, 60));
+            std::thread::sleep(Duration::from_millis(300));
+            let read = clock();
+            let mut arrived = 0;
+            while source.batch(&mut |captured, _| arrived = captured.timestamp.0).unwrap() != Progress::Idle {}
+            assert!(before <= arrived && arrived < read, "{mode:?}: {before} {arrived} {read}");
+        });
+    }
 }

@@ -114,7 +114,7 @@ fn shares(way: Option<&'static str>, flow: fn(u16) -> Flow) -> Vec<usize> {
         poll_timeout_ms: 1,
         ..Default::default()
     };
-    let mut sources = open_live(&settings).unwrap();
+    let mut sources = open_live(&settings, &Default::default()).unwrap().sources;
     let plant = Sender::on("plant0");
     let mut seen = Seen::new();
     for chunk in (0..FLOWS).collect::<Vec<_>>().chunks(IN_FLIGHT) {

@@ -66,8 +66,20 @@ fn received(interface: &str) -> u64 {
 
 /// A frame by a raw socket; whether the kernel says that it went.
 fn send_raw(interface: &str) -> bool {
+    send_raw_by(interface, false)
+}
+
+/// A frame by a raw socket, past the queueing discipline and with it the guard, if that is asked for.
+fn send_raw_by(interface: &str, bypass: bool) -> bool {
     // SAFETY: a call without pointers; the descriptor is new and owned by nobody else.
     let socket = unsafe { OwnedFd::from_raw_fd(libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0)) };
+    let yes = i32::from(bypass);
+    // SAFETY: the pointer is to an int that lives during the call, with its length.
+    let set = unsafe {
+        let (value, length) = ((&raw const yes).cast(), size_of::<i32>() as u32);
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, value, length)
+    };
+    assert_eq!(set, 0);
     let name = CString::new(interface).unwrap();
     // SAFETY: a sockaddr_ll of zeros is a valid one.
     let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
@@ -116,7 +128,9 @@ fn try_everything(stranger: u8) {
     std::thread::sleep(Duration::from_millis(100));
 }
 
+/// Somebody makes a host of the tap: gives it an address, and lets it ask for neighbours again.
 fn give_address() {
+    ip(&["link", "set", "tap0", "arp", "on"]);
     ip(&["address", "add", "10.9.0.1/24", "dev", "tap0"]);
     ip(&["neighbour", "replace", "10.9.0.2", "lladdr", "02:00:00:00:00:02", "dev", "tap0"]);
 }
@@ -168,6 +182,22 @@ impl Sensor {
             assert!(Instant::now() < end, "no {text:?} in the log:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    fn status(&self) -> serde_json::Value {
+        // The interfaces are looked at once a second.
+        std::thread::sleep(Duration::from_millis(1500));
+        let folder = self.1.parent().unwrap();
+        let config = folder.join("vigia.toml");
+        let output = Command::new(VIGIA).args(["status", "--json", "--config"]).arg(config).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// SIGTERM: it ends in peace.
+    fn stop(mut self) {
+        // SAFETY: a call without pointers, about a process of our own.
+        assert_eq!(unsafe { libc::kill(self.0.id() as i32, libc::SIGTERM) }, 0);
+        assert!(self.0.wait().unwrap().success(), "{}", self.log());
     }
 
     /// SIGKILL: it has no say in it.
@@ -227,6 +257,78 @@ fn nothing_leaves_the_tap_with_the_sensor_running_killed_and_started_again() {
         assert_eq!(guard::status("tap0").unwrap(), None);
         assert!(send_raw("tap0"));
         assert_eq!(leaked(), 2, "the guard is removed");
+    });
+}
+
+/// The events of a kind in the journal of a sensor that has ended.
+fn health(folder: &Path, kind: &str) -> Vec<serde_json::Value> {
+    let events = vigia_testbed::Events::follow(&folder.join("journal/records")).fresh().unwrap();
+    let is_one = |event: &serde_json::Value| event["event_type"] == "health" && event["health"]["kind"] == kind;
+    events.into_iter().filter(is_one).collect()
+}
+
+#[test]
+fn a_tap_is_silenced_and_guarded_while_it_is_down_yet() {
+    apart(true, || {
+        let ipv6 = "/proc/sys/net/ipv6/conf/tap0/disable_ipv6";
+        ip(&["link", "set", "tap0", "down"]);
+        std::fs::write(ipv6, "0").unwrap();
+        let flags = || {
+            String::from_utf8(Command::new("ip").args(["-d", "link", "show", "tap0"]).output().unwrap().stdout).unwrap()
+        };
+        assert!(!flags().contains("NOARP"));
+        let folder = tempfile::tempdir().unwrap();
+        let _sensor = Sensor::start(folder.path());
+        assert!(
+            flags().contains("NOARP") && flags().contains("promiscuity 0") && !flags().contains(",UP"),
+            "{}",
+            flags()
+        );
+        assert_eq!(std::fs::read_to_string(ipv6).unwrap().trim(), "1");
+        let before = leaked();
+        ip(&["link", "set", "tap0", "up"]);
+        assert!(!send_raw("tap0"), "guarded from the first moment");
+        // Time for what an interface says when it comes up: neighbour discovery, IGMP and MLD.
+        std::thread::sleep(Duration::from_secs(2));
+        assert_eq!(leaked(), before);
+        assert!(flags().contains("promiscuity 1"), "{}", flags());
+    });
+}
+
+#[test]
+fn what_the_guard_drops_and_what_passes_it_are_metrics_and_events() {
+    apart(true, || {
+        let folder = tempfile::tempdir().unwrap();
+        let sensor = Sensor::start(folder.path());
+        assert!(!send_raw("tap0") && !send_raw("tap0"));
+        let before = leaked();
+        assert!(send_raw_by("tap0", true) && send_raw_by("tap0", true), "this way leads past any guard");
+        assert_eq!(leaked(), before + 2);
+        sensor.await_log("frames left by a tap, past the guard");
+        let status = sensor.status();
+        let interface = &status["interfaces"][0];
+        assert_eq!(interface["transmitted"], 2, "{interface}");
+        assert_eq!(interface["guard"]["by_ethertype"]["0x88b8"]["frames"], 2, "{interface}");
+        assert_eq!(interface["mode"], "af-packet");
+        let series = |name: &str| status["series"][name].as_u64();
+        assert_eq!(series("vigia_tap_transmitted_packets_total{interface=\"tap0\"}"), Some(2));
+        let dropped = "vigia_guard_dropped_packets_total{interface=\"tap0\",ethertype=\"0x88b8\"}";
+        assert_eq!(series(dropped), Some(2));
+        assert_eq!(series("vigia_capture_mode{interface=\"tap0\",mode=\"af-packet\"}"), Some(1));
+        sensor.stop();
+        let dropped = health(folder.path(), "guard-dropped");
+        assert_eq!(dropped.len(), 1, "only the first of a kind: {dropped:?}");
+        assert_eq!(dropped[0]["in_iface"], "tap0");
+        let told = &dropped[0]["health"];
+        assert_eq!(
+            (&told["ethertype"], &told["length"], &told["uid"]),
+            (&"0x88b8".into(), &60.into(), &0.into()),
+            "{told}"
+        );
+        assert!(told["frame"].as_str().unwrap().starts_with("010ccd01"), "{told}");
+        let sent = health(folder.path(), "tap-transmitted");
+        let packets: u64 = sent.iter().filter_map(|event| event["health"]["packets"].as_u64()).sum();
+        assert_eq!(packets, 2, "{sent:?}");
     });
 }
 
@@ -302,12 +404,12 @@ fn few_capabilities_are_enough_and_without_them_capture_goes_on_and_says_so() {
         let folder = tempfile::tempdir().unwrap();
         let sensor = Sensor::start_with("+net_raw", folder.path());
         sensor.await_log("not guarded: ");
-        sensor.await_log("frames are shared out by the kernel's own hash");
+        sensor.await_log("tap0: captured by af-packet-hash; not by af-xdp-zero-copy: the kernel does not let");
         assert!(send_raw("tap0"));
         drop(sensor);
         let sensor = Sensor::start_with("+net_raw,+net_admin,+bpf,+perfmon", folder.path());
         sensor.await_log("guarded: the kernel drops");
-        sensor.await_log("eBPF fanout");
+        sensor.await_log("tap0: captured by af-packet-ebpf");
         assert!(!send_raw("tap0"));
     });
 }

@@ -1,26 +1,25 @@
 //! Capture through libpcap: a fallback for live interfaces, and a second opinion on capture files in tests.
 //!
-//! One thread, all interfaces. An interface that goes down ends the source with an error; rings wait for it instead.
+//! One thread. An interface that goes down ends the source with an error; rings wait for it instead.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
+use std::time::Duration;
 
 use pcap::{Activated, Active, Capture, Error, Offline, Precision};
 use vigia_parsers::Timestamp;
 use vigia_parsers::packet::{Captured, LinkType};
 
-use super::packet_ring::socket::wait;
-use super::{Each, Interface, InterfaceId, Progress, Settings, Source, SourceCounts, SourceError};
+use super::live::Queue;
+use super::{Each, Interface, InterfaceId, InterfaceSettings, Progress, Settings, Source, SourceCounts, SourceError};
 
 /// Most frames of a batch from one interface.
 const BATCH_FRAMES: usize = 1024;
 
-/// Interfaces, or one file, read by libpcap.
-pub struct LibpcapSource<State: Activated> {
-    handles: Vec<Handle<State>>,
+/// A capture file, read by libpcap.
+pub struct LibpcapFile {
+    handle: Handle<Offline>,
     number: u64,
-    poll_timeout_ms: u32,
-    closed: bool,
 }
 
 struct Handle<State: Activated> {
@@ -34,53 +33,39 @@ struct Handle<State: Activated> {
     stopped: Option<Error>,
 }
 
-/// Opens all interfaces for one worker.
+/// Opens an interface for one worker.
 ///
 /// # Errors
 /// What libpcap says, or a link type that Vigía does not decode.
-pub fn open(settings: &Settings) -> Result<Vec<Box<dyn Source>>, SourceError> {
-    let handles: Result<Vec<_>, _> = settings
-        .interfaces
-        .iter()
-        .map(|interface| {
-            let name = interface.name.as_str();
-            let open = || {
-                let capture = Capture::from_device(name)?
-                    .promisc(interface.promiscuous)
-                    .snaplen(settings.snaplen as i32)
-                    .timeout(settings.block_timeout_ms as i32)
-                    .buffer_size(
-                        i32::try_from(u64::from(settings.block_count) * u64::from(settings.block_bytes))
-                            .unwrap_or(i32::MAX),
-                    )
-                    .precision(Precision::Nano)
-                    .open()?
-                    .setnonblock()?;
-                if interface.ignore_outgoing {
-                    capture.direction(pcap::Direction::In)?;
-                }
-                Ok(capture)
-            };
-            Handle::new(name, open().map_err(|error| library_error(name, error))?)
-        })
-        .collect();
-    Ok(vec![Box::new(LibpcapSource {
-        handles: handles?,
-        number: 0,
-        poll_timeout_ms: settings.poll_timeout_ms,
-        closed: false,
-    })])
+pub(super) fn open(interface: &InterfaceSettings, settings: &Settings) -> Result<Box<dyn Queue>, SourceError> {
+    let name = interface.name.as_str();
+    let ring_bytes = u64::from(settings.block_count) * u64::from(settings.block_bytes);
+    let open = || {
+        let capture = Capture::from_device(name)?
+            .promisc(interface.promiscuous)
+            .snaplen(settings.snaplen as i32)
+            .timeout(settings.block_timeout_ms as i32)
+            .buffer_size(i32::try_from(ring_bytes).unwrap_or(i32::MAX))
+            .precision(Precision::Nano)
+            .open()?
+            .setnonblock()?;
+        if interface.ignore_outgoing {
+            capture.direction(pcap::Direction::In)?;
+        }
+        Ok(capture)
+    };
+    Ok(Box::new(Handle::new(name, open().map_err(|error| library_error(name, error))?)?))
 }
 
 /// Opens a capture file with libpcap.
 ///
 /// # Errors
 /// What libpcap says, or a link type that Vigía does not decode.
-pub fn open_file(path: &Path) -> Result<LibpcapSource<Offline>, SourceError> {
+pub fn open_file(path: &Path) -> Result<LibpcapFile, SourceError> {
     let name = path.display().to_string();
     let capture = Capture::from_file_with_precision(path, Precision::Nano);
     let capture = capture.map_err(|error| library_error(&name, error))?;
-    Ok(LibpcapSource { handles: vec![Handle::new(&name, capture)?], number: 0, poll_timeout_ms: 0, closed: false })
+    Ok(LibpcapFile { handle: Handle::new(&name, capture)?, number: 0 })
 }
 
 impl<State: Activated> Handle<State> {
@@ -94,7 +79,7 @@ impl<State: Activated> Handle<State> {
     }
 
     /// Hands over the frames that are there, a batch at most.
-    fn drain(&mut self, interface: InterfaceId, number: &mut u64, each: &mut Each<'_>) -> Result<usize, Error> {
+    fn read(&mut self, interface: InterfaceId, number: &mut u64, each: &mut Each<'_>) -> Result<usize, Error> {
         if let Some(stop) = self.stopped.take() {
             return Err(stop);
         }
@@ -134,56 +119,49 @@ impl<State: Activated> Handle<State> {
     }
 }
 
-impl<State: Activated> LibpcapSource<State> {
-    /// Hands over a batch of each interface. `None` says that there was nothing.
-    fn drain(&mut self, each: &mut Each<'_>) -> Result<Option<usize>, SourceError> {
-        let mut frames = 0;
-        for (index, handle) in self.handles.iter_mut().enumerate() {
-            match handle.drain(index as InterfaceId, &mut self.number, each) {
-                Ok(more) => frames += more,
-                Err(Error::TimeoutExpired | Error::NoMorePackets) => {}
-                Err(error) => return Err(library_error(&handle.name, error)),
-            }
-        }
-        Ok((frames > 0).then_some(frames))
-    }
-}
-
-impl Source for LibpcapSource<Offline> {
+impl Source for LibpcapFile {
     fn batch(&mut self, each: &mut Each<'_>) -> Result<Progress, SourceError> {
-        Ok(self.drain(each)?.map_or(Progress::End, Progress::Frames))
+        match self.handle.read(0, &mut self.number, each) {
+            Ok(frames) => Ok(Progress::Frames(frames)),
+            Err(Error::NoMorePackets) => Ok(Progress::End),
+            Err(error) => Err(library_error(&self.handle.name, error)),
+        }
     }
 
     fn interfaces(&mut self) -> Vec<Interface> {
-        self.handles.iter_mut().map(Handle::report).collect()
+        vec![self.handle.report()]
     }
 }
 
-impl Source for LibpcapSource<Active> {
-    fn batch(&mut self, each: &mut Each<'_>) -> Result<Progress, SourceError> {
-        if let Some(frames) = self.drain(each)? {
-            return Ok(Progress::Frames(frames));
+impl Queue for Handle<Active> {
+    /// It has taken frames since it was opened.
+    fn admit(&mut self) -> Result<(), SourceError> {
+        Ok(())
+    }
+
+    fn drain(&mut self, interface: InterfaceId, number: &mut u64, each: &mut Each<'_>) -> Result<usize, SourceError> {
+        match self.read(interface, number, each) {
+            Ok(frames) => Ok(frames),
+            Err(Error::TimeoutExpired) => Ok(0),
+            Err(error) => Err(library_error(&self.name, error)),
         }
-        let sockets: Vec<_> = self.handles.iter().map(|handle| handle.capture.as_raw_fd()).collect();
-        wait(&sockets, self.poll_timeout_ms).map_err(|cause| SourceError::Live {
-            name: "all interfaces".to_owned(),
-            what: "waiting for packets",
-            cause,
-        })?;
-        Ok(match self.drain(each)? {
-            Some(frames) => Progress::Frames(frames),
-            None if self.closed => Progress::End,
-            None => Progress::Idle,
-        })
     }
 
-    fn close(&mut self) {
-        // It stays open, since with a new filter libpcap would leave out what waits: the end is when nothing does.
-        self.closed = true;
+    fn descriptors(&self, each: &mut dyn FnMut(RawFd)) {
+        each(self.capture.as_raw_fd());
     }
 
-    fn interfaces(&mut self) -> Vec<Interface> {
-        self.handles.iter_mut().map(Handle::report).collect()
+    fn look_after(&mut self, _failed: bool) {}
+
+    /// It stays open, since with a new filter libpcap would leave out what waits: the end is when nothing does.
+    fn close(&mut self) {}
+
+    fn lag(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn report(&mut self) -> Interface {
+        Handle::report(self)
     }
 }
 

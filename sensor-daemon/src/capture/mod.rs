@@ -1,29 +1,44 @@
 //! Where packets come from: capture files and live interfaces behind one trait, by batches.
 //!
 //! A [`Source`] is one queue of frames and belongs to one thread: a capture file ([`file`]), or one worker's share of
-//! all live interfaces ([`packet_ring`], or `libpcap` under the feature of that name). Frames are borrowed from the
+//! all live interfaces (`live`). An interface is captured by AF_XDP (`af_xdp`), AF_PACKET (`packet_ring`), or `libpcap`
+//! under the feature of that name; [`chain`] chooses. Frames are borrowed from the
 //! source's own memory; nothing is allocated or copied per packet.
 //!
-//! **Architecture invariants.** Unsafe code of the daemon stands in [`packet_ring`] only. Nothing here ever transmits.
+//! **Architecture invariants.** Unsafe code of the daemon stands in this folder only. Nothing here ever transmits.
 
+#[cfg(target_os = "linux")]
+mod af_xdp;
+#[cfg(target_os = "linux")]
+pub mod chain;
 pub mod directory;
 pub mod file;
+#[cfg(target_os = "linux")]
+pub mod interface;
 #[cfg(feature = "libpcap")]
 pub mod libpcap;
 #[cfg(target_os = "linux")]
-pub mod packet_ring;
+mod live;
+#[cfg(target_os = "linux")]
+mod packet_ring;
 #[cfg(target_os = "linux")]
 pub mod probes;
 mod settings;
 pub mod shunt;
+#[cfg(target_os = "linux")]
+mod system;
 pub mod tap;
+#[cfg(target_os = "linux")]
+pub mod watch;
 
 use std::io;
 use std::path::Path;
 
 use vigia_parsers::packet::Captured;
 
-pub use settings::{Engine, FileSettings, InterfaceSettings, Settings, SettingsError};
+use crate::flow::duplicate;
+
+pub use settings::{Demand, FileSettings, InterfaceSettings, Settings, SettingsError};
 pub use tap::TapSettings;
 
 /// Which of a source's interfaces a frame came from: an index into [`Source::interfaces`].
@@ -82,8 +97,8 @@ pub struct Interface {
     pub fault: Option<String>,
 }
 
-/// What a source counted, cumulative. `received + kernel_dropped + unsupported_link + malformed` is every frame that
-/// reached the source.
+/// What a source counted, cumulative. `received + kernel_dropped + no_buffer + unsupported_link + malformed` is every
+/// frame that reached the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SourceCounts {
     /// Frames handed over.
@@ -94,6 +109,11 @@ pub struct SourceCounts {
     pub kernel_dropped: u64,
     /// Times the ring was full and the kernel stopped writing to it.
     pub ring_freezes: u64,
+    /// AF_XDP: frames the kernel dropped for want of a free buffer, or because they were longer than one.
+    pub no_buffer: u64,
+    /// AF_XDP: times the kernel found no free buffer. Where the interface itself writes the frames, what it lost then is in
+    /// its own statistics.
+    pub starved: u64,
     /// Frames of a pcapng file left out because their interface has a link type that Vigía does not decode.
     pub unsupported_link: u64,
     /// Frames of a ring left out because the descriptor did not make sense.
@@ -110,6 +130,8 @@ impl SourceCounts {
             bytes: self.bytes + other.bytes,
             kernel_dropped: self.kernel_dropped + other.kernel_dropped,
             ring_freezes: self.ring_freezes + other.ring_freezes,
+            no_buffer: self.no_buffer + other.no_buffer,
+            starved: self.starved + other.starved,
             unsupported_link: self.unsupported_link + other.unsupported_link,
             malformed: self.malformed + other.malformed,
             outages: self.outages + other.outages,
@@ -206,13 +228,11 @@ pub enum SourceError {
     /// Settings that cannot work.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// This build cannot do what the settings ask for.
-    #[error("{name}: {what}")]
-    Unavailable {
-        /// Interface.
-        name: String,
-        /// What is missing.
-        what: &'static str,
+    /// None of the ways to capture that would do works on an interface.
+    #[error("{}", reasons.text(crate::language::Language::English))]
+    NoWay {
+        /// Each way, and why not.
+        reasons: crate::language::Phrase,
     },
 }
 
@@ -225,33 +245,15 @@ pub fn open_file(path: &Path, settings: &FileSettings) -> Result<Box<dyn Source>
 }
 
 /// Opens the live interfaces: one source a worker, each with its share of every interface. Both directions of a flow
-/// reach the same worker.
+/// reach the same worker. `duplicates` says which frames are copies: the kernel discards them, where it can.
 ///
 /// # Errors
 /// Settings that cannot work, an interface that does not exist or cannot be captured on, or no right to.
-pub fn open_live(settings: &Settings) -> Result<Vec<Box<dyn Source>>, SourceError> {
+#[cfg(target_os = "linux")]
+pub fn open_live(settings: &Settings, duplicates: &duplicate::Settings) -> Result<chain::Live, SourceError> {
     settings.validate()?;
     if settings.interfaces.is_empty() {
         return Err(SettingsError::new("interfaces", "at least one is expected to capture live").into());
     }
-    match settings.engine {
-        #[cfg(target_os = "linux")]
-        Engine::PacketRing => {
-            Ok(packet_ring::open(settings)?.into_iter().map(|source| Box::new(source) as Box<dyn Source>).collect())
-        }
-        #[cfg(feature = "libpcap")]
-        Engine::Libpcap => {
-            #[cfg(target_os = "linux")]
-            {
-                let guards = probes::guard::Guards::new(settings.guard);
-                settings.interfaces.iter().for_each(|interface| guards.protect(&interface.name));
-            }
-            libpcap::open(settings)
-        }
-        #[allow(unreachable_patterns)]
-        _ => Err(SourceError::Unavailable {
-            name: settings.interfaces.first().map(|interface| interface.name.clone()).unwrap_or_default(),
-            what: "this build has no such capture engine (libpcap needs the cargo feature `libpcap`)",
-        }),
-    }
+    chain::open(settings, duplicates)
 }

@@ -1,6 +1,6 @@
 //! Live capture through AF_PACKET rings (TPACKET_V3): the kernel writes blocks of frames into memory it shares with us.
 //!
-//! Each worker has a ring on each interface ([`RingSource`]). The rings of an interface form a fanout group: the kernel
+//! Each worker has a ring on each interface ([`RingQueue`]). The rings of an interface form a fanout group: the kernel
 //! chooses the ring by a hash that is the same for both directions of a flow. The system calls stand in [`socket`],
 //! the shared memory in [`map`], the layout of a block in [`block`].
 //!
@@ -10,127 +10,38 @@ mod block;
 mod map;
 pub(super) mod socket;
 
-use std::io;
-use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use vigia_parsers::packet::LinkType;
 
 use self::map::RingMap;
-use self::socket::{PacketSocket, interface_index, wait};
-use super::probes::{fanout, guard::Guards};
-use super::{Each, Interface, InterfaceId, InterfaceSettings, Progress, Settings, Source, SourceCounts, SourceError};
+use self::socket::PacketSocket;
+use super::interface::{self, Control};
+use super::live::{Health, Queue, live_error, no_interface};
+use super::probes::guard::Guards;
+use super::{Each, Interface, InterfaceId, InterfaceSettings, Settings, SourceCounts, SourceError};
 
-/// How often an interface that is down is looked after. Longer than any block timeout's frames take to be read.
-const RECOVERY_INTERVAL: Duration = Duration::from_millis(200);
-
-/// One worker's share of all live interfaces: a ring on each.
-pub struct RingSource {
-    taps: Vec<Tap>,
-    /// The tap whose turn it is.
-    turn: usize,
-    number: u64,
-    poll_timeout_ms: u32,
-    block_timeout: Duration,
-    /// When it was closed.
-    closed: Option<Instant>,
-}
-
-/// Opens a ring on every interface for every worker; one source a worker. An interface that is down is waited for.
-///
-/// No ring takes a frame before all rings of all interfaces stand, so none is seen by two workers.
+/// Opens a ring on an interface for every worker; they share its frames out by the program, or by the kernel's own hash.
+/// An interface that is down is waited for.
 ///
 /// # Errors
 /// An interface that does not exist or is of no supported kind, no right to capture, or no memory for the rings.
-pub fn open(settings: &Settings) -> Result<Vec<RingSource>, SourceError> {
-    settings.validate()?;
-    let guards = Arc::new(Guards::new(settings.guard));
-    let fanout = fanout_program(settings.workers);
-    let groups: Vec<Group> = settings.interfaces.iter().map(|_| Group::default()).collect();
-    let mut sources = Vec::new();
-    for _ in 0..settings.workers {
-        let taps: Result<Vec<_>, _> = settings
-            .interfaces
-            .iter()
-            .zip(&groups)
-            .map(|(interface, group)| {
-                let group = Membership { group: group.clone(), program: fanout.clone() };
-                let group = (settings.workers > 1).then_some(group);
-                Tap::open(Plan::new(interface, settings, group, Arc::clone(&guards)))
-            })
-            .collect();
-        sources.push(RingSource {
-            taps: taps?,
-            turn: 0,
-            number: 0,
-            poll_timeout_ms: settings.poll_timeout_ms,
-            block_timeout: Duration::from_millis(settings.block_timeout_ms.into()),
-            closed: None,
-        });
-    }
-    for tap in sources.iter().flat_map(|source| &source.taps) {
-        if let Some(ring) = &tap.ring {
-            ring.admit(&tap.plan)?;
-        }
-    }
-    Ok(sources)
-}
-
-impl RingSource {
-    /// Hands over the next block that is ready; returns the number of its frames.
-    fn drain(&mut self, each: &mut Each<'_>) -> Option<usize> {
-        let count = self.taps.len();
-        for step in 0..count {
-            let index = (self.turn + step) % count;
-            let frames = self.taps.get_mut(index)?.drain(index as InterfaceId, &mut self.number, each);
-            if frames > 0 {
-                self.turn = (index + 1) % count;
-                return Some(frames);
-            }
-        }
-        None
-    }
-}
-
-impl Source for RingSource {
-    fn batch(&mut self, each: &mut Each<'_>) -> Result<Progress, SourceError> {
-        if let Some(frames) = self.drain(each) {
-            return Ok(Progress::Frames(frames));
-        }
-        let (open, sockets): (Vec<usize>, Vec<RawFd>) = (self.taps.iter().enumerate())
-            .filter_map(|(index, tap)| Some((index, tap.ring.as_ref()?.socket.as_raw_fd())))
-            .unzip();
-        let failed = wait(&sockets, self.poll_timeout_ms)
-            .map_err(|cause| live_error("all interfaces", "waiting for packets", cause))?;
-        let failed: Vec<usize> =
-            open.into_iter().zip(failed).filter_map(|(tap, failed)| failed.then_some(tap)).collect();
-        for (index, tap) in self.taps.iter_mut().enumerate() {
-            tap.look_after(failed.contains(&index));
-        }
-        Ok(match self.drain(each) {
-            Some(frames) => Progress::Frames(frames),
-            // The kernel hands over a block that is not full within two of its timeouts.
-            None if self.closed.is_some_and(|since| since.elapsed() > 2 * self.block_timeout) => Progress::End,
-            None => Progress::Idle,
-        })
-    }
-
-    fn close(&mut self) {
-        for ring in self.taps.iter().filter_map(|tap| tap.ring.as_ref()) {
-            // A filter that the kernel refuses leaves the ring open: more is handed over than need be, nothing is lost.
-            let _ = ring.socket.set_filter(&mut [instruction(RETURN, 0)]);
-        }
-        self.closed = Some(Instant::now());
-    }
-
-    fn fill(&self) -> f32 {
-        self.taps.iter().filter_map(|tap| tap.ring.as_ref()).map(Ring::fill).fold(0.0, f32::max)
-    }
-
-    fn interfaces(&mut self) -> Vec<Interface> {
-        self.taps.iter_mut().map(Tap::report).collect()
-    }
+pub(super) fn open(
+    interface: &InterfaceSettings,
+    settings: &Settings,
+    program: Option<&Arc<OwnedFd>>,
+    guards: &Arc<Guards>,
+) -> Result<Vec<Box<dyn Queue>>, SourceError> {
+    let group = Group::default();
+    let ring = |_| {
+        let membership = Membership { group: Arc::clone(&group), program: program.cloned() };
+        let membership = (settings.workers > 1).then_some(membership);
+        let queue = RingQueue::open(Plan::new(interface, settings, membership, Arc::clone(guards)))?;
+        Ok(Box::new(queue) as Box<dyn Queue>)
+    };
+    (0..settings.workers).map(ring).collect()
 }
 
 /// The fanout group of an interface, shared by the workers' taps, once there is one: the interface's index and the
@@ -142,27 +53,6 @@ struct Membership {
     group: Group,
     /// What shares the frames out, where the kernel has let us load it.
     program: Option<Arc<OwnedFd>>,
-}
-
-/// Loads the program that shares frames out among several workers; without it the kernel's own hash does, which does not
-/// look into tunnels.
-fn fanout_program(workers: u16) -> Option<Arc<OwnedFd>> {
-    if workers < 2 {
-        return None;
-    }
-    match fanout::load() {
-        Ok(program) => {
-            tracing::info!(workers, "frames are shared out by the innermost addresses (eBPF fanout)");
-            Some(Arc::new(program))
-        }
-        Err(error) => {
-            tracing::warn!(
-                workers,
-                "frames are shared out by the kernel's own hash, tunnels by their outside: {error}"
-            );
-            None
-        }
-    }
 }
 
 /// How a ring is to be opened, again and again if need be.
@@ -191,66 +81,31 @@ impl Plan {
     }
 }
 
-/// One interface, as one worker sees it.
-struct Tap {
+/// A worker's ring on an interface.
+struct RingQueue {
     plan: Plan,
     /// `None` while the interface is away.
     ring: Option<Ring>,
-    fault: Option<String>,
-    looked_after: Instant,
+    health: Health,
     counts: SourceCounts,
 }
 
-impl Tap {
+impl RingQueue {
     fn open(plan: Plan) -> Result<Self, SourceError> {
         let ring = Ring::open(&plan)?;
-        let fault = ring.is_none().then(|| DOWN.to_owned());
-        Ok(Self { plan, ring, fault, looked_after: Instant::now(), counts: SourceCounts::default() })
-    }
-
-    /// Hands over the next block, if it is ready, and gives it back to the kernel.
-    fn drain(&mut self, interface: InterfaceId, number: &mut u64, each: &mut Each<'_>) -> usize {
-        let Some(ring) = &mut self.ring else { return 0 };
-        let Some(bytes) = ring.map.block(ring.next) else { return 0 };
-        let before = self.counts.received;
-        block::frames(bytes, ring.link, number, &mut self.counts, &mut |captured| each(captured, interface));
-        ring.map.release(ring.next);
-        ring.next = (ring.next + 1) % ring.map.block_count();
-        (self.counts.received - before) as usize
-    }
-
-    /// Notes that the interface went down or away, and that it is back.
-    fn look_after(&mut self, failed: bool) {
-        if failed && let Some(ring) = &self.ring {
-            match ring.socket.pending_error() {
-                Ok(None) => {}
-                Ok(Some(error)) | Err(error) => self.note_outage(error.to_string()),
-            }
-        }
-        if self.fault.is_some() && self.looked_after.elapsed() >= RECOVERY_INTERVAL {
-            self.looked_after = Instant::now();
-            self.recover();
-        }
-    }
-
-    fn note_outage(&mut self, fault: String) {
-        if self.fault.is_none() {
-            self.counts.outages += 1;
-            self.looked_after = Instant::now();
-        }
-        self.fault = Some(fault);
+        let fault = ring.is_none().then(|| Health::DOWN.to_owned());
+        Ok(Self { plan, ring, health: Health::new(fault), counts: SourceCounts::default() })
     }
 
     fn recover(&mut self) {
         let name = &self.plan.interface.name;
-        let index = interface_index(name);
         if let Some(ring) = &self.ring
-            && index == Some(ring.interface)
+            && interface::index(name) == Some(ring.interface)
         {
             // The same interface: the kernel takes the socket up again by itself.
-            self.fault = match ring.socket.is_up(name) {
+            self.health.fault = match Control::open().and_then(|control| control.is_up(name)) {
                 Ok(true) => None,
-                Ok(false) => Some(DOWN.to_owned()),
+                Ok(false) => Some(Health::DOWN.to_owned()),
                 Err(error) => Some(error.to_string()),
             };
             return;
@@ -263,9 +118,9 @@ impl Tap {
             }
             Ok(ring)
         });
-        (self.ring, self.fault) = match reopened {
+        (self.ring, self.health.fault) = match reopened {
             Ok(Some(ring)) => (Some(ring), None),
-            Ok(None) => (None, Some(DOWN.to_owned())),
+            Ok(None) => (None, Some(Health::DOWN.to_owned())),
             Err(error) => (None, Some(error.to_string())),
         };
     }
@@ -279,15 +134,61 @@ impl Tap {
             self.counts.ring_freezes += u64::from(statistics.tp_freeze_q_cnt);
         }
     }
+}
+
+impl Queue for RingQueue {
+    fn admit(&mut self) -> Result<(), SourceError> {
+        self.ring.as_ref().map_or(Ok(()), |ring| ring.admit(&self.plan))
+    }
+
+    /// Hands over the next block, if it is ready, and gives it back to the kernel.
+    fn drain(&mut self, interface: InterfaceId, number: &mut u64, each: &mut Each<'_>) -> Result<usize, SourceError> {
+        let Some(ring) = &mut self.ring else { return Ok(0) };
+        let Some(bytes) = ring.map.block(ring.next) else { return Ok(0) };
+        let before = self.counts.received;
+        block::frames(bytes, ring.link, number, &mut self.counts, &mut |captured| each(captured, interface));
+        ring.map.release(ring.next);
+        ring.next = (ring.next + 1) % ring.map.block_count();
+        Ok((self.counts.received - before) as usize)
+    }
+
+    fn descriptors(&self, each: &mut dyn FnMut(RawFd)) {
+        self.ring.iter().for_each(|ring| each(ring.socket.as_raw_fd()));
+    }
+
+    fn look_after(&mut self, failed: bool) {
+        if failed && let Some(ring) = &self.ring {
+            match ring.socket.pending_error() {
+                Ok(None) => {}
+                Ok(Some(error)) | Err(error) => self.health.fail(error.to_string(), &mut self.counts),
+            }
+        }
+        if self.health.fault.is_some() && self.health.is_due() {
+            self.recover();
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(ring) = &self.ring {
+            // A filter that the kernel refuses leaves the ring open: more is handed over than need be, nothing is lost.
+            let _ = ring.socket.set_filter(&mut [instruction(RETURN, 0)]);
+        }
+    }
+
+    /// The kernel hands over a block that is not full within two of its timeouts.
+    fn lag(&self) -> Duration {
+        2 * Duration::from_millis(self.plan.block_timeout_ms.into())
+    }
+
+    fn fill(&self) -> f32 {
+        self.ring.as_ref().map_or(0.0, Ring::fill)
+    }
 
     fn report(&mut self) -> Interface {
         self.count_drops();
-        Interface { name: self.plan.interface.name.clone(), counts: self.counts, fault: self.fault.clone() }
+        Interface { name: self.plan.interface.name.clone(), counts: self.counts, fault: self.health.fault.clone() }
     }
 }
-
-/// The fault of an interface that is administratively down.
-const DOWN: &str = "the interface is down";
 
 /// An open ring on an interface.
 struct Ring {
@@ -306,11 +207,9 @@ impl Ring {
         let failed = |what| move |cause| live_error(name, what, cause);
         let socket =
             PacketSocket::open().map_err(failed("opening a packet socket (the capability CAP_NET_RAW is needed)"))?;
-        let interface = interface_index(name).ok_or_else(|| SourceError::NoInterface {
-            name: name.to_owned(),
-            existing: existing_interfaces().join(", "),
-        })?;
-        let kind = socket.hardware_type(name).map_err(failed("asking for the hardware type"))?;
+        let interface = interface::index(name).ok_or_else(|| no_interface(name))?;
+        let control = Control::open().map_err(failed("asking about the interface"))?;
+        let kind = control.hardware_type(name).map_err(failed("asking for the hardware type"))?;
         let link = link_type(kind).ok_or_else(|| SourceError::UnsupportedLink {
             name: name.to_owned(),
             number: u32::from(kind),
@@ -318,13 +217,13 @@ impl Ring {
         })?;
         // Before anything makes it talk: it may be down yet.
         plan.guards.protect(name);
-        if !socket.is_up(name).map_err(failed("asking whether it is up"))? {
+        if !control.is_up(name).map_err(failed("asking whether it is up"))? {
             return Ok(None);
         }
         socket
             .set_ring(plan.block_bytes, plan.block_count, plan.block_timeout_ms)
             .map_err(failed("making a ring of block_count blocks of block_bytes"))?;
-        let map = RingMap::new(socket.as_raw_fd(), plan.block_bytes as usize, plan.block_count as usize)
+        let map = RingMap::new(socket.as_fd(), plan.block_bytes as usize, plan.block_count as usize)
             .map_err(failed("mapping the ring"))?;
         socket.set_filter(&mut [instruction(RETURN, 0)]).map_err(failed("closing the filter"))?;
         socket.bind(interface).map_err(failed("binding to the interface"))?;
@@ -394,20 +293,4 @@ fn link_type(hardware_type: u16) -> Option<LinkType> {
         libc::ARPHRD_NONE | ARPHRD_RAWIP | libc::ARPHRD_TUNNEL | libc::ARPHRD_TUNNEL6 => Some(LinkType::RawIp),
         _ => None,
     }
-}
-
-/// Do frames of the interface begin with an Ethernet header? What cannot be asked is taken for one that does.
-pub(super) fn is_ethernet(name: &str) -> bool {
-    let kind = PacketSocket::open().and_then(|socket| socket.hardware_type(name));
-    kind.map_or(true, |kind| link_type(kind) != Some(LinkType::RawIp))
-}
-
-fn live_error(name: &str, what: &'static str, cause: io::Error) -> SourceError {
-    SourceError::Live { name: name.to_owned(), what, cause }
-}
-
-/// The names of the interfaces of this thread's network namespace.
-pub fn existing_interfaces() -> Vec<String> {
-    let table = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
-    table.lines().filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect()
 }

@@ -10,11 +10,11 @@ pub mod raw;
 pub mod tap;
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::packet_ring::socket::interface_index;
+use super::interface;
+use crate::language::{Message, Phrase};
 
 /// The compiled programs.
 pub static OBJECT: &[u8] =
@@ -28,26 +28,39 @@ pub struct ProbeError {
     pub what: &'static str,
     /// The system's word.
     pub why: String,
+    /// The number of the system's error, where there is one.
+    errno: Option<i32>,
 }
 
 impl ProbeError {
-    /// For `map_err`: with everything that the error and its causes say.
-    fn of<E: Error>(what: &'static str) -> impl Fn(E) -> Self {
+    /// For `map_err`: with the system's word, and where it has none with everything that the error and its causes say.
+    fn of<E: Error + 'static>(what: &'static str) -> impl Fn(E) -> Self {
         move |error| {
-            let mut why = error.to_string();
-            let mut cause = error.source();
-            while let Some(inner) = cause {
-                let _ = write!(why, ": {inner}");
-                cause = inner.source();
-            }
+            let causes = std::iter::successors(Some(&error as &(dyn Error + 'static)), |&error| error.source());
+            let system = causes.clone().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+            let errno = system.and_then(std::io::Error::raw_os_error);
+            let mut why = match errno {
+                Some(libc::EPERM) => "the kernel does not allow it (CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON)".to_owned(),
+                Some(libc::ENOSYS) => "this kernel has no BPF".to_owned(),
+                _ => causes.map(ToString::to_string).collect::<Vec<_>>().join(": "),
+            };
             // The verifier's log is long, and of use to a developer only.
-            why.truncate(why.find("\n").unwrap_or(why.len()));
-            Self { what, why }
+            why.truncate(why.find('\n').unwrap_or(why.len()));
+            Self { what, why, errno }
         }
     }
 
     fn because(what: &'static str, why: impl Into<String>) -> Self {
-        Self { what, why: why.into() }
+        Self { what, why: why.into(), errno: None }
+    }
+
+    /// For a person.
+    pub fn phrase(&self) -> Phrase {
+        match self.errno {
+            Some(libc::EPERM) => Message::WhyDenied.into(),
+            Some(libc::ENOSYS) => Message::WhyNoBpf.into(),
+            _ => Message::Verbatim.with([self.to_string().into()]),
+        }
     }
 }
 
@@ -65,6 +78,6 @@ fn pins(interface: &str) -> Option<PathBuf> {
         return None;
     }
     let namespace = std::fs::metadata("/proc/thread-self/ns/net").ok()?.ino();
-    let number = interface_index(interface)?;
+    let number = interface::index(interface)?;
     Some(Path::new(BPF_FILE_SYSTEM).join("vigia").join(format!("{namespace}-{number}")))
 }

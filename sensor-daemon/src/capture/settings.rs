@@ -8,8 +8,11 @@ use super::tap::TapSettings;
 pub struct Settings {
     /// The interfaces (taps, mirror ports) to capture on. Nothing is ever sent on them.
     pub interfaces: Vec<InterfaceSettings>,
-    /// What captures: `packet-ring` (AF_PACKET with TPACKET_V3, the fast one) or `libpcap` (a fallback; one worker).
-    pub engine: Engine,
+    /// How to capture: `auto` takes the best way that works on an interface, each other value demands one (`vigia status`
+    /// tells which it is). `af-xdp` (without copies, else with), `af-xdp-zero-copy`, `af-xdp-copy`; `af-packet` (rings,
+    /// frames shared out among workers by eBPF, else by the kernel's hash), `af-packet-ebpf`, `af-packet-hash`; `libpcap`
+    /// (one worker; needs a build with the feature `libpcap`).
+    pub mode: Demand,
     /// Let the kernel drop whatever anything on this machine tries to send on the interfaces. It needs the capabilities
     /// CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; without them the log says so and capture goes on. Interfaces with an address
     /// of their own are left alone. The guard stays when the sensor ends, until `vigia guard --remove`; `false` does not
@@ -18,7 +21,8 @@ pub struct Settings {
     /// Worker threads. Flows are shared out among them by a hash that gives both directions to the same worker.
     pub workers: u16,
     /// Blocks of each ring. There is a ring for every interface and worker; its memory is `block_count` times
-    /// `block_bytes`.
+    /// `block_bytes`. With AF_XDP the same memory, and a quarter more, is cut into buffers for single frames of 2048 bytes
+    /// (4096 where the MTU is above 1770).
     pub block_count: u32,
     /// Bytes of a block; a multiple of 4096. A frame longer than a block is cut.
     pub block_bytes: u32,
@@ -39,7 +43,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             interfaces: Vec::new(),
-            engine: Engine::PacketRing,
+            mode: Demand::Auto,
             guard: true,
             workers: 1,
             // 64 MiB. As few large blocks they would bridge a shorter stall: a timeout hands over a block with one frame.
@@ -72,15 +76,41 @@ impl Default for InterfaceSettings {
     }
 }
 
-/// What captures live.
+/// How interfaces are to be captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Engine {
-    /// Rings shared with the kernel: AF_PACKET, TPACKET_V3.
+pub enum Demand {
+    /// The best way that works.
     #[default]
-    PacketRing,
-    /// libpcap; needs a build with the feature `libpcap`.
+    Auto,
+    /// AF_XDP, without copies where the driver can.
+    AfXdp,
+    /// AF_XDP without copies.
+    AfXdpZeroCopy,
+    /// AF_XDP with copies.
+    AfXdpCopy,
+    /// AF_PACKET rings.
+    AfPacket,
+    /// AF_PACKET rings, shared out by eBPF.
+    AfPacketEbpf,
+    /// AF_PACKET rings, shared out by the kernel's hash.
+    AfPacketHash,
+    /// libpcap.
     Libpcap,
+}
+
+impl Demand {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Auto,
+        Self::AfXdp,
+        Self::AfXdpZeroCopy,
+        Self::AfXdpCopy,
+        Self::AfPacket,
+        Self::AfPacketEbpf,
+        Self::AfPacketHash,
+        Self::Libpcap,
+    ];
 }
 
 /// Bounds of reading capture files: what a hostile file can make Vigía hold in memory.
@@ -138,8 +168,8 @@ impl Settings {
         within("block_timeout_ms", self.block_timeout_ms, 1, 10_000)?;
         within("poll_timeout_ms", self.poll_timeout_ms, 1, 60_000)?;
         within("snaplen", self.snaplen, 64, 262_144)?;
-        if self.engine == Engine::Libpcap && self.workers != 1 {
-            return Err(SettingsError::new("workers", "1 is expected with the engine libpcap"));
+        if self.mode == Demand::Libpcap && self.workers != 1 {
+            return Err(SettingsError::new("workers", "1 is expected with the mode libpcap"));
         }
         self.tap.validate()?;
         within("file.max_frame_bytes", self.file.max_frame_bytes, 64, 64 << 20)?;

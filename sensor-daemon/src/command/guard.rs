@@ -1,12 +1,11 @@
 //! `vigia guard`: what the kernel keeps from leaving over the tap interfaces; and its removal.
 
-use serde_json::json;
-
 use super::table::Table;
 use super::{Context, Outcome, print};
-use crate::capture::packet_ring;
+use crate::capture::interface;
 use crate::capture::probes::guard;
 use crate::language::Message;
+use crate::sensor::watch::guard_status;
 
 /// Arguments of `vigia guard`.
 #[derive(Debug, Clone, clap::Args)]
@@ -41,20 +40,15 @@ impl Arguments {
 
     fn show(&self, context: Context) -> anyhow::Result<Outcome> {
         let mut guards = Vec::new();
-        for interface in packet_ring::existing_interfaces() {
+        for interface in interface::existing() {
             let status = guard::status(&interface).map_err(|error| anyhow::anyhow!("{interface}: {error}"))?;
             guards.extend(status.map(|status| (interface, status)));
         }
         if self.json {
-            let entry = |(interface, guard::Status { how, counts }): &(String, guard::Status)| {
-                let tally = |[frames, bytes]: [u64; 2]| json!({ "frames": frames, "bytes": bytes });
-                let kind = |(kind, of): &(u32, [u64; 2])| (format!("0x{kind:04x}"), tally(*of));
-                json!({
-                    "interface": interface,
-                    "attached": how.to_string(),
-                    "dropped": tally(counts.total),
-                    "by_ethertype": counts.kinds.iter().map(kind).collect::<serde_json::Map<_, _>>(),
-                })
+            let entry = |(interface, status): &(String, guard::Status)| {
+                let mut entry = guard_status(status);
+                entry["interface"] = interface.as_str().into();
+                entry
             };
             print(&format!("{:#}\n", guards.iter().map(entry).collect::<serde_json::Value>()))?;
             return Ok(Outcome::Done);

@@ -38,10 +38,54 @@ pub fn render(snapshot: &Value, language: Language, finished: bool) -> String {
     }
     out.push_str(&table.to_string());
     if !finished {
+        out.push_str(&interfaces(snapshot, language));
         out.push('\n');
         out.push_str(&about(snapshot, language));
     }
     out
+}
+
+/// How the interfaces are captured and guarded; empty where there are none.
+fn interfaces(snapshot: &Value, language: Language) -> String {
+    let interfaces = snapshot["interfaces"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if interfaces.is_empty() {
+        return String::new();
+    }
+    let headings = [
+        Message::ColumnInterface,
+        Message::ColumnMode,
+        Message::ColumnReceived,
+        Message::ColumnLost,
+        Message::ColumnGuard,
+        Message::ColumnHeldBack,
+        Message::ColumnSent,
+    ];
+    let mut table = Table::new(headings.map(|heading| heading.text(language)));
+    let text = |value: &Value| match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    for interface in interfaces {
+        let guard = &interface["guard"];
+        let cells = [
+            &interface["interface"],
+            &interface["mode"],
+            &interface["received"],
+            &interface["lost"],
+            &guard["attached"],
+            &guard["dropped"]["frames"],
+            &interface["transmitted"],
+        ];
+        table.row(cells.map(text));
+    }
+    let key = match language {
+        Language::English => "en",
+        Language::Spanish => "es",
+    };
+    let sentences: String =
+        interfaces.iter().filter_map(|one| one["captured"][key].as_str()).map(|line| format!("{line}\n")).collect();
+    format!("\n{table}{sentences}")
 }
 
 /// A row of the second table, over families of metrics.
@@ -141,6 +185,11 @@ mod tests {
                 "seen": 110, "processed": 100, "shunted": 2,
                 "dropped": {"kernel": 3, "duplicate": 5}, "in_flight": in_flight,
             },
+            "interfaces": [{
+                "interface": "tap0", "mode": "af-packet", "received": 105, "lost": 2, "transmitted": 0,
+                "captured": {"en": "tap0: captured by af-packet", "es": "tap0: se captura por af-packet"},
+                "guard": {"attached": "clsact", "dropped": {"frames": 3, "bytes": 180}, "by_ethertype": {}},
+            }, {"interface": "lo", "mode": "af-packet-hash"}],
             "ruleset": {"generation": 1, "hash": "0123456789abcdef", "loaded": 30, "failed": 1, "loaded_at_s": 0},
             "series": {
                 "vigia_flows_active": 4,

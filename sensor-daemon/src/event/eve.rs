@@ -13,6 +13,7 @@ use crate::metrics::Snapshot;
 
 use super::address::{self, AddressCache};
 use super::clock::TimeText;
+use super::health::Health;
 use super::json::{JsonWriter, escape, hex};
 use super::{EventSettings, SCHEMA, headers};
 
@@ -419,6 +420,14 @@ impl Eve {
                 json.nested("dropped", |json| packets.dropped.iter().for_each(|(cause, n)| json.number(cause, *n)));
             });
         });
+    }
+
+    /// Appends a `health` line.
+    pub fn health(&mut self, out: &mut Vec<u8>, header: &Header<'_>, health: &Health<'_>) {
+        self.header(out, header, "health", &[]);
+        let mut json = JsonWriter::resume(out);
+        json.nested("health", |json| health.members(json));
+        self.close(json, header, |_| {});
     }
 
     fn engine(&mut self, json: &mut JsonWriter<'_>, snapshot: &Snapshot) {

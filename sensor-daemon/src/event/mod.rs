@@ -14,6 +14,7 @@ mod eve;
 #[cfg(test)]
 mod golden;
 mod headers;
+mod health;
 mod json;
 mod output;
 mod relief;
@@ -24,6 +25,7 @@ pub use eve::{
     Alert, Anomalous, Endpoints, Eve, FlowReason, FlowSoFar, FlowState, FlowSummary, Header, PacketSource, Ruleset,
     TcpState, TcpSummary,
 };
+pub use health::{Health, HealthOutput};
 pub use json::JsonWriter;
 pub use output::Output;
 
@@ -44,6 +46,8 @@ pub struct EventSettings {
     pub records: bool,
     /// Write `stats` events: the counters in Suricata's shape.
     pub stats: bool,
+    /// Write `health` events: what befalls the sensor and its interfaces.
+    pub health: bool,
     /// Time between two `stats` events in seconds.
     #[schemars(range(min = 1))]
     pub stats_interval_s: u64,
@@ -78,6 +82,7 @@ impl Default for EventSettings {
             anomaly: true,
             records: true,
             stats: true,
+            health: true,
             stats_interval_s: 60,
             shed_at_percent: 25,
             community_id: true,

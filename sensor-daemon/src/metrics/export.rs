@@ -7,6 +7,7 @@ use prometheus::{Encoder, TextEncoder};
 
 use super::block::Block;
 use super::histogram::Histogram;
+use super::interface;
 use super::table::{Kind, Layout, Scope, Series};
 use super::{Metrics, STREAMS};
 
@@ -14,6 +15,7 @@ impl Metrics {
     /// All metrics in the text format of Prometheus (version 0.0.4).
     pub fn encode(&self) -> String {
         let mut families = self.table();
+        families.extend(self.of_interfaces());
         families.push(self.histogram(
             "vigia_journal_sync_seconds",
             "Time that a sync of a journal stream takes",
@@ -45,6 +47,18 @@ impl Metrics {
         }
         families.retain(|family| !family.get_metric().is_empty());
         families
+    }
+
+    fn of_interfaces(&self) -> Vec<MetricFamily> {
+        let readings = self.readings();
+        let family = |of: &&'static interface::Family| {
+            let metrics = readings.iter().filter(|(_, reading)| reading.family == *of).map(|(interface, reading)| {
+                let own = of.label.map(|key| label(key, &reading.label));
+                metric(of.kind, own.into_iter().chain([label("interface", interface)]).collect(), reading.value as f64)
+            });
+            family(of.name, of.help, of.kind, metrics.collect())
+        };
+        interface::FAMILIES.iter().map(family).filter(|family| !family.get_metric().is_empty()).collect()
     }
 
     fn histogram(&self, name: &str, help: &str, streams: &[Histogram; 2]) -> MetricFamily {
@@ -193,6 +207,31 @@ mod tests {
             r#"vigia_journal_sync_seconds_bucket{stream="alerts",le="+Inf"} 0"#,
         ] {
             assert!(text.lines().any(|have| have == line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn interfaces_are_told_as_they_are_now() {
+        let metrics = Metrics::new();
+        let dropped = |ethertype: &str, value| interface::Reading {
+            family: &interface::GUARD_DROPPED,
+            label: ethertype.to_owned(),
+            value,
+        };
+        metrics.set_interface("tap0", vec![dropped("0x0800", 1)]);
+        metrics.set_interface("tap0", vec![dropped("0x0806", 7)]);
+        let text = metrics.encode();
+        let lines: Vec<_> = text.lines().filter(|line| line.starts_with("vigia_guard_dropped")).collect();
+        assert_eq!(lines, [r#"vigia_guard_dropped_packets_total{ethertype="0x0806",interface="tap0"} 7"#]);
+        let series = r#"vigia_guard_dropped_packets_total{interface="tap0",ethertype="0x0806"}"#;
+        assert_eq!(metrics.snapshot().get(series), 7);
+    }
+
+    #[test]
+    fn families_of_interfaces_are_named_as_prometheus_asks_and_apart_from_the_table() {
+        for family in interface::FAMILIES {
+            assert_eq!(family.name.ends_with("_total"), family.kind == Kind::Counter, "{}", family.name);
+            assert!(Layout::get().series.iter().all(|series| series.family != family.name), "{}", family.name);
         }
     }
 

@@ -14,15 +14,18 @@
 mod block;
 mod export;
 mod histogram;
+pub mod interface;
 mod server;
 mod snapshot;
 pub mod table;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 pub use block::{Block, Counters};
 pub use histogram::Histogram;
+use interface::Reading;
 pub use server::{MetricsSettings, Server, serve};
 pub use snapshot::{PacketBalance, Snapshot};
 pub use table::{Counter, DropCause};
@@ -51,6 +54,7 @@ pub struct Metrics {
     blocks: Mutex<Vec<Arc<Block>>>,
     shared: Arc<Block>,
     ruleset: Mutex<RulesetInfo>,
+    interfaces: Mutex<BTreeMap<String, Vec<Reading>>>,
     sync: [Histogram; 2],
     latency: [Histogram; 2],
     started: Instant,
@@ -63,6 +67,7 @@ impl Default for Metrics {
             blocks: Mutex::default(),
             shared: Arc::new(Block::shared()),
             ruleset: Mutex::default(),
+            interfaces: Mutex::default(),
             sync: Default::default(),
             latency: Default::default(),
             started: Instant::now(),
@@ -103,6 +108,21 @@ impl Metrics {
     /// The ruleset in force.
     pub fn ruleset(&self) -> RulesetInfo {
         self.ruleset.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is told of an interface, in place of what was told before.
+    pub fn set_interface(&self, interface: &str, readings: Vec<Reading>) {
+        let mut interfaces = self.interfaces.lock().unwrap_or_else(PoisonError::into_inner);
+        interfaces.insert(interface.to_owned(), readings);
+    }
+
+    /// What is told of all interfaces: the name of each, and a number.
+    fn readings(&self) -> Vec<(String, Reading)> {
+        let interfaces = self.interfaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_one = |(name, readings): (&String, &Vec<Reading>)| -> Vec<_> {
+            readings.iter().map(|reading| (name.clone(), reading.clone())).collect()
+        };
+        interfaces.iter().flat_map(of_one).collect()
     }
 
     /// Time that syncs of a journal stream take (0 alerts, 1 records).

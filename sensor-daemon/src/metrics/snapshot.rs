@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::export::resident_memory;
+use super::interface::Reading;
 use super::table::{Counter, DropCause, Layout};
 use super::{Metrics, RulesetInfo};
 
@@ -75,6 +76,11 @@ impl Metrics {
             if let Some(path) = &one.stats {
                 *stats.entry(path.clone()).or_insert(0) += value;
             }
+        }
+        for (interface, Reading { family, label, value }) in self.readings() {
+            let mut labels = vec![("interface", interface.as_str())];
+            labels.extend(family.label.map(|key| (key, label.as_str())));
+            series.insert(name(family.name, &labels), value);
         }
         let total = at(Counter::FlowsTcp as usize) + at(Counter::FlowsUdp as usize) + at(Counter::FlowsOther as usize);
         stats.insert("flow.total".to_string(), total);

@@ -98,6 +98,7 @@ macro_rules! causes {
 
 causes! {
     Kernel: "kernel" "The capture ring was full and the kernel dropped it." => "capture.kernel_drops";
+    NoBuffer: "no_buffer" "AF_XDP had no free buffer for it, or none that was long enough.";
     Duplicate: "duplicate" "A second copy: of a redundant network (IEC 62439-3) or of a tap that mirrors twice.";
     DecodeLimit: "decode_limit" "More layers than the bound on decoding.";
     UnsupportedLink: "unsupported_link" "A link type that is not decoded.";
@@ -194,6 +195,7 @@ counters! {
     AnomalyEvents: Counter Sum "vigia_events_total" {type = "anomaly"} "Events reported";
     RecordEvents: Counter Sum "vigia_events_total" {type = "record"} "Events reported";
     StatsEvents: Counter Sum "vigia_events_total" {type = "stats"} "Events reported";
+    HealthEvents: Counter Sum "vigia_events_total" {type = "health"} "Events reported";
 
     JournalAlertEvents: Counter Sum "vigia_journal_events_total" {stream = "alerts"} "Events written to the journal";
     JournalRecordEvents: Counter Sum "vigia_journal_events_total" {stream = "records"} "Events written to the journal";

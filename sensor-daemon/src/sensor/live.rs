@@ -16,6 +16,7 @@ use vigia_parsers::Timestamp;
 
 use super::affinity::pin;
 use super::{Bench, Place, RuleStore};
+use crate::capture::watch::Watch;
 use crate::capture::{self, Progress, Source};
 use crate::command::{Context, Outcome, Run, report};
 use crate::config::{self, Config, Loaded};
@@ -35,13 +36,18 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
     tracing::info!(loaded = found.loaded, failed = found.failed, "rules");
     let (journal, recovery) = Journal::open(&loaded.config.journal, &metrics)?;
     tracing::info!(directory = %loaded.config.journal.directory.display(), ?recovery, "journal");
-    let sources = capture::open_live(&loaded.config.capture)?;
+    let Config { capture, flow, .. } = &loaded.config;
+    let capture::chain::Live { sources, watch, tap: _tap } = capture::open_live(capture, &flow.duplicates)?;
+    for way in watch.chosen() {
+        eprintln!("{}", way.sentence().text(context.language));
+    }
     let sensor = Arc::new(Sensor {
         metrics,
         rules,
         arguments: arguments.clone(),
         loaded: Mutex::new(loaded.clone()),
         language: context.language,
+        watch,
     });
     let stop = AtomicBool::new(false);
     let bench = Bench { config: &loaded.config, journal: &journal, metrics: &sensor.metrics, rules: &sensor.rules };
@@ -60,7 +66,7 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
                     histogram: false,
                 });
                 let block_timeout = Duration::from_millis(loaded.config.capture.block_timeout_ms.into());
-                let watch = Watch {
+                let rounds = Rounds {
                     sensor: &sensor,
                     stop: &stop,
                     first: index == 0,
@@ -72,12 +78,18 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
                 builder.spawn_scoped(scope, move || {
                     let _ending = ending;
                     pin(index, count);
-                    watch.run(worker, source.as_mut())
+                    rounds.run(worker, source.as_mut())
                 })
             })
             .collect::<Result<_, _>>()
             .context("starting a worker")?;
         sensor.metrics.shared().set(Counter::Workers, workers.len() as u64);
+        let health = bench.health();
+        let beside = thread::Builder::new().name("interfaces".to_owned()).spawn_scoped(scope, {
+            let (sensor, stop) = (&sensor, &stop);
+            move || super::watch::run(&sensor.watch, &sensor.metrics, health, stop)
+        });
+        beside.context("starting the thread that watches the interfaces")?;
         let served = serve(&sensor, &loaded, &ended);
         stop.store(true, Ordering::Relaxed);
         let workers = workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow::anyhow!("a worker failed")));
@@ -104,11 +116,14 @@ struct Sensor {
     arguments: Run,
     loaded: Mutex<Loaded>,
     language: Language,
+    watch: Watch,
 }
 
 impl Sensor {
     fn status(&self) -> Value {
-        serde_json::to_value(self.metrics.snapshot()).unwrap_or(Value::Null)
+        let mut status = serde_json::to_value(self.metrics.snapshot()).unwrap_or(Value::Null);
+        status["interfaces"] = super::watch::status(&self.watch);
+        status
     }
 
     /// Loads configuration and rules again; what is at fault does not take the place of what works.
@@ -145,7 +160,7 @@ impl Sensor {
 const DRAIN_AT_MOST: Duration = Duration::from_secs(5);
 
 /// One worker's loop.
-struct Watch<'a> {
+struct Rounds<'a> {
     sensor: &'a Sensor,
     stop: &'a AtomicBool,
     /// The worker that reports for the whole sensor.
@@ -155,7 +170,7 @@ struct Watch<'a> {
     patience: Duration,
 }
 
-impl Watch<'_> {
+impl Rounds<'_> {
     fn run(&self, mut worker: Worker, source: &mut dyn Source) -> Worker {
         let mut reported = Instant::now();
         let mut stopped = None;

@@ -5,13 +5,14 @@ mod affinity;
 mod live;
 mod replay;
 mod rules;
+pub(crate) mod watch;
 
 use std::sync::Arc;
 
 use vigia_parsers::registry::PROTOCOLS;
 
 use crate::config::{Checksums, Config};
-use crate::event::{EventSettings, Output};
+use crate::event::{EventSettings, HealthOutput, Output};
 use crate::inspection::Names;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
@@ -38,16 +39,22 @@ struct Place {
 }
 
 impl Bench<'_> {
+    fn event_settings(&self) -> EventSettings {
+        EventSettings { sensor_name: self.config.sensor.name.clone().unwrap_or_default(), ..self.config.events.clone() }
+    }
+
+    /// Events of the threads beside the workers.
+    fn health(&self) -> HealthOutput {
+        HealthOutput::new(&self.event_settings(), Arc::clone(self.metrics.shared()), self.journal.submitter(0))
+    }
+
     fn worker(&self, place: Place) -> Worker {
         let Place { index, share, names, histogram } = place;
         let rules = self.rules.current();
         let mut counters = names.interfaces.iter().map(|interface| self.metrics.worker(index, interface));
         let first = counters.next().unwrap_or_else(|| self.metrics.worker(index, ""));
         let counters: Vec<_> = counters.collect();
-        let settings = EventSettings {
-            sensor_name: self.config.sensor.name.clone().unwrap_or_default(),
-            ..self.config.events.clone()
-        };
+        let settings = self.event_settings();
         let mut output = Output::new(&settings, first, self.journal.submitter(index), Arc::clone(&rules.engine));
         output.set_engine(Arc::clone(&rules.engine), rules.ruleset.clone());
         Worker::new(Parts {

@@ -6,38 +6,31 @@
 
 use std::io;
 use std::mem::offset_of;
-use std::os::fd::{AsRawFd, RawFd};
-use std::ptr::{self, NonNull};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::capture::system::Mapping;
 
 /// Where the status word stands in a block.
 const STATUS: usize = offset_of!(libc::tpacket_block_desc, hdr);
 
 /// A mapped receive ring.
 pub(super) struct RingMap {
-    base: NonNull<u8>,
+    mapping: Mapping,
     block_bytes: usize,
     block_count: usize,
 }
 
-// SAFETY: the mapping belongs to this value alone and is bound to no thread.
-unsafe impl Send for RingMap {}
-
 impl RingMap {
     /// Maps the ring that the socket was given with these very sizes.
-    pub(super) fn new(socket: RawFd, block_bytes: usize, block_count: usize) -> io::Result<Self> {
+    pub(super) fn new(socket: BorrowedFd<'_>, block_bytes: usize, block_count: usize) -> io::Result<Self> {
         let length = block_bytes.checked_mul(block_count).ok_or(io::ErrorKind::InvalidInput)?;
         if block_bytes < size_of::<libc::tpacket_block_desc>() || !block_bytes.is_multiple_of(align_of::<u64>()) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping where the kernel likes; the kernel refuses a length that is not the ring's.
-        let base = unsafe { libc::mmap(ptr::null_mut(), length, protection, libc::MAP_SHARED, socket.as_raw_fd(), 0) };
-        if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { base, block_bytes, block_count })
+        // The kernel refuses a length that is not the ring's.
+        let mapping = Mapping::of_socket(socket, length, 0)?;
+        Ok(Self { mapping, block_bytes, block_count })
     }
 
     /// A block's bytes, if the kernel has handed it over.
@@ -48,7 +41,9 @@ impl RingMap {
         }
         // SAFETY: the index is below the count (`status` checked it), so the block lies within the mapping. It is ours:
         // the kernel does not write to it until `release`, which cannot be called while this borrow lives.
-        Some(unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(index * self.block_bytes), self.block_bytes) })
+        Some(unsafe {
+            std::slice::from_raw_parts(self.mapping.base().as_ptr().add(index * self.block_bytes), self.block_bytes)
+        })
     }
 
     /// Gives a block back to the kernel.
@@ -71,13 +66,6 @@ impl RingMap {
         // SAFETY: within the mapping (the index is checked, a block is longer than its descriptor) and aligned (blocks
         // are whole multiples of 8 from a page on, and the word's offset is a multiple of 4). The kernel and this
         // process access it as a whole word only; the atomic is how this side does.
-        Some(unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(index * self.block_bytes + STATUS).cast()) })
-    }
-}
-
-impl Drop for RingMap {
-    fn drop(&mut self) {
-        // SAFETY: the mapping made in `new`, with its length; no borrow of it outlives this value.
-        unsafe { libc::munmap(self.base.as_ptr().cast(), self.block_bytes * self.block_count) };
+        Some(unsafe { AtomicU32::from_ptr(self.mapping.base().as_ptr().add(index * self.block_bytes + STATUS).cast()) })
     }
 }

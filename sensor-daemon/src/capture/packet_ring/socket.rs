@@ -2,32 +2,13 @@
 //!
 //! **Invariant.** Nothing here sends: there is no call that could.
 
-use std::ffi::CString;
 use std::io;
 use std::mem::{self, size_of};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use libc::{c_int, c_void, socklen_t};
+use libc::{c_int, socklen_t};
 
-/// Waits until one of the sockets has something, or an error, or the time is over. Says which have an error.
-pub(in crate::capture) fn wait(sockets: &[RawFd], timeout_ms: u32) -> io::Result<Vec<bool>> {
-    let events = libc::POLLIN | libc::POLLERR;
-    let mut polled: Vec<_> = sockets.iter().map(|&fd| libc::pollfd { fd, events, revents: 0 }).collect();
-    // SAFETY: the pointer and the count are those of a live vector of pollfd.
-    let ready = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, timeout_ms as c_int) };
-    match ready {
-        -1 if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted => Err(io::Error::last_os_error()),
-        _ => Ok(polled.iter().map(|socket| socket.revents & (libc::POLLERR | libc::POLLNVAL) != 0).collect()),
-    }
-}
-
-/// The kernel's number of an interface; `None` if there is none of that name.
-pub(in crate::capture) fn interface_index(name: &str) -> Option<u32> {
-    let name = CString::new(name).ok()?;
-    // SAFETY: the pointer is to a string that ends with 0 and lives during the call.
-    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-    (index != 0).then_some(index)
-}
+use crate::capture::system::{Plain, check, get_option, open_socket, pending_error, set_option};
 
 /// A socket of the family AF_PACKET.
 pub(in crate::capture) struct PacketSocket(OwnedFd);
@@ -35,13 +16,7 @@ pub(in crate::capture) struct PacketSocket(OwnedFd);
 impl PacketSocket {
     /// Opens a socket that receives nothing yet: without a protocol no frame of any interface is its business.
     pub(in crate::capture) fn open() -> io::Result<Self> {
-        // SAFETY: a call without pointers.
-        let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
-        if fd == -1 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the descriptor is new, open and owned by nobody else.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+        open_socket(libc::AF_PACKET, libc::SOCK_RAW).map(Self)
     }
 
     /// Receives all protocols on the interface from here on.
@@ -74,7 +49,7 @@ impl PacketSocket {
     }
 
     /// Asks the interface for frames to other stations, as long as the socket lives.
-    pub(super) fn set_promiscuous(&self, interface: u32) -> io::Result<()> {
+    pub(in crate::capture) fn set_promiscuous(&self, interface: u32) -> io::Result<()> {
         let membership = libc::packet_mreq {
             mr_ifindex: interface as c_int,
             mr_type: libc::PACKET_MR_PROMISC as u16,
@@ -114,63 +89,15 @@ impl PacketSocket {
 
     /// The error that poll announced; reading takes it away.
     pub(super) fn pending_error(&self) -> io::Result<Option<io::Error>> {
-        let code: c_int = self.get(libc::SOL_SOCKET, libc::SO_ERROR)?;
-        Ok((code != 0).then(|| io::Error::from_raw_os_error(code)))
-    }
-
-    /// The hardware type (ARPHRD) of an interface.
-    pub(super) fn hardware_type(&self, name: &str) -> io::Result<u16> {
-        let answer = self.interface_request(name, libc::SIOCGIFHWADDR)?;
-        // SAFETY: SIOCGIFHWADDR fills this member of the union.
-        Ok(unsafe { answer.ifr_ifru.ifru_hwaddr.sa_family })
-    }
-
-    /// Whether the interface is administratively up.
-    pub(super) fn is_up(&self, name: &str) -> io::Result<bool> {
-        let answer = self.interface_request(name, libc::SIOCGIFFLAGS)?;
-        // SAFETY: SIOCGIFFLAGS fills this member of the union.
-        let flags = unsafe { answer.ifr_ifru.ifru_flags };
-        Ok(c_int::from(flags) & libc::IFF_UP != 0)
-    }
-
-    /// Whether the interface has an IPv4 address.
-    pub(in crate::capture) fn has_ipv4(&self, name: &str) -> io::Result<bool> {
-        match self.interface_request(name, libc::SIOCGIFADDR) {
-            Err(error) if error.raw_os_error() == Some(libc::EADDRNOTAVAIL) => Ok(false),
-            answer => answer.map(|_| true),
-        }
-    }
-
-    fn interface_request(&self, name: &str, request: libc::c_ulong) -> io::Result<libc::ifreq> {
-        // SAFETY: an ifreq of zeros is a valid one, and its name ends with 0 as long as its last byte stays.
-        let mut argument: libc::ifreq = unsafe { mem::zeroed() };
-        let room = argument.ifr_name.len() - 1;
-        if name.len() > room {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        for (to, from) in argument.ifr_name.iter_mut().zip(name.bytes()) {
-            *to = from as libc::c_char;
-        }
-        // SAFETY: these requests take a pointer to an ifreq, which lives during the call.
-        check(unsafe { libc::ioctl(self.as_raw_fd(), request as _, &raw mut argument) })?;
-        Ok(argument)
+        pending_error(self.as_fd())
     }
 
     fn set<T>(&self, level: c_int, option: c_int, value: &T) -> io::Result<()> {
-        let length = size_of::<T>() as socklen_t;
-        let value: *const c_void = (&raw const *value).cast();
-        // SAFETY: the pointer is to a value that lives during the call, and the length is its size.
-        check(unsafe { libc::setsockopt(self.as_raw_fd(), level, option, value, length) })
+        set_option(self.as_fd(), level, option, value)
     }
 
     fn get<T: Plain>(&self, level: c_int, option: c_int) -> io::Result<T> {
-        // SAFETY: `Plain` types are numbers, of which zeros are a valid value.
-        let mut value: T = unsafe { mem::zeroed() };
-        let mut length = size_of::<T>() as socklen_t;
-        let pointer: *mut c_void = (&raw mut value).cast();
-        // SAFETY: the pointer is to a value that lives during the call, and the kernel writes at most its size.
-        check(unsafe { libc::getsockopt(self.as_raw_fd(), level, option, pointer, &raw mut length) })?;
-        Ok(value)
+        get_option(self.as_fd(), level, option)
     }
 }
 
@@ -180,18 +107,8 @@ impl AsRawFd for PacketSocket {
     }
 }
 
-/// Types of which every bit pattern is a value.
-///
-/// # Safety
-/// Only for types made of numbers.
-unsafe trait Plain {}
-// SAFETY: a number.
-unsafe impl Plain for u32 {}
-// SAFETY: a number.
-unsafe impl Plain for c_int {}
-// SAFETY: three numbers.
-unsafe impl Plain for libc::tpacket_stats_v3 {}
-
-fn check(result: c_int) -> io::Result<()> {
-    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+impl AsFd for PacketSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }

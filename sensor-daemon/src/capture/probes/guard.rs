@@ -6,11 +6,8 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsRawFd as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aya::maps::{Map, MapData, PerCpuArray, PerCpuHashMap, PerCpuValues, RingBuf};
@@ -20,7 +17,7 @@ use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, tc};
 use vigia_probes_abi::{Dropped, GUARD, GUARD_KINDS, GUARD_REPORTS, GUARD_TOTAL, Tally};
 
 use super::{OBJECT, ProbeError, pins};
-use crate::capture::packet_ring::socket::{PacketSocket, interface_index, wait};
+use crate::capture::interface::{self, Control};
 
 /// Names of the pins.
 const LINK: &str = "link";
@@ -30,9 +27,6 @@ const MAPS: [&str; 3] = [GUARD_TOTAL, GUARD_KINDS, GUARD_REPORTS];
 /// last one goes.
 const PRIORITY: u16 = 1;
 const HANDLES: [TcHandle; 2] = [TcHandle::new(0, 0x5647), TcHandle::new(0, 0x5648)];
-
-/// How long the watching thread sleeps at most, and so how long an end takes.
-const WATCH_INTERVAL_MS: u32 = 200;
 
 /// How a guard is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +150,14 @@ impl Guard {
         self.maps.counts()
     }
 
+    /// How it is attached, and what it dropped.
+    ///
+    /// # Errors
+    /// The kernel does not let us read.
+    pub fn status(&self) -> Result<Status, ProbeError> {
+        Ok(Status { how: self.how, counts: self.counts()? })
+    }
+
     /// Hands over the reports that wait: the first frame of each kind.
     pub fn reports(&mut self, mut each: impl FnMut(&Dropped)) {
         while let Some(report) = self.reports.next() {
@@ -261,7 +263,7 @@ pub fn status(interface: &str) -> Result<Option<Status>, ProbeError> {
 /// # Errors
 /// No right to, or no such interface.
 pub fn remove(interface: &str) -> Result<bool, ProbeError> {
-    if interface_index(interface).is_none() {
+    if interface::index(interface).is_none() {
         return Err(ProbeError::because("removing the guard", "there is no such interface"));
     }
     let filter = tc::qdisc_detach_program(interface, TcAttachType::Egress, GUARD).is_ok();
@@ -286,68 +288,84 @@ fn await_detached(interface: &str, program: u32) {
     }
 }
 
-/// By interface: its number, and the guard where there is one.
-type Watched = Mutex<HashMap<String, (u32, Option<Guard>)>>;
+/// Whether an interface is guarded.
+pub enum Standing {
+    /// It is.
+    Guarded(Box<Guard>),
+    /// It should be, but cannot, or is not to.
+    Unguarded,
+    /// It has an address of its own, and so is no mere tap.
+    Host,
+}
 
-/// The guards of a sensor's interfaces, and a thread that logs what they report.
+/// The guards of a sensor's interfaces.
 pub struct Guards {
     /// Attach any?
     wanted: bool,
-    watched: Arc<Watched>,
-    ended: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    /// By interface: its number, and whether it is guarded.
+    standings: Mutex<HashMap<String, (u32, Standing)>>,
 }
 
 impl Guards {
     /// None yet. Those that are attached already stay, wanted or not.
     pub fn new(wanted: bool) -> Self {
-        let (watched, ended): (Arc<Watched>, Arc<AtomicBool>) = Default::default();
-        let watcher = (Arc::clone(&watched), Arc::clone(&ended));
-        let watch = move || watch(&watcher.0, &watcher.1);
-        // Without the thread the guards work all the same, and count.
-        let thread = wanted.then(|| std::thread::Builder::new().name("guard".into()).spawn(watch).ok()).flatten();
-        Self { wanted, watched, ended, thread }
+        Self { wanted, standings: Mutex::default() }
     }
 
-    /// Sees to it that an interface is guarded, and logs how, or why not. Does nothing when it was asked before for the
-    /// same interface.
+    /// Sees to it that an interface is guarded and keeps quiet, and logs how, or why not. Does nothing when it was asked
+    /// before for the same interface.
     pub fn protect(&self, interface: &str) {
-        let Some(number) = interface_index(interface).filter(|_| self.wanted) else { return };
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        if watched.get(interface).is_some_and(|(of, _)| *of == number) {
+        let Some(number) = interface::index(interface) else { return };
+        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        if standings.get(interface).is_some_and(|(of, _)| *of == number) {
             return;
         }
-        watched.insert(interface.to_owned(), (number, protect(interface)));
+        standings.insert(interface.to_owned(), (number, protect(interface, self.wanted)));
     }
-}
 
-impl Drop for Guards {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+    /// Asks whether an interface is guarded.
+    pub(in crate::capture) fn standing<T>(&self, interface: &str, ask: impl FnOnce(&Standing) -> T) -> T {
+        let standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        ask(standings.get(interface).map_or(&Standing::Unguarded, |(_, standing)| standing))
+    }
+
+    /// Hands over the reports that wait, with the interface: the first frame of each kind.
+    pub(in crate::capture) fn reports(&self, mut each: impl FnMut(&str, &Dropped)) {
+        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        for (interface, (_, standing)) in standings.iter_mut() {
+            if let Standing::Guarded(guard) = standing {
+                guard.reports(|report| each(interface, report));
+            }
         }
     }
 }
 
-fn protect(interface: &str) -> Option<Guard> {
+fn protect(interface: &str, wanted: bool) -> Standing {
     if let Some(address) = own_address(interface) {
         tracing::warn!(
             interface,
             "not guarded: it has {address}, so it is no mere tap; take the address off, or set capture.guard = false"
         );
-        return None;
+        return Standing::Host;
     }
-    match Guard::attach(interface) {
+    if !wanted {
+        return Standing::Unguarded;
+    }
+    let standing = match Guard::attach(interface) {
         Ok(guard) => {
             tracing::info!(interface, how = %guard.how, "guarded: the kernel drops whatever is to be sent there");
-            Some(guard)
+            Standing::Guarded(Box::new(guard))
         }
         Err(error) => {
             tracing::warn!(interface, "not guarded: {error}");
-            None
+            Standing::Unguarded
         }
+    };
+    // Guarded or not, it has no reason to speak.
+    if let Err(error) = Control::open().and_then(|control| control.silence(interface)) {
+        tracing::warn!(interface, "not silenced (ARP and IPv6 off): {error}");
     }
+    standing
 }
 
 /// An address by which this machine itself is reached over an interface: a guard there would cut it off.
@@ -355,7 +373,7 @@ fn own_address(interface: &str) -> Option<&'static str> {
     if interface == "lo" {
         return Some("the loopback's addresses");
     }
-    if PacketSocket::open().and_then(|socket| socket.has_ipv4(interface)).unwrap_or(false) {
+    if Control::open().and_then(|control| control.has_ipv4(interface)).unwrap_or(false) {
         return Some("an IPv4 address");
     }
     // Address, number, prefix, scope (0x20: link-local, which every interface gives itself), flags, name.
@@ -363,33 +381,4 @@ fn own_address(interface: &str) -> Option<&'static str> {
     let of_interface = |line: &str| line.split_whitespace().nth(5) == Some(interface);
     let global = |line: &str| line.split_whitespace().nth(3).is_some_and(|scope| scope != "20");
     table.lines().any(|line| of_interface(line) && global(line)).then_some("an IPv6 address")
-}
-
-fn watch(watched: &Watched, ended: &AtomicBool) {
-    while !ended.load(Ordering::Relaxed) {
-        let buffers: Vec<_> = {
-            let watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
-            watched.values().filter_map(|(_, guard)| Some(guard.as_ref()?.reports.as_raw_fd())).collect()
-        };
-        let _ = wait(&buffers, WATCH_INTERVAL_MS);
-        let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
-        for (interface, (_, guard)) in watched.iter_mut() {
-            if let Some(guard) = guard {
-                guard.reports(|report| log(interface, report));
-            }
-        }
-    }
-}
-
-fn log(interface: &str, report: &Dropped) {
-    let shown = report.frame.get(..report.length as usize).unwrap_or(&report.frame);
-    tracing::warn!(
-        interface,
-        kind = format_args!("0x{:04x}", report.kind),
-        bytes = report.length,
-        user = report.user,
-        cgroup = report.cgroup,
-        frame = %shown.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
-        "something on this machine tried to send on a tap; the guard drops it (further frames of this kind are counted)"
-    );
 }

@@ -26,7 +26,7 @@ use vigia_probes_abi::tap::{
 
 use super::raw::Raw;
 use super::{OBJECT, ProbeError};
-use crate::capture::packet_ring::socket::interface_index;
+use crate::capture::interface;
 use crate::capture::tap::{Classes, Network, TapSettings};
 use crate::flow::duplicate;
 
@@ -475,7 +475,7 @@ impl Inner {
     fn enter(&mut self, interface: &str, steer: Option<Steer>, outgoing: bool) -> Result<u32, ProbeError> {
         let what = "attaching the tap";
         let number =
-            interface_index(interface).ok_or_else(|| ProbeError::because(what, "there is no such interface"))?;
+            interface::index(interface).ok_or_else(|| ProbeError::because(what, "there is no such interface"))?;
         self.leave(interface)?;
         let steer = steer.unwrap_or(Steer { queues: 0, workers: 0 });
         let known = self.interfaces.get(interface).map(|attached| attached.place);
@@ -491,7 +491,7 @@ impl Inner {
         if end > SOCKETS_MAX {
             return Err(ProbeError::because(what, format!("it serves {SOCKETS_MAX} sockets at most")));
         }
-        let link = u32::from(!crate::capture::packet_ring::is_ethernet(interface));
+        let link = u32::from(!interface::is_ethernet(interface));
         let place =
             Place { slot, link, sockets, queues: steer.queues, workers: steer.workers, outgoing: outgoing.into() };
         self.maps.places.insert(number, Raw(place), 0).map_err(ProbeError::of(what))?;

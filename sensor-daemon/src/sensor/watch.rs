@@ -1,0 +1,161 @@
+//! The thread beside the workers that watches the interfaces: what the guards report and what the interfaces count becomes
+//! health events and metrics.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+use vigia_parsers::Timestamp;
+use vigia_probes_abi::Dropped;
+
+use crate::capture::probes::guard;
+use crate::capture::watch::{Observation, Watch};
+use crate::event::{Health, HealthOutput};
+use crate::language::Language;
+use crate::metrics::Metrics;
+use crate::metrics::interface::{
+    CAPTURE_MODE, Family, GUARD_DROPPED, GUARDED, LOST_PACKETS, RECEIVED_BYTES, RECEIVED_PACKETS, Reading, TRANSMITTED,
+};
+
+/// How often the guards are asked; how often the interfaces are.
+const PAUSE: Duration = Duration::from_millis(100);
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Watches until told to stop, and once more then.
+pub(super) fn run(watch: &Watch, metrics: &Metrics, mut health: HealthOutput, stop: &AtomicBool) {
+    let mut sent = HashMap::new();
+    let mut looked: Option<Instant> = None;
+    loop {
+        let stopped = stop.load(Ordering::Relaxed);
+        watch.reports(|interface, report| tell(&mut health, interface, report));
+        if stopped || looked.is_none_or(|then| then.elapsed() >= INTERVAL) {
+            looked = Some(Instant::now());
+            for observation in watch.observe() {
+                metrics.set_interface(&observation.chosen.interface, readings(&observation));
+                tell_transmitted(&mut health, &mut sent, &observation);
+            }
+        }
+        if stopped {
+            return;
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+fn now() -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::new(now.as_secs(), now.subsec_nanos())
+}
+
+/// A guard's report, in the log and as an event.
+fn tell(health: &mut HealthOutput, interface: &str, report: &Dropped) {
+    const NOBODY: u32 = 65_534;
+    let frame = report.frame.get(..report.length as usize).unwrap_or(&report.frame);
+    let cgroup = (report.cgroup != 0).then(|| (report.cgroup, cgroup_path(report.cgroup)));
+    tracing::warn!(
+        interface,
+        kind = format_args!("0x{:04x}", report.kind),
+        bytes = report.length,
+        user = report.user,
+        ?cgroup,
+        frame = %frame.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+        "something on this machine tried to send on a tap; the guard drops it (further frames of this kind are counted)"
+    );
+    let dropped = Health::GuardDropped {
+        ethertype: report.kind,
+        length: report.length,
+        user: (report.user != NOBODY).then_some(report.user),
+        cgroup,
+        frame,
+    };
+    health.report(now(), interface, &dropped);
+}
+
+/// Frames that left past the guard.
+fn tell_transmitted(health: &mut HealthOutput, sent: &mut HashMap<String, u64>, observation: &Observation) {
+    let Some(total) = observation.transmitted else { return };
+    let interface = &observation.chosen.interface;
+    let before = sent.insert(interface.clone(), total).unwrap_or(0);
+    let packets = total.saturating_sub(before);
+    if packets > 0 {
+        tracing::error!(interface, packets, "frames left by a tap, past the guard");
+        health.report(now(), interface, &Health::Transmitted { packets, total });
+    }
+}
+
+/// The path of a cgroup (version 2) in its file system, whose folders have the cgroups' numbers.
+fn cgroup_path(number: u64) -> Option<String> {
+    const ROOT: &str = "/sys/fs/cgroup";
+    const MOST_FOLDERS: usize = 10_000;
+    let mut waiting = vec![PathBuf::from(ROOT)];
+    for _ in 0..MOST_FOLDERS {
+        let folder = waiting.pop()?;
+        if folder.metadata().is_ok_and(|metadata| metadata.ino() == number) {
+            let path = folder.strip_prefix(ROOT).unwrap_or(Path::new(""));
+            return Some(format!("/{}", path.display()));
+        }
+        let inside = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        waiting.extend(inside.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()));
+    }
+    None
+}
+
+fn readings(observation: &Observation) -> Vec<Reading> {
+    let mut readings = Vec::new();
+    let mut read = |family: &'static Family, label: &str, value| {
+        readings.push(Reading { family, label: label.to_owned(), value });
+    };
+    read(&CAPTURE_MODE, observation.chosen.mode.name(), 1);
+    if let Some(statistics) = &observation.statistics {
+        read(&RECEIVED_PACKETS, "", statistics.rx_packets);
+        read(&RECEIVED_BYTES, "", statistics.rx_bytes);
+        read(&LOST_PACKETS, "dropped", statistics.rx_dropped);
+        read(&LOST_PACKETS, "fifo", statistics.rx_fifo);
+        read(&LOST_PACKETS, "error", statistics.rx_errors);
+    }
+    if let Some(transmitted) = observation.transmitted {
+        read(&TRANSMITTED, "", transmitted);
+    }
+    read(&GUARDED, "", observation.guard.is_some().into());
+    for (kind, [frames, _]) in observation.guard.iter().flat_map(|guard| &guard.counts.kinds) {
+        read(&GUARD_DROPPED, &format!("0x{kind:04x}"), *frames);
+    }
+    readings
+}
+
+/// The interfaces as `vigia status` has them. What a person is to read is there in every language: who asks has his own.
+pub(super) fn status(watch: &Watch) -> Value {
+    watch.observe().iter().map(interface_status).collect()
+}
+
+fn interface_status(observation: &Observation) -> Value {
+    let Observation { chosen, statistics, guard, transmitted } = observation;
+    let sentence = chosen.sentence();
+    let languages = [("en", Language::English), ("es", Language::Spanish)];
+    let sentence: Map<_, _> =
+        languages.into_iter().map(|(key, language)| (key.to_owned(), sentence.text(language).into())).collect();
+    json!({
+        "interface": chosen.interface,
+        "mode": chosen.mode.name(),
+        "captured": sentence,
+        "received": statistics.map(|statistics| statistics.rx_packets),
+        "lost": statistics.map(|statistics| statistics.rx_dropped + statistics.rx_fifo + statistics.rx_errors),
+        "transmitted": transmitted,
+        "guard": guard.as_ref().map(guard_status),
+    })
+}
+
+/// A guard in JSON.
+pub(crate) fn guard_status(guard::Status { how, counts }: &guard::Status) -> Value {
+    let tally = |[frames, bytes]: [u64; 2]| json!({ "frames": frames, "bytes": bytes });
+    let kind = |(kind, of): &(u32, [u64; 2])| (format!("0x{kind:04x}"), tally(*of));
+    json!({
+        "attached": how.to_string(),
+        "dropped": tally(counts.total),
+        "by_ethertype": counts.kinds.iter().map(kind).collect::<Map<_, _>>(),
+    })
+}

@@ -10,6 +10,7 @@
 
 pub mod conversation;
 pub mod dissector;
+pub mod encoding;
 pub mod field;
 pub mod findings;
 pub mod identity;

@@ -1,17 +1,25 @@
 //! Every protocol Vigía dissects: one line each.
 
 use crate::dissector::Protocol;
+use crate::it;
 use crate::ot;
 
 /// In the order in which they are probed.
+#[rustfmt::skip]
 pub static PROTOCOLS: &[&Protocol] = &[
     &ot::dnp3::PROTOCOL,
     &ot::enip::PROTOCOL,
     &ot::enip::CIP,
     &ot::enip::IO,
+    &ot::iec104::PROTOCOL,
     &ot::modbus::PROTOCOL,
     &ot::modbus::RTU,
     &ot::mqtt::PROTOCOL,
+    &ot::iec61850::goose::PROTOCOL,
+    &ot::iec61850::sv::PROTOCOL,
+    &ot::iec61850::routed::GOOSE,
+    &ot::iec61850::routed::SV,
+    &it::arp::PROTOCOL,
 ];
 
 /// The protocol of that name; of several ways to carry one, that whose records the others give.

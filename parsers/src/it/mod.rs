@@ -1,1 +1,3 @@
-//! Thin adapters over well-kept libraries for the protocols of information technology. Empty until their issue.
+//! Protocols of information technology. Where a well-kept library dissects one, its file here is a thin adapter.
+
+pub mod arp;

@@ -2,5 +2,6 @@
 
 pub mod dnp3;
 pub mod enip;
+pub mod iec61850;
 pub mod modbus;
 pub mod mqtt;

@@ -240,16 +240,31 @@ impl Decoder<'_, '_> {
 
     /// Linux cooked capture: sixteen bytes, of which the last two are the protocol.
     fn linux_sll(&mut self) -> Layer {
-        let Some([.., p0, p1]) = self.header::<16>() else { return self.short(DecodeEvent::SllPktTooSmall) };
+        let Some(&[_, _, _, _, _, length, a, b, c, d, e, f, _, _, p0, p1]) = self.header::<16>() else {
+            return self.short(DecodeEvent::SllPktTooSmall);
+        };
         self.skip(16);
-        self.by_cooked_protocol(u16::from_be_bytes([*p0, *p1]))
+        let protocol = u16::from_be_bytes([p0, p1]);
+        self.cooked_sender(length, [a, b, c, d, e, f], protocol);
+        self.by_cooked_protocol(protocol)
     }
 
     /// Linux cooked capture v2: twenty bytes, of which the first two are the protocol.
     fn linux_sll2(&mut self) -> Layer {
-        let Some([p0, p1, ..]) = self.header::<20>() else { return self.short(DecodeEvent::Sll2PktTooSmall) };
+        let Some(&[p0, p1, _, _, _, _, _, _, _, _, _, length, a, b, c, d, e, f, _, _]) = self.header::<20>() else {
+            return self.short(DecodeEvent::Sll2PktTooSmall);
+        };
         self.skip(20);
-        self.by_cooked_protocol(u16::from_be_bytes([*p0, *p1]))
+        let protocol = u16::from_be_bytes([p0, p1]);
+        self.cooked_sender(length, [a, b, c, d, e, f], protocol);
+        self.by_cooked_protocol(protocol)
+    }
+
+    /// A cooked header keeps the sender's address; the receiver's is not known.
+    fn cooked_sender(&mut self, length: u8, source: [u8; 6], ethertype: u16) {
+        if length == 6 && ethertype > MAX_LENGTH {
+            self.packet.ethernet = Some(Ethernet { source, destination: [0; 6], ethertype });
+        }
     }
 
     /// Below 0x0600 stand Linux's own numbers (`ETH_P_*`): 4 is an LLC header, the others are no IP.

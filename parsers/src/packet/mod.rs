@@ -115,7 +115,7 @@ impl Vlans {
 pub struct Ethernet {
     /// Source address.
     pub source: [u8; 6],
-    /// Destination address.
+    /// Destination address; zeros in a cooked capture, which does not keep it.
     pub destination: [u8; 6],
     /// Ethertype after VLAN tags; for IEEE 802.3 frames with LLC/SNAP the SNAP protocol, else 0.
     pub ethertype: u16,

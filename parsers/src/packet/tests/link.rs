@@ -192,6 +192,20 @@ fn other_link_types_lead_to_the_packet() {
 }
 
 #[test]
+fn a_cooked_header_tells_the_sender_and_what_follows() {
+    let sender = [2, 0, 0, 0, 0, 7];
+    let request = cat(&[&[0, 1, 8, 0, 6, 4, 0, 1], &[0; 20]]);
+    let one = cat(&[&[0, 1, 0, 1, 0, 6], &sender, &[0, 0, 8, 6], &request]);
+    let two = cat(&[&[8, 6, 0, 0, 0, 0, 0, 2, 0, 1, 1, 6], &sender, &[0, 0], &request]);
+    for (link, frame) in [(LinkType::LinuxSll, one), (LinkType::LinuxSll2, two)] {
+        let packet = decode_as(link, &frame);
+        let expected = Ethernet { source: sender, destination: [0; 6], ethertype: 0x0806 };
+        assert_eq!(packet.ethernet, Some(expected));
+        assert_eq!(packet.payload(), request);
+    }
+}
+
+#[test]
 fn nesting_is_bounded() {
     let mut packet = ipv4(TCP, &tcp(b"data"));
     for _ in 0..40 {

@@ -1,0 +1,3 @@
+//! Encodings that several protocols share.
+
+pub mod ber;

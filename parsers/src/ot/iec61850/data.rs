@@ -1,0 +1,197 @@
+//! Data of MMS, as GOOSE and MMS carry them (ISO 9506-2 §14.4.2, `Data`).
+
+use crate::encoding::ber::{Element, Elements};
+use crate::field::{Tree, Value, Visit};
+use crate::time::Timestamp;
+
+/// Structures and arrays within each other that are followed.
+const DEPTH: usize = 16;
+/// Values of one message that are written out or shown to rules.
+const MOST: usize = 1024;
+
+/// One value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Datum<'a> {
+    /// Truth value.
+    Boolean(bool),
+    /// Bits, the first in the highest place of the first octet; the count leaves out the padding.
+    Bits(&'a [u8], usize),
+    /// Signed integer.
+    Integer(i64),
+    /// Unsigned integer.
+    Unsigned(u64),
+    /// Floating point, single or double.
+    Float(f64),
+    /// Octets.
+    Octets(&'a [u8]),
+    /// Characters: visible string, MMS string, object identifiers.
+    Text(&'a [u8]),
+    /// UTC time, with its quality octet (IEC 61850-8-1 §8.1.3.6).
+    Utc(Timestamp, u8),
+    /// Time of day, with or without the day (4 or 6 octets).
+    BinaryTime(&'a [u8]),
+}
+
+/// UTC time: seconds, fraction of 2^-24 s, quality (IEC 61850-8-1 §8.1.3.6).
+pub fn utc_time(octets: &[u8]) -> Option<(Timestamp, u8)> {
+    let &[a, b, c, d, e, f, g, quality] = octets.first_chunk::<8>()?;
+    let seconds = u32::from_be_bytes([a, b, c, d]);
+    let fraction = u64::from(u32::from_be_bytes([0, e, f, g]));
+    let nanoseconds = (fraction * 1_000_000_000) >> 24;
+    Some((Timestamp::new(seconds.into(), nanoseconds as u32), quality))
+}
+
+/// The value of an element; `None` for structures and arrays, and for what is not of its type's form.
+pub fn datum<'a>(element: &Element<'a>) -> Option<Datum<'a>> {
+    let octets = element.contents;
+    Some(match element.tag.context()? {
+        3 => Datum::Boolean(element.boolean()?),
+        4 => {
+            let (&unused, bits) = octets.split_first()?;
+            Datum::Bits(bits, (bits.len() * 8).checked_sub(usize::from(unused)).filter(|_| unused < 8)?)
+        }
+        5 => Datum::Integer(element.signed()?),
+        6 => Datum::Unsigned(element.unsigned()?),
+        7 => Datum::Float(match *octets {
+            [8, a, b, c, d] => f32::from_be_bytes([a, b, c, d]).into(),
+            [11, a, b, c, d, e, f, g, h] => f64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            _ => return None,
+        }),
+        9 => Datum::Octets(octets),
+        10 | 15 | 16 => Datum::Text(octets),
+        11 | 12 => Datum::BinaryTime(octets),
+        13 => Datum::Integer(element.signed()?),
+        14 => Datum::Octets(octets),
+        17 => {
+            let (time, quality) = utc_time(octets)?;
+            Datum::Utc(time, quality)
+        }
+        _ => return None,
+    })
+}
+
+/// Is it a structure (2) or an array (1)?
+fn is_composite(element: &Element<'_>) -> bool {
+    matches!(element.tag.context(), Some(1 | 2))
+}
+
+/// Is it any of the types of `Data`?
+pub fn is_known(element: &Element<'_>) -> bool {
+    element.tag.class == 2 && (is_composite(element) || datum(element).is_some())
+}
+
+/// Hands every value to `visit`, those in structures and arrays too, in the order of the wire.
+pub fn leaves<'a>(elements: Elements<'a>, visit: &mut dyn FnMut(Datum<'a>)) {
+    let mut left = MOST;
+    walk(elements, DEPTH, &mut left, visit);
+}
+
+fn walk<'a>(elements: Elements<'a>, depth: usize, left: &mut usize, visit: &mut dyn FnMut(Datum<'a>)) {
+    for element in elements {
+        if *left == 0 {
+            return;
+        }
+        *left -= 1;
+        if is_composite(&element) && depth > 0 {
+            walk(element.elements(), depth - 1, left, visit);
+        } else if let Some(datum) = datum(&element) {
+            visit(datum);
+        }
+    }
+}
+
+impl<'a> Datum<'a> {
+    /// As a field's value.
+    pub fn value(self) -> Value<'a> {
+        match self {
+            Self::Boolean(flag) => Value::Flag(flag),
+            Self::Bits(bits, _) | Self::Octets(bits) | Self::BinaryTime(bits) => Value::Bytes(bits),
+            Self::Integer(number) => Value::Signed(number),
+            Self::Unsigned(number) => Value::Unsigned(number),
+            Self::Float(number) => Value::Float(number),
+            Self::Text(text) => Value::Bytes(text),
+            Self::Utc(time, _) => Value::Time(time),
+        }
+    }
+
+    /// The number it is, truth values as 0 and 1.
+    pub fn number(self) -> Option<f64> {
+        match self {
+            Self::Boolean(flag) => Some(f64::from(u8::from(flag))),
+            Self::Integer(number) => Some(number as f64),
+            Self::Unsigned(number) => Some(number as f64),
+            Self::Float(number) => Some(number),
+            _ => None,
+        }
+    }
+}
+
+/// Hands the numbers among the values to `out`.
+pub fn numbers(elements: Elements<'_>, out: &mut Visit<'_>) {
+    leaves(elements, &mut |datum| {
+        if let Some(number) = datum.number() {
+            out(Value::Float(number));
+        }
+    });
+}
+
+/// Hands the texts among the values to `out`.
+pub fn texts(elements: Elements<'_>, out: &mut Visit<'_>) {
+    leaves(elements, &mut |datum| {
+        if let Datum::Text(text) = datum {
+            out(Value::Bytes(text));
+        }
+    });
+}
+
+/// Writes the values as a list: structures and arrays as lists within it, bits as text of zeros and ones.
+pub fn write(key: &'static str, elements: Elements<'_>, tree: &mut dyn Tree) {
+    let mut left = MOST;
+    tree.list(key);
+    write_all(elements, DEPTH, &mut left, tree);
+    tree.end();
+}
+
+fn write_all(elements: Elements<'_>, depth: usize, left: &mut usize, tree: &mut dyn Tree) {
+    for element in elements {
+        if *left == 0 {
+            return;
+        }
+        *left -= 1;
+        if is_composite(&element) && depth > 0 {
+            tree.list("");
+            write_all(element.elements(), depth - 1, left, tree);
+            tree.end();
+        } else {
+            match datum(&element) {
+                Some(datum) => write_one("", datum, tree),
+                None => tree.hex("", element.contents),
+            }
+        }
+    }
+}
+
+/// Writes one value.
+pub fn write_one(key: &'static str, datum: Datum<'_>, tree: &mut dyn Tree) {
+    match datum {
+        Datum::Boolean(flag) => tree.flag(key, flag),
+        Datum::Bits(bits, count) => write_bits(key, bits, count, tree),
+        Datum::Integer(number) => tree.signed(key, number),
+        Datum::Unsigned(number) => tree.unsigned(key, number),
+        Datum::Float(number) => tree.float(key, number),
+        Datum::Octets(octets) | Datum::BinaryTime(octets) => tree.hex(key, octets),
+        Datum::Text(text) => tree.octets(key, text),
+        Datum::Utc(time, _) => tree.float(key, time.0 as f64 / 1e9),
+    }
+}
+
+/// Bits as text, the first bit first; long ones as hexadecimal digits.
+fn write_bits(key: &'static str, bits: &[u8], count: usize, tree: &mut dyn Tree) {
+    let mut text = [0; 64];
+    let Some(digits) = text.get_mut(..count) else { return tree.hex(key, bits) };
+    for (at, digit) in digits.iter_mut().enumerate() {
+        let octet = bits.get(at / 8).copied().unwrap_or(0);
+        *digit = b'0' + (octet >> (7 - at % 8) & 1);
+    }
+    tree.octets(key, digits);
+}

@@ -337,6 +337,9 @@ fn time<'a>(name: &'static str, octets: &'a [u8], out: &mut dyn FnMut(&'static s
             millisecond: u16::from_le_bytes([low, high]),
         }),
     );
+    if year & 0x7f > 99 {
+        out("year_from_1900", Datum::Flag(true));
+    }
     out("time_invalid", Datum::Flag(minute & 0x80 != 0));
     out("summer_time", Datum::Flag(hour & 0x80 != 0));
 }

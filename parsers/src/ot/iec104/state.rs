@@ -384,10 +384,11 @@ fn check(asdu: &Asdu<'_>, findings: &mut Findings) {
                 fault = fault.or(Some((INVALID_VALUE, object.offset)));
             }
             ("time", Datum::Time(stated)) => time = Some(stated),
+            ("year_from_1900", Datum::Flag(true)) => fault = fault.or(Some((INVALID_TIME, object.offset))),
             ("time_invalid", Datum::Flag(true)) => time = None,
             _ => {}
         });
-        if time.is_some_and(|time| !time.is_valid() || time.year < 2000) {
+        if time.is_some_and(|time| !time.is_valid()) {
             fault = fault.or(Some((INVALID_TIME, object.offset)));
         }
         if fault.is_some() {

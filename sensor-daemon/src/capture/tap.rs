@@ -408,7 +408,10 @@ mod tests {
     fn ot_is_the_most_important_and_the_first_to_be_shed_the_least() {
         let classes = Classes::new(&TapSettings::default());
         let names: Vec<&str> = classes.list().iter().map(|class| class.name.as_str()).collect();
-        assert!(names.starts_with(&["dnp3", "modbus"]), "{names:?}");
+        for protocol in vigia_parsers::registry::PROTOCOLS.iter().filter(|protocol| protocol.ot) {
+            assert!(names.contains(&protocol.name), "{}", protocol.name);
+        }
+        assert!(classes.list().is_sorted_by_key(|class| !class.ot), "{names:?}");
         assert!(names.ends_with(&["fragments", "other", "it", "web", "media", "bulk"]), "{names:?}");
         assert_eq!(classes.kept(0), names.len());
         assert_eq!(classes.kept(1), names.len() - 1);

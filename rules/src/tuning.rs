@@ -114,14 +114,6 @@ impl Override {
     /// An override that does what is wanted to the rules selected.
     pub fn new(selection: Selection, wanted: Wanted, variables: &Variables) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = Vec::new();
-        for (index, class) in selection.classtypes.iter().enumerate() {
-            if !variables.classifications.contains_key(class) {
-                let near = nearest(class, variables.classifications.keys().map(String::as_str));
-                let hint = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
-                let message = format!("`{class}` is not a class{hint}");
-                mistakes.push(Mistake { key: "classtype", index: Some(index), message });
-            }
-        }
         let mut wrong = |key, index, problem: Problem| {
             let help = problem.help.map(|help| format!(" ({help})")).unwrap_or_default();
             mistakes.push(Mistake { key, index, message: problem.message + &help });
@@ -208,15 +200,26 @@ pub enum Effect {
     Suppressed(String),
 }
 
-/// A signature id that an override names and no rule has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Something that an override names and that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmatched {
     /// Index of the override.
     pub by: usize,
-    /// The id.
-    pub sid: u32,
-    /// The id nearest to it that a rule has.
-    pub nearest: Option<u32>,
+    /// What it names.
+    pub what: Absent,
+    /// What comes nearest to it.
+    pub nearest: Option<String>,
+}
+
+/// What an override names that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Absent {
+    /// No rule has the signature id at this index.
+    Sid(usize, u32),
+    /// There is no class of the name at this index.
+    Class(usize, String),
+    /// No rule is what the override asks for.
+    Rule,
 }
 
 /// Applies the overrides to the rules that compiled. Rules that end up switched off are taken out.
@@ -228,7 +231,7 @@ pub(crate) fn apply(
     if overrides.is_empty() {
         return Default::default();
     }
-    let unmatched = unmatched(ready, overrides);
+    let unmatched = unmatched(ready, variables, overrides);
     let mut changes = Vec::new();
     ready.retain_mut(|one| {
         let mut off = false;
@@ -266,22 +269,37 @@ pub(crate) fn apply(
     (changes, unmatched)
 }
 
-/// Single ids of which there is no rule. Ranges are not held to be complete.
-fn unmatched(ready: &[Ready], overrides: &[Override]) -> Vec<Unmatched> {
+/// What overrides name in vain. Ranges are not held to be complete.
+fn unmatched(ready: &[Ready], variables: &Variables, overrides: &[Override]) -> Vec<Unmatched> {
     let mut known: Vec<u32> = ready.iter().map(|one| one.rule.sid).collect();
     known.sort_unstable();
-    let singles = overrides.iter().enumerate().flat_map(|(by, it)| {
-        it.selection.sids.iter().filter(|sids| sids.start() == sids.end()).map(move |sids| (by, *sids.start()))
-    });
-    singles
-        .filter(|(_, sid)| known.binary_search(sid).is_err())
-        .map(|(by, sid)| {
-            let at = known.partition_point(|&other| other < sid);
-            let around = known.get(at.saturating_sub(1)..known.len().min(at + 1)).unwrap_or_default();
-            let nearest = around.iter().copied().min_by_key(|other| other.abs_diff(sid));
-            Unmatched { by, sid, nearest }
-        })
-        .collect()
+    let mut found = Vec::new();
+    for (by, it) in overrides.iter().enumerate() {
+        let before = found.len();
+        for (at, sids) in it.selection.sids.iter().enumerate() {
+            let sid = *sids.start();
+            if sids.end() == sids.start() && known.binary_search(&sid).is_err() {
+                found.push(Unmatched { by, what: Absent::Sid(at, sid), nearest: nearest_number(&known, sid) });
+            }
+        }
+        for (at, class) in it.selection.classtypes.iter().enumerate() {
+            if !variables.classifications.contains_key(class) {
+                let near = nearest(class, variables.classifications.keys().map(String::as_str)).map(str::to_owned);
+                found.push(Unmatched { by, what: Absent::Class(at, class.clone()), nearest: near });
+            }
+        }
+        if found.len() == before && !ready.iter().any(|one| it.selection.has(&one.rule, variables)) {
+            found.push(Unmatched { by, what: Absent::Rule, nearest: None });
+        }
+    }
+    found
+}
+
+/// The number nearest to `wanted` in a sorted list.
+fn nearest_number(known: &[u32], wanted: u32) -> Option<String> {
+    let at = known.partition_point(|&other| other < wanted);
+    let around = known.get(at.saturating_sub(1)..known.len().min(at + 1)).unwrap_or_default();
+    around.iter().copied().min_by_key(|other| other.abs_diff(wanted)).map(|number| number.to_string())
 }
 
 /// The sources with the rules uncommented that an override switches on; none when there is no such.
@@ -425,9 +443,18 @@ mod tests {
     }
 
     #[test]
-    fn an_id_of_no_rule_is_told_with_the_nearest() {
-        let compiled = tuned(&[(sids(&[41]), Wanted { priority: Some(1), ..Wanted::default() })]);
-        assert_eq!(compiled.unmatched, [Unmatched { by: 0, sid: 41, nearest: Some(40) }]);
+    fn what_is_named_in_vain_is_told_with_what_comes_nearest() {
+        let wanted = Wanted { priority: Some(1), ..Wanted::default() };
+        let class = Selection { classtypes: vec!["misc-atack".to_owned()], ..Selection::default() };
+        let file = Selection { files: vec!["absent.rules".to_owned()], ..Selection::default() };
+        let compiled = tuned(&[(sids(&[41]), wanted.clone()), (class, wanted.clone()), (file, wanted)]);
+        let named = |by, what, nearest: Option<&str>| Unmatched { by, what, nearest: nearest.map(str::to_owned) };
+        let expected = [
+            named(0, Absent::Sid(0, 41), Some("40")),
+            named(1, Absent::Class(0, "misc-atack".to_owned()), Some("misc-attack")),
+            named(2, Absent::Rule, None),
+        ];
+        assert_eq!(compiled.unmatched, expected);
     }
 
     #[test]
@@ -437,11 +464,10 @@ mod tests {
             suppress: vec!["track by_src, ip 10.0.0.1".to_owned(), "by_src 10.0.0.1".to_owned()],
             ..Wanted::default()
         };
-        let selection = Selection { classtypes: vec!["misc-atack".to_owned()], ..Selection::default() };
-        let mistakes = Override::new(selection, wanted, &Variables::standard()).expect_err("wrong");
+        let mistakes = Override::new(Selection::default(), wanted, &Variables::standard()).expect_err("wrong");
         let keys: Vec<_> = mistakes.iter().map(|mistake| (mistake.key, mistake.index)).collect();
-        assert_eq!(keys, [("classtype", Some(0)), ("threshold", None), ("suppress", Some(1))]);
-        assert!(mistakes[0].message.contains("`misc-attack`"), "{}", mistakes[0].message);
+        assert_eq!(keys, [("threshold", None), ("suppress", Some(1))]);
+        assert!(mistakes[0].message.contains("expected limit"), "{}", mistakes[0].message);
     }
 
     #[test]

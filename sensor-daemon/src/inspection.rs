@@ -24,6 +24,35 @@ use crate::pipeline::Rules;
 /// What stands for the address and port of a packet without IP.
 const NOWHERE: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
+/// Asks the rules in the inspector's place, and looks on. A sensor has none; the tools for those who tune rules do.
+pub trait Observer: Send {
+    /// Does what [`Engine::inspect`] does.
+    fn inspect(
+        &mut self,
+        engine: &Engine,
+        moment: &Moment<'_>,
+        subject: &Subject<'_>,
+        memory: &mut Option<Box<FlowMemory>>,
+        scratch: &mut Scratch,
+    );
+}
+
+/// Shows a subject to the rules, through the observer if there is one.
+#[inline]
+fn ask(
+    observer: Option<&mut (dyn Observer + 'static)>,
+    engine: &Engine,
+    moment: &Moment<'_>,
+    subject: &Subject<'_>,
+    memory: &mut Option<Box<FlowMemory>>,
+    scratch: &mut Scratch,
+) {
+    match observer {
+        None => engine.inspect(moment, subject, memory, scratch),
+        Some(observer) => observer.inspect(engine, moment, subject, memory, scratch),
+    }
+}
+
 /// What a worker needs to inspect any flow.
 pub struct Inspector {
     /// Where events go, with the worker's counters.
@@ -36,6 +65,7 @@ pub struct Inspector {
     limits: Limits,
     histogram: Option<Box<Histogram>>,
     names: Names,
+    observer: Option<Box<dyn Observer>>,
     held: Held,
 }
 
@@ -100,8 +130,14 @@ impl Inspector {
             limits,
             histogram: histogram.then(Box::default),
             names,
+            observer: None,
             held: Held::default(),
         }
+    }
+
+    /// From now on the rules are asked through this.
+    pub fn observe(&mut self, observer: Box<dyn Observer>) {
+        self.observer = Some(observer);
     }
 
     /// Begins anew after a panic: what it held of flows is forgotten.
@@ -299,6 +335,7 @@ impl Inspector {
             output: &mut self.output,
             histogram: self.histogram.as_deref_mut(),
             names: &self.names,
+            observer: self.observer.as_deref_mut(),
             interface,
             packet,
             timestamp,
@@ -356,7 +393,8 @@ impl Inspector {
             timestamp: packet.timestamp,
             flow: None,
         };
-        self.rules.engine.inspect(&moment, &Subject::Packet, &mut None, &mut self.scratch);
+        let (observer, engine) = (self.observer.as_deref_mut(), &self.rules.engine);
+        ask(observer, engine, &moment, &Subject::Packet, &mut None, &mut self.scratch);
         let header = packet_header(packet, &self.names, interface, 0);
         let alert = Alert {
             flow: None,
@@ -459,6 +497,7 @@ struct Inspection<'p> {
     output: &'p mut Output,
     histogram: Option<&'p mut Histogram>,
     names: &'p Names,
+    observer: Option<&'p mut (dyn Observer + 'static)>,
     interface: InterfaceId,
     packet: Option<&'p Packet<'p>>,
     timestamp: Timestamp,
@@ -508,7 +547,7 @@ impl<'p> Inspection<'p> {
                 sent: self.facts.sent,
             }),
         };
-        self.rules.inspect(&moment, subject, self.memory, self.scratch);
+        ask(self.observer.as_deref_mut(), self.rules, &moment, subject, self.memory, self.scratch);
         if !self.scratch.matches().is_empty() {
             self.report(direction, protocol, record, bytes, matches!(subject, Subject::Stream(_)));
         }

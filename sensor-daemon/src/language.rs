@@ -170,6 +170,14 @@ messages! {
         "Lista las reglas que se cargan";
     AboutRulesFields: "List the protocol fields that rules can use as keywords",
         "Lista los campos de protocolo que las reglas pueden usar como palabras clave";
+    AboutRulesCheck: "Check rule files: what does not load, and what is worth a look",
+        "Comprueba ficheros de reglas: lo que no carga y lo que merece revisión";
+    AboutRulesExplain: "Say in words what a rule asks, and why it does not fire on a capture",
+        "Dice con palabras qué pide una regla y por qué no salta con una captura";
+    AboutRulesTest: "Run the tests that stand beside rules",
+        "Ejecuta las pruebas que acompañan a las reglas";
+    AboutRulesProfile: "Measure what each rule costs on a capture",
+        "Mide lo que cuesta cada regla con una captura";
     AboutStatus: "Ask the running sensor how it is doing",
         "Pregunta al sensor en marcha cómo está";
     AboutReload: "Ask the running sensor to load rules and configuration again",
@@ -228,7 +236,170 @@ messages! {
     KindTable: "a table", "una tabla";
     KindDate: "a date", "una fecha";
 
+    // Tools for rules.
+    RulesChecked: "{0} rules load, {1} do not: {2} errors, {3} warnings",
+        "{0} reglas se cargan, {1} no: {2} errores, {3} avisos";
+
+    ExplainAlert: "alerts on {0}, {1}", "alerta sobre {0}, {1}";
+    ExplainDrop: "alerts on {0}, {1}; its author would drop it, Vigía never blocks",
+        "alerta sobre {0}, {1}; su autor lo bloquearía, Vigía nunca bloquea";
+    ExplainPass: "silences alerts on {0}, {1}", "silencia las alertas sobre {0}, {1}";
+    ExplainFromTo: "from {0} to {1}", "de {0} a {1}";
+    ExplainBetween: "between {0} and {1}", "entre {0} y {1}";
+    ExplainTransaction: "of transactions of {0} with {1}", "de transacciones de {0} con {1}";
+    ExplainAnywhere: "anywhere", "cualquier sitio";
+    ExplainAnyPort: "port {0} anywhere", "el puerto {0} de cualquier sitio";
+    ExplainPort: "{0} port {1}", "{0} puerto {1}";
+    ExplainEstablished: "the flow is established", "el flujo está establecido";
+    ExplainNotEstablished: "the flow is not established", "el flujo no está establecido";
+    ExplainToServer: "it goes to the server", "va hacia el servidor";
+    ExplainToClient: "it goes to the client", "va hacia el cliente";
+    ExplainOnlyStream: "looks at the reassembled stream only", "mira solo el flujo reensamblado";
+    ExplainNoStream: "looks at single packets only", "mira solo paquetes sueltos";
+    ExplainStateless: "whatever the state of the flow", "sea cual sea el estado del flujo";
+    ExplainBitSet: "flowbit {0} is set", "el flowbit {0} está activado";
+    ExplainBitNotSet: "flowbit {0} is not set", "el flowbit {0} no está activado";
+    ExplainSetsBit: "then sets flowbit {0}", "entonces activa el flowbit {0}";
+    ExplainUnsetsBit: "then clears flowbit {0}", "entonces desactiva el flowbit {0}";
+    ExplainTogglesBit: "then toggles flowbit {0}", "entonces invierte el flowbit {0}";
+    ExplainQuiet: "never alerts itself: it only sets marks", "no alerta por sí misma: solo deja marcas";
+    ExplainContent: "{0} contains {1}", "{0} contiene {1}";
+    ExplainNoContent: "{0} does not contain {1}", "{0} no contiene {1}";
+    ExplainExpression: "{0} matches the expression {1}", "{0} cumple la expresión {1}";
+    ExplainNoExpression: "{0} does not match the expression {1}", "{0} no cumple la expresión {1}";
+    ExplainBytes: "numbers and lengths in {0}: {1} {2}", "números y longitudes en {0}: {1} {2}";
+    ExplainThreshold: "alerts are limited: {0}", "las alertas están limitadas: {0}";
+    ExplainFlag: "{0}", "se cumple {0}";
+    ExplainValue: "{0} is {1}", "{0} es {1}";
+    ExplainAnd: "{0}, {1}", "{0}; {1}";
+    ExplainNocase: "in upper or lower case", "en mayúsculas o minúsculas";
+    ExplainOffset: "from byte {0} on", "a partir del byte {0}";
+    ExplainFirst: "within the first {0} bytes", "dentro de los primeros {0} bytes";
+    ExplainDepth: "within {0} bytes from there", "dentro de los {0} bytes desde ahí";
+    ExplainDistance: "{0} bytes or more after the match before", "a {0} bytes o más de la coincidencia anterior";
+    ExplainWithin: "ending within {0} bytes from there", "terminando dentro de los {0} bytes desde ahí";
+    ExplainStartsWith: "at the beginning", "al principio";
+    ExplainEndsWith: "at the end", "al final";
+    ExplainChosen: "the author's choice of fast pattern", "elegido por el autor como patrón rápido";
+    ExplainOnceAFlow: "speaks once for each direction of a flow", "habla una vez por cada sentido de un flujo";
+    OccasionPackets: "asked of packets", "se consulta con paquetes";
+    OccasionDecodeEvent: "asked of packets with the decode event {0}",
+        "se consulta con paquetes con el evento de decodificación {0}";
+    OccasionStreams: "asked of TCP streams, wherever segments divide them",
+        "se consulta con flujos TCP, los divida como los divida el segmentado";
+    OccasionStreamEvent: "asked when reassembly meets {0}", "se consulta cuando el reensamblado encuentra {0}";
+    OccasionMessages: "asked of {0} messages", "se consulta con mensajes {0}";
+    OccasionAnomalies: "asked of anomalies of {0}", "se consulta con anomalías de {0}";
+    OccasionAnyAnomalies: "asked of anomalies of the application layer",
+        "se consulta con anomalías de la capa de aplicación";
+    FastPatternIn: "{0} in {1}, {2} bytes", "{0} en {1}, {2} bytes";
+    FastPatternNone: "none", "ninguno";
+    CostOnce: "low: once for each direction of a flow", "bajo: una vez por cada sentido de un flujo";
+    CostMessages: "low: only such messages or events meet it", "bajo: solo la encuentran esos mensajes o eventos";
+    CostPattern: "low: inspected only where its fast pattern stands",
+        "bajo: solo se inspecciona donde aparece su patrón rápido";
+    CostShort: "medium: its fast pattern is short and stands in much traffic",
+        "medio: su patrón rápido es corto y aparece en mucho tráfico";
+    CostPorts: "medium: inspected with everything on its ports", "medio: se inspecciona con todo lo de sus puertos";
+    CostEverything: "high: inspected with everything; add a content or ports",
+        "alto: se inspecciona con todo; añada un content o puertos";
+    Work: "{0} contents, {1} expressions, {2} other steps in buffers, {3} conditions",
+        "{0} contenidos, {1} expresiones, {2} otros pasos en búferes, {3} condiciones";
+    LabelFile: "file", "fichero";
+    LabelClass: "class", "clase";
+    LabelAsks: "asks", "pide";
+    LabelGroup: "group", "grupo";
+    LabelPattern: "fast pattern", "patrón rápido";
+    LabelBuffers: "buffers", "búferes";
+    LabelCost: "cost", "coste";
+    TraceSum: "tried {0} times, matched {1} times, {2} alerts", "probada {0} veces, {1} coincidencias, {2} alertas";
+    TraceHeld: "{0} matches held back by a threshold, a suppression or marks on hosts",
+        "{0} coincidencias retenidas por un umbral, una supresión o marcas en equipos";
+    SilentQuiet: "{0} matches only set marks: the rule has noalert", "{0} coincidencias solo dejan marcas: la regla tiene noalert";
+    SilentRepeated: "{0} matches of what it had alerted on before", "{0} coincidencias de lo que ya había alertado";
+    SilentPassed: "{0} matches silenced by a pass rule", "{0} coincidencias silenciadas por una regla pass";
+    TraceNothing: "there is nothing in the capture that the rule is asked of; seen: {0}",
+        "en la captura no hay nada con lo que se consulte la regla; visto: {0}";
+    TraceNear: "what came nearest, first:", "lo que más se acercó, primero:";
+    TraceReached: "{0} times: {1} of {2} conditions hold", "{0} veces: se cumplen {1} de {2} condiciones";
+    TraceMore: "{0} other reasons", "{0} razones más";
+    TraceHidden: "{0} more groups, that came less far (--top)", "{0} grupos más, que se acercaron menos (--top)";
+    TracePacket: "packet {0}, {1} ({2})", "paquete {0}, {1} ({2})";
+    TraceAtFlowEnd: "at the end of the flow {0} ({1})", "al final del flujo {0} ({1})";
+    AskedTransport: "protocol {0}", "protocolo {0}";
+    AskedIpVersion: "version of {0}", "versión de {0}";
+    AskedProtocol: "application protocol {0}", "protocolo de aplicación {0}";
+    AskedSource: "sender {0}", "emisor {0}";
+    AskedDestination: "receiver {0}", "receptor {0}";
+    AskedSourcePort: "port {0} of the sender", "puerto {0} del emisor";
+    AskedDestinationPort: "port {0} of the receiver", "puerto {0} del receptor";
+    AskedFlow: "flow {0}", "flujo {0}";
+    AskedIn: "{0} in {1}", "{0} en {1}";
+    Was: "was {0}", "era {0}";
+    WasReversed: "was {0}; it holds the other way round: swap the ends, or use <>",
+        "era {0}; se cumple en el otro sentido: intercambie los extremos o use <>";
+    WasTransport: "was IP protocol {0}", "era el protocolo IP {0}";
+    WasNoProtocol: "the protocol was not recognised", "no se reconoció el protocolo";
+    WasEstablished: "the flow was established", "el flujo estaba establecido";
+    WasNotEstablished: "the flow was not established", "el flujo no estaba establecido";
+    WasNotSo: "was not so", "no se cumplía";
+    WasNoBuffer: "there was no such buffer", "no existía ese búfer";
+    WasPresent: "the buffer was there", "el búfer existía";
+    WasElsewhere: "looked from byte {0} to {1}; the bytes stand at {2}",
+        "buscado del byte {0} al {1}; los bytes están en {2}";
+    WasOtherCase: "looked from byte {0} to {1}; they stand at {2} in other letter case: add nocase",
+        "buscado del byte {0} al {1}; están en {2} con otras mayúsculas: añada nocase";
+    WasMissing: "looked from byte {0} to {1} of {2}; they stand nowhere",
+        "buscado del byte {0} al {1} de {2}; no están en ningún sitio";
+    WasEmpty: "it was empty", "estaba vacío";
+    WasFound: "they stand at byte {0}", "están en el byte {0}";
+    WasLength: "the length was {0}", "la longitud era {0}";
+    WasStep: "at byte {0} of {1} it was not so", "en el byte {0} de {1} no se cumplía";
+    WayToServer: "to the server", "hacia el servidor";
+    WayToClient: "to the client", "hacia el cliente";
+    WayNone: "part of no flow", "parte de ningún flujo";
+    ColumnState: "state", "estado";
+    ColumnChanges: "changes", "cambios";
+    StateOn: "on", "activa";
+    StateOff: "off", "apagada";
+    ChangeEnabled: "switched on by {0}", "activada por {0}";
+    ChangeDisabled: "switched off by {0}", "apagada por {0}";
+    ChangePriority: "priority {0} instead of {1} by {2}", "prioridad {0} en vez de {1} por {2}";
+    ChangeThreshold: "threshold {0} by {1}", "umbral {0} por {1}";
+    ChangeSuppressed: "suppressed for {0} by {1}", "suprimida para {0} por {1}";
+    BecauseOf: "{0} ({1})", "{0}: {1}";
+    ColumnChecks: "checks", "pruebas";
+    ColumnMatches: "matches", "coincidencias";
+    ColumnTime: "time ms", "tiempo ms";
+    ColumnShare: "share %", "parte %";
+    ColumnEach: "ns/check", "ns/prueba";
+    Profiled: "{0} of {1} rules were inspected, {2} times, in {3} ms of {4} ms of detection",
+        "se inspeccionaron {0} de {1} reglas, {2} veces, en {3} ms de {4} ms de detección";
+    TestPassed: "ok    {0}", "bien  {0}";
+    TestFailed: "FAIL  {0}", "FALLO {0}";
+    TestCount: "{0}: {1} expected, {2} raised", "{0}: se esperaban {1}, saltaron {2}";
+    TestFields: "{0}: {1} expected with {2}, {3} raised", "{0}: se esperaban {1} con {2}, saltaron {3}";
+    TestNearest: "the nearest has {0}", "la más parecida tiene {0}";
+    TestSum: "{0} tests passed, {1} failed", "{0} pruebas superadas, {1} fallidas";
+    TestNone: "no *.test.toml in {0}", "no hay *.test.toml en {0}";
+    TestNoCapture: "cannot read the capture: {0}", "no se puede leer la captura: {0}";
+    TestUnreadable: "cannot read the tests: {0}", "no se pueden leer las pruebas: {0}";
+    TestNoCase: "there is no case in it", "no contiene ningún caso";
+    TestUnknownSid: "no rule has the sid {0} that is expected", "ninguna regla tiene el sid {0} que se espera";
+
     // Rules.
+    RulesStrict: "rules are at fault, and rules.strict allows none to be",
+        "hay reglas con errores, y rules.strict no lo permite";
+    OverrideNoRange: "{0} is no signature id and no range first-last",
+        "{0} no es un identificador de firma ni un rango primero-último";
+    OverrideNamesNothing: "it names no rules: sid, classtype, metadata or file",
+        "no nombra reglas: sid, classtype, metadata o file";
+    OverrideChangesNothing: "it changes nothing: enabled, priority, threshold or suppress",
+        "no cambia nada: enabled, priority, threshold o suppress";
+    OverrideNoSuchSid: "no rule has the sid {0}", "ninguna regla tiene el sid {0}";
+    OverrideNoSuchClass: "there is no class `{0}`", "no existe la clase `{0}`";
+    OverrideNoRule: "this override is about no rule that is there",
+        "este cambio no se refiere a ninguna regla existente";
     RuleProblem: "rule: {0}", "regla: {0}";
     RuleNoFastPattern: "{0}", "sin patrón rápido: {0}";
     RuleShortPattern: "{0}", "patrón demasiado corto: {0}";

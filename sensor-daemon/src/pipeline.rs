@@ -23,7 +23,7 @@ use crate::capture::{InterfaceId, Source, SourceCounts};
 use crate::event::{Output, Ruleset};
 use crate::flow::{self, Defragmenter, Duplicates, EndedFlow, FlowTable};
 use crate::histogram::Histogram;
-use crate::inspection::{Inspector, Names};
+use crate::inspection::{Inspector, Names, Observer};
 use crate::metrics::{Counter, Counters, DropCause};
 
 /// What a worker is made from.
@@ -323,6 +323,11 @@ impl Worker {
     pub fn use_capture(&mut self, name: &str) {
         self.counted.clear();
         self.inspector.use_capture(name);
+    }
+
+    /// From now on the rules are asked through this.
+    pub fn observe(&mut self, observer: Box<dyn Observer>) {
+        self.inspector.observe(observer);
     }
 
     /// Takes over new rules between two batches.

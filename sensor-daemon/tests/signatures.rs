@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,17 +13,14 @@ use vigia_rules::Rule;
 const FILES: [(&str, std::ops::Range<u32>); 2] =
     [("modbus.test.toml", 9_101_000..9_102_000), ("dnp3.test.toml", 9_102_000..9_103_000)];
 
-/// What a file of cases says of running them; the rest is for making the captures.
+/// What a file of cases says; the rest is for who runs them and for making the captures.
 #[derive(Deserialize)]
 struct Cases {
-    rules: PathBuf,
-    variables: BTreeMap<String, String>,
     case: Vec<Case>,
 }
 
 #[derive(Deserialize)]
 struct Case {
-    about: String,
     capture: PathBuf,
     /// Alerts by signature id.
     expected: BTreeMap<String, u64>,
@@ -48,64 +45,54 @@ fn cases(file: &str) -> Cases {
     toml::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// The rules that cases are for, as the sensor loads them; nothing may be wrong in them.
-fn rules(cases: &Cases) -> Vec<Rule> {
-    let loaded = Settings { files: vec![folder().join(&cases.rules)], ..Settings::default() }.load();
-    let found: Vec<_> = loaded.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
-    assert!(found.is_empty() && loaded.failed == 0 && loaded.skipped == 0, "{}: {found:?}", cases.rules.display());
+/// The rules that a file of cases is for, as the sensor loads them; nothing may be wrong in them, and no lint find anything.
+fn rules(file: &str) -> Vec<Rule> {
+    let path = folder().join(file.replace(".test.toml", ".rules"));
+    let mut settings = Settings::default();
+    settings.files = vec![path.clone()];
+    let loaded = settings.load();
+    let found: Vec<_> = loaded.diagnostics.iter().chain(&loaded.lint()).map(|diagnostic| diagnostic.code).collect();
+    assert!(found.is_empty() && loaded.failed == 0 && loaded.skipped == 0, "{}: {found:?}", path.display());
     loaded.engine.rules().to_vec()
 }
 
-/// Alerts by capture and signature id, of one replay of all captures under the whole set.
-fn replay(cases: &Cases) -> BTreeMap<PathBuf, BTreeMap<String, u64>> {
-    let scratch = tempfile::tempdir().unwrap();
-    let mut config = format!("[rules]\nfiles = [{:?}]\n[rules.addresses]\n", folder());
-    for (name, value) in &cases.variables {
-        config += &format!("{name} = {value:?}\n");
-    }
-    let path = scratch.path().join("vigia.toml");
-    std::fs::write(&path, config).unwrap();
+fn vigia(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vigia"));
-    command.args(["replay", "--no-progress", "--config"]).arg(&path).arg("--output").arg(scratch.path());
-    let output = command.args(cases.case.iter().map(|case| folder().join(&case.capture))).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut alerts: BTreeMap<PathBuf, BTreeMap<String, u64>> = BTreeMap::new();
-    for line in std::fs::read_to_string(scratch.path().join("eve.json")).unwrap().lines() {
-        let event: Value = serde_json::from_str(line).unwrap();
-        if event["event_type"] == "alert" {
-            let capture = event["pcap_filename"].as_str().expect("alerts name their capture");
-            let sid = event["alert"]["signature_id"].to_string();
-            *alerts.entry(capture.into()).or_default().entry(sid).or_default() += 1;
-        }
-    }
-    alerts
+    command.env_remove("VIGIA_CONFIG").args(arguments).output().unwrap()
 }
 
 #[test]
 fn each_capture_raises_the_alerts_of_its_case_and_no_others() {
-    for (file, _) in FILES {
-        let cases = cases(file);
-        let mut alerts = replay(&cases);
-        for case in &cases.case {
-            let raised = alerts.remove(&folder().join(&case.capture)).unwrap_or_default();
-            assert_eq!(raised, case.expected, "{}: {}", case.capture.display(), case.about);
-        }
-    }
+    let output = vigia(&["rules", "test", folder().to_str().unwrap(), "--json"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    let expected: usize = FILES.iter().map(|(file, _)| cases(file).case.len()).sum();
+    assert_eq!((&answer["passed"], &answer["failed"]), (&expected.into(), &0.into()));
 }
 
 /// The captures of a replay are sessions of their own: a window that one of them opens counts in no other.
 #[test]
 fn a_capture_raises_the_same_alerts_whatever_was_replayed_before() {
-    let mut cases = cases("modbus.test.toml");
-    cases.case.retain(|case| case.subject() == (9_101_020, true));
-    let first = folder().join(&cases.case[0].capture);
     let scratch = tempfile::tempdir().unwrap();
+    let first = folder().join("captures/9101020-fires.pcap");
     let second = scratch.path().join("again.pcap");
     std::fs::copy(&first, &second).unwrap();
-    cases.case.push(Case { about: "The same".to_owned(), capture: second.clone(), expected: BTreeMap::new() });
-    let alerts = replay(&cases);
-    assert_eq!(alerts[&first], cases.case[0].expected);
-    assert_eq!(alerts[&second], cases.case[0].expected);
+    let (first, second, out) = (first.to_str().unwrap(), second.to_str().unwrap(), scratch.path().to_str().unwrap());
+    let rules = folder();
+    let output = vigia(&["replay", "--no-progress", first, second, "-o", out, "-r", rules.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut alerts: BTreeMap<String, BTreeMap<u64, u64>> = BTreeMap::new();
+    for line in std::fs::read_to_string(scratch.path().join("eve.json")).unwrap().lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        if event["event_type"] == "alert" {
+            let capture = event["pcap_filename"].as_str().expect("alerts name their capture").to_owned();
+            let sid = event["alert"]["signature_id"].as_u64().unwrap();
+            *alerts.entry(capture).or_default().entry(sid).or_default() += 1;
+        }
+    }
+    assert!(alerts[first].contains_key(&9_101_020));
+    assert_eq!(alerts[first], alerts[second]);
 }
 
 #[test]
@@ -121,7 +108,7 @@ fn every_signature_has_a_capture_that_fires_it_and_one_that_does_not() {
             let first = if is_to_fire { fires.insert(sid) } else { silent.insert(sid) };
             assert!(first, "{} stands there twice", case.capture.display());
         }
-        let sids: BTreeSet<u32> = rules(&cases).iter().map(|rule| rule.sid).collect();
+        let sids: BTreeSet<u32> = rules(file).iter().map(|rule| rule.sid).collect();
         assert_eq!(fires, sids, "{file}");
         assert_eq!(silent, sids, "{file}");
     }
@@ -132,7 +119,7 @@ fn every_signature_says_what_it_is() {
     let mut messages = BTreeSet::new();
     for (file, range) in FILES {
         let protocol = file.split('.').next().unwrap();
-        for rule in rules(&cases(file)) {
+        for rule in rules(file) {
             let sid = rule.sid;
             let value = |key: &str| {
                 let found = rule.metadata.iter().find(|(name, _)| name == key);
@@ -160,7 +147,7 @@ fn the_manual_lists_every_signature() {
     let page = std::fs::read_to_string(folder().join("../../docs/src/signatures.md")).unwrap();
     let mut listed = page.lines().filter(|line| line.starts_with("| 9")).count();
     for (file, _) in FILES {
-        for rule in rules(&cases(file)) {
+        for rule in rules(file) {
             assert!(page.contains(&format!("| {} | {} | ", rule.sid, rule.message)), "{}", rule.sid);
             listed -= 1;
         }

@@ -37,6 +37,8 @@ pub enum Outcome {
     Done,
     /// It was not: the configuration, rules, files or the sensor stood in the way.
     Failed,
+    /// What was checked has errors.
+    Faulty,
     /// A capture file is damaged: everything before the damage was processed.
     Damaged,
 }
@@ -47,6 +49,7 @@ impl Outcome {
         match self {
             Self::Done => 0,
             Self::Failed => 1,
+            Self::Faulty => 2,
             Self::Damaged => 3,
         }
     }
@@ -72,7 +75,7 @@ pub struct Context {
 Exit codes:
   0  done
   1  not done: configuration, rules, a file or the sensor stood in the way
-  2  wrong command line
+  2  wrong command line; of `rules check`: errors in the rules
   3  a capture file is damaged; everything before the damage was processed
 
 Example:
@@ -236,6 +239,10 @@ fn localise(command: clap::Command, language: Language) -> clap::Command {
             about(c, Message::AboutRules)
                 .mut_subcommand("list", |c| about(c, Message::AboutRulesList))
                 .mut_subcommand("fields", |c| about(c, Message::AboutRulesFields))
+                .mut_subcommand("check", |c| about(c, Message::AboutRulesCheck))
+                .mut_subcommand("explain", |c| about(c, Message::AboutRulesExplain))
+                .mut_subcommand("test", |c| about(c, Message::AboutRulesTest))
+                .mut_subcommand("profile", |c| about(c, Message::AboutRulesProfile))
         })
         .mut_subcommand("config", |c| {
             about(c, Message::AboutConfig)

@@ -71,6 +71,12 @@ fn meaning(text: &Arc<Text>, table: &Table<'_>, problem: &super::Problem) -> Dia
     diagnostic.at(text, span_of(table.get_ref(), &problem.key))
 }
 
+/// Where the value of a key stands in a text that has been read before.
+pub(super) fn place(text: &Text, key: &str) -> Range<usize> {
+    let (table, _) = DeTable::parse_recoverable(text.text());
+    span_of(table.get_ref(), key)
+}
+
 /// The value of a key with dots and indexes (`capture.interfaces[1].name`), else of the nearest value around it, else the
 /// beginning.
 fn span_of(table: &DeTable<'_>, key: &str) -> Range<usize> {

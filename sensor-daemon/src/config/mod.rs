@@ -7,6 +7,7 @@
 
 mod check;
 pub mod document;
+pub mod overrides;
 pub mod rules;
 mod schema;
 
@@ -196,6 +197,7 @@ impl Config {
         if let Err(error) = self.capture.validate() {
             problems.push(Problem { key: format!("capture.{}", error.key), reason: error.what.into() });
         }
+        problems.extend(self.rules.problems());
         let journal = &self.journal;
         let least = journal.segment_bytes.saturating_mul(2).saturating_add(journal.reserve_bytes);
         if journal.total_bytes < least {
@@ -226,8 +228,9 @@ pub fn load(named: Option<&Path>) -> Result<Loaded, Vec<Diagnostic>> {
         let reason = format!("{}: {error}", path.display());
         vec![Diagnostic::error("config-unreadable", Message::ConfigUnreadable.with([reason.into()]))]
     })?;
-    let mut config = parse(&Text::new(path.display().to_string(), text))?;
-    config.rules.anchor(path.parent().unwrap_or(Path::new("")));
+    let text = Text::new(path.display().to_string(), text);
+    let mut config = parse(&text)?;
+    config.rules.anchor(path.parent().unwrap_or(Path::new("")), text);
     Ok(Loaded { config, path: Some(path) })
 }
 

@@ -5,8 +5,11 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use vigia_rules::language::{Source, Variables};
+use vigia_rules::tuning::Change;
 use vigia_rules::{Compiled, Engine};
 
+use super::Problem;
+use super::overrides::{self, Override, Written};
 use crate::diagnostic::{Diagnostic, Severity, Text};
 use crate::language::Message;
 
@@ -18,19 +21,37 @@ pub struct Settings {
     /// of the configuration file.
     pub files: Vec<PathBuf>,
     /// A file in the format of `classification.config`. Its classes are added to those that Vigía knows.
+    /// A folder of `rules.files` that holds a `classification.config` brings its own.
     pub classifications: Option<PathBuf>,
+    /// Start with no rules that are at fault: an error in any of them keeps the sensor from starting, and a reload from
+    /// taking place. Otherwise such rules are left out and counted (`vigia_rules_failed`), and all others load.
+    pub strict: bool,
+    /// Changes to rules without touching their files.
+    #[serde(rename = "override")]
+    pub overrides: Vec<Override>,
     /// What the address variables of rules stand for, without the `$`. Names given here are added to the defaults.
     #[serde(deserialize_with = "over_default_addresses")]
     pub addresses: BTreeMap<String, String>,
     /// What the port variables of rules stand for, without the `$`. Names given here are added to the defaults.
     #[serde(deserialize_with = "over_default_ports")]
     pub ports: BTreeMap<String, String>,
+    #[serde(skip)]
+    #[schemars(skip)]
+    written: Written,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let Variables { addresses, ports, .. } = standard();
-        Self { files: Vec::new(), classifications: None, addresses, ports }
+        Self {
+            files: Vec::new(),
+            classifications: None,
+            strict: false,
+            overrides: Vec::new(),
+            addresses,
+            ports,
+            written: Written::default(),
+        }
     }
 }
 
@@ -72,6 +93,19 @@ pub struct Ruleset {
     pub skipped: usize,
     /// The files, in the order in which they were read.
     pub files: Vec<PathBuf>,
+    /// What overrides changed.
+    pub changes: Vec<Change>,
+    /// What it was compiled from.
+    pub read: Read,
+}
+
+/// Rule files as they were read.
+#[derive(Debug, Clone, Default)]
+pub struct Read {
+    /// Their texts.
+    pub sources: Vec<Source>,
+    /// What the rules in them refer to.
+    pub variables: Variables,
 }
 
 impl Ruleset {
@@ -82,19 +116,53 @@ impl Ruleset {
 }
 
 impl Settings {
-    /// Makes relative paths absolute to the folder of the configuration file.
-    pub(super) fn anchor(&mut self, folder: &Path) {
+    /// Makes relative paths absolute to the folder of the configuration file, whose text is `written`.
+    pub(super) fn anchor(&mut self, folder: &Path, written: Arc<Text>) {
         for path in self.files.iter_mut().chain(&mut self.classifications) {
             if path.is_relative() {
                 *path = folder.join(&*path);
             }
         }
+        self.written = Written(Some(written));
+    }
+
+    /// What the types allow and the rule compiler does not.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        overrides::problems(&self.overrides, &self.variables())
+    }
+
+    fn variables(&self) -> Variables {
+        Variables { addresses: self.addresses.clone(), ports: self.ports.clone(), ..Variables::standard() }
+    }
+
+    /// Where an override stands, by its index: file and line.
+    pub fn place_of_override(&self, at: usize) -> Option<(String, usize)> {
+        self.written.place(at)
     }
 
     /// Reads and compiles the rules. A file that cannot be read and a rule that does not compile are diagnostics; the
     /// others load.
     pub fn load(&self) -> Ruleset {
         let mut diagnostics = Vec::new();
+        let files = self.expand(&mut diagnostics);
+        let mut variables = self.variables();
+        for file in self.class_files() {
+            let Some(text) = read(&file, &mut diagnostics) else { continue };
+            let found = variables.read_classifications(&source(&text));
+            diagnostics.extend(found.into_iter().map(|diagnostic| translate(diagnostic, std::slice::from_ref(&text))));
+        }
+        let texts: Vec<_> = files.iter().filter_map(|file| read(file, &mut diagnostics)).collect();
+        let sources: Vec<_> = texts.iter().map(|text| source(text)).collect();
+        let changed = overrides::compile(&self.overrides, &variables);
+        let compiled = Engine::compile_tuned(&sources, &variables, &changed);
+        let Compiled { engine, diagnostics: found, failed, skipped, changes, unmatched } = compiled;
+        diagnostics.extend(found.into_iter().map(|diagnostic| translate(diagnostic, &texts)));
+        diagnostics.extend(unmatched.iter().map(|unmatched| self.written.warn(unmatched)));
+        Ruleset { engine, diagnostics, failed, skipped, files, changes, read: Read { sources, variables } }
+    }
+
+    /// The files that `files` stands for, each once.
+    fn expand(&self, diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
         let mut files = Vec::new();
         for pattern in &self.files {
             let found = expand(pattern);
@@ -104,17 +172,23 @@ impl Settings {
             }
             files.extend(found.into_iter().filter(|file| !files.contains(file)).collect::<Vec<_>>());
         }
-        let mut variables =
-            Variables { addresses: self.addresses.clone(), ports: self.ports.clone(), ..Variables::standard() };
-        if let Some(text) = self.classifications.as_ref().and_then(|file| read(file, &mut diagnostics)) {
-            let found = variables.read_classifications(&source(&text));
-            diagnostics.extend(found.into_iter().map(|diagnostic| translate(diagnostic, std::slice::from_ref(&text))));
-        }
-        let texts: Vec<_> = files.iter().filter_map(|file| read(file, &mut diagnostics)).collect();
-        let sources: Vec<_> = texts.iter().map(|text| source(text)).collect();
-        let Compiled { engine, diagnostics: found, failed, skipped, .. } = Engine::compile(&sources, &variables);
-        diagnostics.extend(found.into_iter().map(|diagnostic| translate(diagnostic, &texts)));
-        Ruleset { engine, diagnostics, failed, skipped, files }
+        files
+    }
+
+    /// Files of classes: those that lie in folders of rules, then the one that is named, which has the last word.
+    fn class_files(&self) -> impl Iterator<Item = PathBuf> {
+        let beside = self.files.iter().map(|folder| folder.join("classification.config")).filter(|file| file.is_file());
+        beside.chain(self.classifications.clone())
+    }
+}
+
+impl Ruleset {
+    /// What the lints find in the rules that compile.
+    pub fn lint(&self) -> Vec<Diagnostic> {
+        let texts: Vec<_> =
+            self.read.sources.iter().map(|source| Text::new(&*source.name, Arc::clone(&source.text))).collect();
+        let found = vigia_rules::lint::lint(&self.read.sources, &self.read.variables);
+        found.into_iter().map(|diagnostic| translate(diagnostic, &texts)).collect()
     }
 }
 

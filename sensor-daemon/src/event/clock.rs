@@ -32,6 +32,13 @@ impl TimeText {
     }
 }
 
+/// A time as events write it.
+pub(crate) fn text_of(time: Timestamp) -> String {
+    let mut text = Vec::with_capacity(LENGTH);
+    TimeText::default().write(&mut text, time);
+    String::from_utf8(text).unwrap_or_default()
+}
+
 /// A time as part of a file name: `20260102T030405`.
 pub(crate) fn compact_time(time: Timestamp) -> String {
     let mut text = Vec::with_capacity(LENGTH);

@@ -20,7 +20,7 @@ mod output;
 mod relief;
 
 pub use address::community_id;
-pub(crate) use clock::compact_time;
+pub(crate) use clock::{compact_time, text_of};
 pub use eve::{
     Alert, Anomalous, Endpoints, Eve, FlowReason, FlowSoFar, FlowState, FlowSummary, Header, PacketSource, Ruleset,
     TcpState, TcpSummary,

@@ -24,7 +24,7 @@ use crate::control::{self, Hooks};
 use crate::diagnostic::{Diagnostic, render_all};
 use crate::inspection::Names;
 use crate::journal::Journal;
-use crate::language::Language;
+use crate::language::{Language, Message};
 use crate::metrics::{self, Counter, Metrics};
 use crate::pipeline::{Share, Worker};
 
@@ -33,6 +33,9 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
     let metrics = Metrics::new();
     let (rules, found) = RuleStore::load(&loaded.config.rules, &metrics);
     report(&found.diagnostics, context);
+    if found.fatal {
+        anyhow::bail!(Message::RulesStrict.text(context.language));
+    }
     tracing::info!(loaded = found.loaded, failed = found.failed, "rules");
     let (journal, recovery) = Journal::open(&loaded.config.journal, &metrics)?;
     tracing::info!(directory = %loaded.config.journal.directory.display(), ?recovery, "journal");

@@ -1,10 +1,11 @@
 //! The sensor: sources, workers, rules, journal and services put together, for capture files ([`replay`]) and for live
-//! interfaces ([`run`]).
+//! interfaces ([`run`]), and for trying rules on captures ([`trial()`]).
 
 mod affinity;
 mod live;
 mod replay;
 mod rules;
+mod trial;
 pub(crate) mod watch;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::pipeline::{Parts, Share, Worker};
 pub use live::run;
 pub use replay::replay;
 use rules::RuleStore;
+pub use trial::{Trial, trial};
 
 /// What workers of one sensor share.
 struct Bench<'a> {

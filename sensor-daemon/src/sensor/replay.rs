@@ -19,6 +19,7 @@ use crate::config::Loaded;
 use crate::histogram::Histogram;
 use crate::inspection::Names;
 use crate::journal::Journal;
+use crate::language::Message;
 use crate::metrics::{Counter, Metrics};
 use crate::pipeline::{Share, Worker};
 
@@ -31,6 +32,9 @@ pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::R
     let metrics = Metrics::new();
     let (rules, found) = RuleStore::load(&config.rules, &metrics);
     report(&found.diagnostics, context);
+    if found.fatal {
+        anyhow::bail!(Message::RulesStrict.text(context.language));
+    }
     let workers = usize::from(arguments.workers);
     let journal = Journal::single_file(&output.join("eve.json"), workers, &metrics)?;
     let bench = Bench { config: &config, journal: &journal, metrics: &metrics, rules: &rules };
@@ -75,15 +79,15 @@ pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::R
 }
 
 /// What every worker reads.
-struct Reading<'a> {
-    captures: &'a [PathBuf],
-    settings: &'a FileSettings,
-    metrics: &'a Arc<Metrics>,
+pub(super) struct Reading<'a> {
+    pub(super) captures: &'a [PathBuf],
+    pub(super) settings: &'a FileSettings,
+    pub(super) metrics: &'a Arc<Metrics>,
 }
 
 impl Reading<'_> {
     /// One worker reads all captures, each to its end or fault. Gives the faults, and the worker back.
-    fn read(&self, mut worker: Worker, bar: Option<&ProgressBar>) -> (Vec<SourceError>, Worker) {
+    pub(super) fn read(&self, mut worker: Worker, bar: Option<&ProgressBar>) -> (Vec<SourceError>, Worker) {
         let mut faults = Vec::new();
         let mut numbered = 0;
         for capture in self.captures {

@@ -24,23 +24,33 @@ pub(super) struct Report {
     pub(super) loaded: usize,
     /// Rules left out because they do not compile.
     pub(super) failed: usize,
+    /// The settings allow no rule to be at fault, and one is.
+    pub(super) fatal: bool,
 }
 
 impl RuleStore {
     /// Loads the first rules. Those that do not compile are left out and reported.
     pub(super) fn load(settings: &Settings, metrics: &Metrics) -> (Self, Report) {
-        let (rules, report) = install(settings.load(), 1, metrics);
+        let (rules, report) = install(settings.load(), settings.strict, 1, metrics);
         (Self { rules: ArcSwap::from_pointee(rules) }, report)
     }
 
-    /// Loads the rules again. When any file or rule is at fault the old ones stay in force.
+    /// These rules, for good.
+    pub(super) fn holding(rules: Rules) -> Self {
+        Self { rules: ArcSwap::from_pointee(rules) }
+    }
+
+    /// Loads the rules again. The old ones stay in force when a file cannot be read, when more rules would be left out
+    /// because of errors than are now, and when the settings are strict and any rule is at fault.
     pub(super) fn reload(&self, settings: &Settings, metrics: &Metrics) -> Result<Report, Vec<Diagnostic>> {
         let loaded = settings.load();
-        if loaded.has_errors() {
+        let errors = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
+        let worse = loaded.failed as u64 > metrics.ruleset().failed || errors > loaded.failed;
+        if worse || settings.strict && errors > 0 {
             metrics.shared().add(Counter::RuleReloadsFailed, 1);
             return Err(loaded.diagnostics);
         }
-        let (rules, report) = install(loaded, self.current().ruleset.generation + 1, metrics);
+        let (rules, report) = install(loaded, settings.strict, self.current().ruleset.generation + 1, metrics);
         self.rules.store(Arc::new(rules));
         metrics.shared().add(Counter::RuleReloads, 1);
         Ok(report)
@@ -57,9 +67,10 @@ impl RuleStore {
     }
 }
 
-fn install(loaded: Loaded, generation: u64, metrics: &Metrics) -> (Rules, Report) {
+fn install(loaded: Loaded, strict: bool, generation: u64, metrics: &Metrics) -> (Rules, Report) {
+    let fatal = strict && loaded.has_errors();
     let Loaded { engine, diagnostics, failed, .. } = loaded;
-    let report = Report { diagnostics, loaded: engine.rules().len(), failed };
+    let report = Report { diagnostics, loaded: engine.rules().len(), failed, fatal };
     let ruleset = Ruleset { generation, hash: engine.hash().to_string() };
     metrics.set_ruleset(RulesetInfo {
         generation,
@@ -69,4 +80,48 @@ fn install(loaded: Loaded, generation: u64, metrics: &Metrics) -> (Rules, Report
         loaded_at_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
     });
     (Rules { engine: Arc::new(engine), ruleset }, report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "alert tcp any any -> any any (content:\"abcd\"; sid:1;)\n";
+    const BAD: &str = "alert tcp any any -> any any (contnt:\"abcd\"; sid:2;)\n";
+
+    /// Rules of one file, and what a reload after it has changed says: the rules that fail, or none when it is refused.
+    fn reload(strict: bool, before: &str, after: &str) -> (Report, Option<usize>, u64) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("plant.rules");
+        std::fs::write(&file, before).unwrap();
+        let mut settings = Settings::default();
+        settings.files = vec![file.clone()];
+        settings.strict = strict;
+        let metrics = Metrics::new();
+        let (store, first) = RuleStore::load(&settings, &metrics);
+        std::fs::write(&file, after).unwrap();
+        let again = store.reload(&settings, &metrics).ok().map(|report| report.failed);
+        (first, again, store.current().ruleset.generation)
+    }
+
+    #[test]
+    fn rules_at_fault_are_left_out_and_counted() {
+        let (first, again, generation) = reload(false, &format!("{GOOD}{BAD}"), &format!("{BAD}{GOOD}"));
+        assert_eq!((first.loaded, first.failed, first.fatal), (1, 1, false));
+        assert_eq!((again, generation), (Some(1), 2), "as many fail as before");
+    }
+
+    #[test]
+    fn a_reload_that_would_lose_rules_to_errors_does_not_take_place() {
+        let (_, again, generation) = reload(false, GOOD, &format!("{GOOD}{BAD}"));
+        assert_eq!((again, generation), (None, 1));
+    }
+
+    #[test]
+    fn strict_lets_no_rule_be_at_fault() {
+        let (first, again, _) = reload(true, &format!("{GOOD}{BAD}"), BAD);
+        assert!(first.fatal);
+        assert_eq!(again, None);
+        assert_eq!(reload(true, GOOD, GOOD).1, Some(0));
+    }
 }

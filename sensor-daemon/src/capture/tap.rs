@@ -408,7 +408,7 @@ mod tests {
     fn ot_is_the_most_important_and_the_first_to_be_shed_the_least() {
         let classes = Classes::new(&TapSettings::default());
         let names: Vec<&str> = classes.list().iter().map(|class| class.name.as_str()).collect();
-        for protocol in vigia_parsers::registry::PROTOCOLS.iter().filter(|protocol| protocol.ot) {
+        for protocol in PROTOCOLS.iter().filter(|protocol| protocol.ot) {
             assert!(names.contains(&protocol.name), "{}", protocol.name);
         }
         assert!(classes.list().is_sorted_by_key(|class| !class.ot), "{names:?}");

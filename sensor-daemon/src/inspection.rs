@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use vigia_parsers::conversation::{self, Conversation, Medium, Opening};
-use vigia_parsers::packet::{DecodeEvent, Packet, Tcp, Transport, Vlans};
+use vigia_parsers::packet::{DecodeEvent, DecodeEvents, Packet, Tcp, Transport, Vlans};
 use vigia_parsers::{Anomaly, Bound, Direction, Envelope, Limits, Protocol, Record, Sink, Timestamp, registry};
 use vigia_rules::{Engine, FlowFacts, FlowMemory, Moment, Scratch, Subject};
 
@@ -225,6 +225,27 @@ impl Inspector {
         } else {
             self.inspect_packet(flow, found.direction, packet, interface);
         }
+        flows.settle(found.id);
+    }
+
+    /// Takes the packet that carries a tunnel through its flow. Rules see it; what it carries has a flow of its own, so no
+    /// protocol is looked for here. What is odd in its headers was told of the packet within.
+    pub fn carrier(&mut self, flows: &mut FlowTable, packet: &Packet<'_>, interface: InterfaceId) {
+        let mut packet = packet.clone();
+        packet.events = DecodeEvents::default();
+        let Some(found) = flows.lookup(&packet) else { return self.without_flow(&packet, interface) };
+        if let Some(ended) = found.replaced {
+            self.ended(*ended);
+        }
+        let flow = flows.get_mut(found.id);
+        if found.created {
+            self.count_flow(&packet);
+            flow.foreign = true;
+        }
+        if found.interim {
+            self.report_flow(flow, FlowReason::Interim, packet.timestamp);
+        }
+        self.inspect_packet(flow, found.direction, &packet, interface);
         flows.settle(found.id);
     }
 

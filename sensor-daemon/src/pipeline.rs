@@ -181,6 +181,13 @@ impl Worker {
                     self.account(&packet, interface, fate);
                 }
             }
+            // Each of the packets that carry its tunnels is this worker's when its addresses are.
+            for tunnels in 0..packet.tunnel_depth {
+                let carrier = decode(captured, &DecodeLimits { tunnels, ..self.decode });
+                if self.share.has(&carrier) {
+                    self.inspector.carrier(&mut self.state.flows, &carrier, interface);
+                }
+            }
         }));
         if taken.is_err() {
             self.restart();
@@ -239,6 +246,12 @@ impl Worker {
                     self.inspector.decode_events(&whole, interface);
                 }
                 self.inspector.packet(&mut self.state.flows, &whole, interface);
+            }
+            for tunnels in 0..whole.tunnel_depth {
+                let carrier = decode_ip(datagram, packet, &DecodeLimits { tunnels, ..self.decode });
+                if self.share.has(&carrier) {
+                    self.inspector.carrier(&mut self.state.flows, &carrier, interface);
+                }
             }
         }
         if mine {

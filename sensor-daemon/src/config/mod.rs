@@ -104,7 +104,7 @@ impl Default for Decode {
 impl Decode {
     /// As the decoder takes them.
     pub const fn limits(&self) -> DecodeLimits {
-        DecodeLimits { layers: self.max_layers }
+        DecodeLimits { layers: self.max_layers, tunnels: u8::MAX }
     }
 }
 

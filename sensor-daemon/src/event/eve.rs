@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use vigia_parsers::field::{Tree as _, Value};
-use vigia_parsers::packet::{DecodeEvent, Ethernet, Packet, Tunnel, Vlans};
+use vigia_parsers::packet::{Carrier, DecodeEvent, Ethernet, Packet, Tunnel, Vlans};
 use vigia_parsers::{Anomaly, Direction, Pairing, Protocol, Record, Timestamp};
 use vigia_rules::{Rule, Target};
 
@@ -46,6 +46,7 @@ impl PacketSource {
             Self::Wire(Tunnel::Vxlan) => "vxlan encapsulation",
             Self::Wire(Tunnel::Geneve) => "geneve encapsulation",
             Self::Wire(Tunnel::Gtp) => "gtp encapsulation",
+            Self::Wire(Tunnel::Teredo) => "teredo tunnel",
             Self::FlowEnd => "stream (flow timeout)",
         }
     }
@@ -312,6 +313,9 @@ impl Eve {
         }
         if let Some(packet) = alert.packet {
             headers::members(&mut json, packet);
+            if let Some(carrier) = packet.carrier() {
+                json.nested("tunnel", |json| tunnel(json, &carrier, packet, header.number));
+            }
         }
         if let Some(protocol) = alert.protocol {
             json.string("app_proto", protocol.name);
@@ -605,6 +609,25 @@ fn signature(json: &mut JsonWriter<'_>, rule: &Rule, endpoints: Option<&Endpoint
         json.nested_list("references", |json| {
             rule.references.iter().for_each(|(kind, value)| json.string("", &reference(kind, value)));
         });
+    }
+}
+
+/// The packet that carries the one an alert is about.
+fn tunnel(json: &mut JsonWriter<'_>, carrier: &Carrier, packet: &Packet<'_>, number: u64) {
+    address_member(json, "src_ip", carrier.source.0);
+    address_member(json, "dest_ip", carrier.destination.0);
+    if address::has_ports(carrier.protocol) {
+        json.number("src_port", carrier.source.1.into());
+        json.number("dest_port", carrier.destination.1.into());
+    }
+    json.raw("proto", |out| {
+        out.push(b'"');
+        address::protocol(out, carrier.protocol);
+        out.push(b'"');
+    });
+    json.number("depth", packet.tunnel_depth.into());
+    if number != 0 {
+        json.number("pcap_cnt", number);
     }
 }
 

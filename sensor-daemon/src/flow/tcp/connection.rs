@@ -1,4 +1,4 @@
-//! What is remembered of a TCP connection: 56 bytes while every segment comes in order.
+//! What is remembered of a TCP connection: 64 bytes while every segment comes in order.
 
 use vigia_parsers::Direction;
 use vigia_parsers::Timestamp;
@@ -69,6 +69,8 @@ pub(super) struct Side {
     pub(super) acked: u32,
     /// While [`Side::strikes`]: where a segment far outside the stream ended.
     pub(super) candidate: u32,
+    /// The last timestamp that its receiver took, once [`TIMED`].
+    pub(super) timestamp: u32,
     /// Consecutive segments there.
     pub(super) strikes: u8,
     flags: u16,
@@ -92,6 +94,9 @@ pub(super) const HOLE: u16 = 1 << 6;
 pub(super) const SOFT: u16 = 1 << 7;
 /// It sent a SYN within the connection: `candidate` is its sequence number.
 pub(super) const NEW_SYN: u16 = 1 << 8;
+
+/// Its SYN carried timestamps.
+pub(super) const TIMED: u16 = 1 << 9;
 
 impl Side {
     pub(super) fn has(&self, flag: u16) -> bool {

@@ -18,7 +18,7 @@ use vigia_parsers::packet::Tcp;
 use vigia_parsers::{Direction, Timestamp};
 
 use super::overlap::{OverlapPolicy, Pool};
-use connection::{ACKED, FIN, GAP, HOLE, KNOWN, NEW_SYN, RST, SOFT, SYN, Side, Waiting};
+use connection::{ACKED, FIN, GAP, HOLE, KNOWN, NEW_SYN, RST, SOFT, SYN, Side, TIMED, Waiting};
 pub use connection::{Connection, TcpState};
 pub use event::StreamEvent;
 
@@ -149,6 +149,12 @@ impl Reassembler {
         now: Timestamp,
         out: &mut D,
     ) {
+        if let Some(times) = tcp.timestamps
+            && !timely(connection, tcp, times, !payload.is_empty(), direction)
+        {
+            // What its receiver drops is no part of the stream.
+            return out.event(direction, StreamEvent::InvalidTimestamp);
+        }
         if tcp.flags & (Tcp::SYN | Tcp::RST) != 0 {
             self.handshake(connection, tcp, direction, out);
         } else if !self.picked_up(connection, tcp, !payload.is_empty(), direction, out) {
@@ -593,6 +599,41 @@ impl Reassembler {
         self.stats.resynchronised += 1;
         self.tell_gap(side, lost, direction, out);
     }
+}
+
+/// How long after its first SYN a client may still be answered, in ticks of its timestamps, of which none is shorter than
+/// a millisecond: what a SYN sent again for two minutes comes to.
+const SYN_TICKS: u32 = 127_000;
+
+/// Does the receiver take a segment with these timestamps, a value and an echo (RFC 7323, 3.2 and 5.3)?
+fn timely(c: &mut Connection, tcp: &Tcp, (value, echo): (u32, u32), has_data: bool, direction: Direction) -> bool {
+    let state = c.state;
+    let [this, other] = sides(c, direction);
+    if tcp.has(Tcp::SYN) {
+        this.timestamp = value;
+        this.set(TIMED);
+    }
+    if state == TcpState::SynSent && other.has(SYN) && !this.has(SYN) && tcp.has(Tcp::ACK) {
+        // The answer to a SYN echoes what came with it.
+        return echo == 0 || (other.has(TIMED) && other.timestamp.wrapping_sub(echo) <= SYN_TICKS);
+    }
+    if tcp.flags & (Tcp::SYN | Tcp::RST) != 0 || !(this.has(TIMED) && other.has(TIMED)) {
+        return true;
+    }
+    let older = (value.wrapping_sub(this.timestamp) as i32) < 0;
+    if older && other.has(ACKED) && other.acked.wrapping_sub(this.next) as i32 > 0 {
+        // The receiver has what was held to be old here: the clock is not as it seemed.
+        this.clear(TIMED);
+        return true;
+    }
+    // Acknowledgements alone may have changed places in the capture.
+    if older {
+        return !has_data && !tcp.has(Tcp::FIN);
+    }
+    if this.next.wrapping_sub(tcp.sequence) <= WINDOW {
+        this.timestamp = value;
+    }
+    true
 }
 
 /// Is the handshake over, or was it not seen?

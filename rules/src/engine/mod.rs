@@ -109,6 +109,8 @@ pub struct Compiled {
     pub failed: usize,
     /// Rules left out on purpose: superseded by a higher revision, or what they require is not there.
     pub skipped: usize,
+    /// Rules switched off because a keyword of theirs waits for a dissector or a feature.
+    pub switched_off: usize,
     /// What overrides changed, in the order of the overrides of each rule.
     pub changes: Vec<Change>,
     /// Signature ids that overrides name and no rule has.

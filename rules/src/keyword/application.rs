@@ -2,7 +2,7 @@
 
 use vigia_parsers::Protocol;
 
-use super::{Arity, Draft, Environment, Keyword, Use, names};
+use super::{Arity, Draft, Environment, Keyword, Need, Use, names};
 use crate::engine::view::{Condition, View, same};
 use crate::language::syntax::Word;
 use crate::language::{Problem, nearest};
@@ -43,18 +43,26 @@ fn app_layer_protocol(draft: &mut Draft, environment: &Environment<'_>, it: Use<
     };
     let protocol = match name.text {
         "unknown" | "failed" => None,
-        text => Some(environment.protocol(text).ok_or_else(|| unknown_protocol(name, environment))?),
+        text => match environment.protocol(text) {
+            Some(protocol) => Some(protocol),
+            None => return wait_for_protocol(draft, name, environment),
+        },
     };
     draft.conditions.push(Box::new(AppLayerProtocol { protocol, negated }));
     Ok(())
 }
 
-/// The problem of a protocol that is not there.
-pub(super) fn unknown_protocol(name: Word<'_>, environment: &Environment<'_>) -> Problem {
-    if names::PROTOCOLS.contains(&name.text) {
-        return Problem::new("not-dissected", format!("{} is not dissected yet", name.text), name.span());
+/// A protocol that is not dissected: the rule waits for it, or there is none of that name.
+pub(super) fn wait_for_protocol(
+    draft: &mut Draft,
+    name: Word<'_>,
+    environment: &Environment<'_>,
+) -> Result<(), Problem> {
+    if let Some(&protocol) = names::PROTOCOLS.iter().find(|protocol| **protocol == name.text) {
+        draft.wait(name, Need::Protocol(protocol));
+        return Ok(());
     }
     let known = environment.protocols.iter().map(|protocol| protocol.name).chain(names::PROTOCOLS.iter().copied());
-    Problem::new("unknown-protocol", format!("unknown protocol `{}`", name.text), name.span())
-        .maybe_help(nearest(name.text, known).map(|near| format!("did you mean `{near}`?")))
+    Err(Problem::new("unknown-protocol", format!("unknown protocol `{}`", name.text), name.span())
+        .maybe_help(nearest(name.text, known).map(|near| format!("did you mean `{near}`?"))))
 }

@@ -67,6 +67,13 @@ pub(super) const KEYWORDS: &[Keyword] = &[
         compile: |_, _, _| Ok(()),
     },
     Keyword {
+        name: "nfq_set_mark",
+        aliases: &[],
+        doc: "Accepted without effect: packets are not marked",
+        arity: Arity::Required,
+        compile: |_, _, _| Ok(()),
+    },
+    Keyword {
         name: "alert",
         aliases: &[],
         doc: "Alerts, although `noalert` stands elsewhere in the rule",

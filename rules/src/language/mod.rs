@@ -1,5 +1,6 @@
 //! Rule text to syntax tree with spans, and the diagnostics a person can act on.
 
+pub(crate) mod decimal;
 pub(crate) mod header;
 pub(crate) mod integer;
 pub(crate) mod set;

@@ -68,7 +68,7 @@ pub struct Ruleset {
     pub diagnostics: Vec<Diagnostic>,
     /// Rules left out because they do not compile.
     pub failed: usize,
-    /// Rules left out on purpose: a higher revision of them is there, or what they require is not.
+    /// Rules left out on purpose: a higher revision of them is there, or what they require or wait for is not.
     pub skipped: usize,
     /// The files, in the order in which they were read.
     pub files: Vec<PathBuf>,
@@ -112,9 +112,10 @@ impl Settings {
         }
         let texts: Vec<_> = files.iter().filter_map(|file| read(file, &mut diagnostics)).collect();
         let sources: Vec<_> = texts.iter().map(|text| source(text)).collect();
-        let Compiled { engine, diagnostics: found, failed, skipped, .. } = Engine::compile(&sources, &variables);
+        let Compiled { engine, diagnostics: found, failed, skipped, switched_off, .. } =
+            Engine::compile(&sources, &variables);
         diagnostics.extend(found.into_iter().map(|diagnostic| translate(diagnostic, &texts)));
-        Ruleset { engine, diagnostics, failed, skipped, files }
+        Ruleset { engine, diagnostics, failed, skipped: skipped + switched_off, files }
     }
 }
 

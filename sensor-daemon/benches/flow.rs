@@ -22,6 +22,8 @@ fn packet(bytes: &[u8], client: u32, tcp: Tcp) -> Packet<'_> {
         bytes,
         wire_length: bytes.len() as u32 + 14,
         ethernet: None,
+        ethernet_header: None,
+        link: vigia_parsers::packet::LinkType::Ethernet,
         vlans: Vlans::default(),
         redundancy: None,
         tunnel: Tunnel::None,

@@ -20,6 +20,7 @@ use crate::flow::{self, Deliver, EndReason, EndedFlow, Flow, FlowState, FlowTabl
 use crate::histogram::Histogram;
 use crate::metrics::Counter;
 use crate::pipeline::Rules;
+use crate::tagging::{HostTags, Tagged};
 
 /// What stands for the address and port of a packet without IP.
 const NOWHERE: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
@@ -37,6 +38,7 @@ pub struct Inspector {
     histogram: Option<Box<Histogram>>,
     names: Names,
     held: Held,
+    tags: HostTags,
 }
 
 /// What all conversations of a worker hold.
@@ -101,6 +103,7 @@ impl Inspector {
             histogram: histogram.then(Box::default),
             names,
             held: Held::default(),
+            tags: HostTags::default(),
         }
     }
 
@@ -200,6 +203,12 @@ impl Inspector {
         }
         if found.interim {
             self.report_flow(flow, FlowReason::Interim, packet.timestamp);
+        }
+        if self.tags.wants(packet, &mut flow.tagged) {
+            self.output.packet(&packet_header(packet, &self.names, interface, flow.id()), packet);
+        }
+        if flow.bypass {
+            return flows.settle(found.id);
         }
         let payload = packet.payload();
         if !payload.is_empty() && flow.conversation.is_none() && !flow.foreign {
@@ -327,6 +336,9 @@ impl Inspector {
             conversation,
             memory: &mut flow.memory,
             alerted: &mut flow.alerted,
+            bypass: &mut flow.bypass,
+            tagged: &mut flow.tagged,
+            tags: &mut self.tags,
             transactions: &mut flow.transactions,
         };
         (pass, &mut self.reassembler)
@@ -388,9 +400,10 @@ impl Inspector {
             payload: packet.payload(),
             stream: false,
             flowbits: &[],
+            noted: 0,
         };
         for rule in self.scratch.matches() {
-            self.output.alert(&header, *rule, &alert);
+            self.output.alert(&header, *rule, &Alert { noted: self.scratch.noted(*rule), ..alert });
         }
     }
 
@@ -409,7 +422,7 @@ impl Inspector {
             bytes: flow.bytes,
             start: flow.start(),
             end: flow.last(),
-            state: flow_state(flow.state()),
+            state: if flow.bypass { event::FlowState::Bypassed } else { flow_state(flow.state()) },
             reason,
             alerted: flow.alerted,
             protocol: flow.protocol,
@@ -487,6 +500,9 @@ struct Inspection<'p> {
     conversation: Option<Box<Conversation>>,
     memory: &'p mut Option<Box<FlowMemory>>,
     alerted: &'p mut bool,
+    bypass: &'p mut bool,
+    tagged: &'p mut Option<Tagged>,
+    tags: &'p mut HostTags,
     transactions: &'p mut u32,
 }
 
@@ -530,6 +546,7 @@ impl<'p> Inspection<'p> {
             }),
         };
         self.rules.inspect(&moment, subject, self.memory, self.scratch);
+        *self.bypass |= self.scratch.bypass();
         if !self.scratch.matches().is_empty() {
             self.report(direction, protocol, record, bytes, matches!(subject, Subject::Stream(_)));
         }
@@ -545,6 +562,12 @@ impl<'p> Inspection<'p> {
         stream: bool,
     ) {
         *self.alerted = true;
+        let ends = [self.facts.client.0, self.facts.server.0];
+        for rule in self.scratch.matches() {
+            for &tag in &self.rules.rule(*rule).tags {
+                self.tags.follow(tag, self.tagged, ends, self.timestamp);
+            }
+        }
         let header = self.header(direction);
         let alert = Alert {
             flow: self.facts.endpoints(Direction::ToServer).map(|endpoints| FlowSoFar {
@@ -560,9 +583,10 @@ impl<'p> Inspection<'p> {
             payload,
             stream,
             flowbits: &[],
+            noted: 0,
         };
         for rule in self.scratch.matches() {
-            self.output.alert(&header, *rule, &alert);
+            self.output.alert(&header, *rule, &Alert { noted: self.scratch.noted(*rule), ..alert });
         }
     }
 

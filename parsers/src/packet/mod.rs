@@ -56,6 +56,19 @@ pub enum LinkType {
 }
 
 impl LinkType {
+    /// The number in capture files.
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::Ethernet => 1,
+            Self::RawIp => 101,
+            Self::LinuxSll => 113,
+            Self::LinuxSll2 => 276,
+            Self::Loopback => 108,
+            Self::Ppp => 9,
+            Self::CiscoHdlc => 104,
+        }
+    }
+
     /// From the number in capture files (the tcpdump registry of LINKTYPEs); `None` where Vigía cannot decode it.
     pub fn from_number(number: u32) -> Option<Self> {
         Some(match number {
@@ -282,6 +295,8 @@ pub struct Packet<'a> {
     pub number: u64,
     /// When it was captured.
     pub timestamp: Timestamp,
+    /// What the first bytes of the frame are.
+    pub link: LinkType,
     /// The captured frame (for a datagram put together from fragments: that datagram); ranges refer to it.
     pub bytes: &'a [u8],
     /// Length on the wire of the frame that carried it.
@@ -351,6 +366,7 @@ pub fn decode<'a>(captured: &Captured<'a>, limits: &DecodeLimits) -> Packet<'a> 
     let mut packet = Packet {
         number: captured.number,
         timestamp: captured.timestamp,
+        link: captured.link,
         bytes: captured.frame,
         wire_length: captured.wire_length,
         ethernet: None,
@@ -384,6 +400,7 @@ pub fn decode_ip<'a>(datagram: &'a [u8], last: &Packet<'_>, limits: &DecodeLimit
     let mut packet = Packet {
         number: last.number,
         timestamp: last.timestamp,
+        link: LinkType::RawIp,
         bytes: datagram,
         wire_length: last.wire_length,
         ethernet: last.ethernet,

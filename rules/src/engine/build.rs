@@ -95,6 +95,7 @@ pub(crate) fn compile(
     let switched_off = waiting.count;
     diagnostics.extend(waiting.diagnostics(sources));
     let (changes, unmatched) = tuning::apply(&mut ready, variables, overrides);
+    diagnostics.extend(variables.thresholds.apply(&mut ready));
     let engine = assemble(ready, sources, variables, &changes);
     Compiled { engine, diagnostics, failed, skipped, switched_off, changes, unmatched }
 }
@@ -270,6 +271,7 @@ fn fingerprint(ready: &[Ready], sources: &[Source], variables: &Variables, chang
         add(name);
         add(text);
     }
+    variables.thresholds.text().for_each(&mut add);
     for change in changes {
         add(&format!("{:?} {:?}", change.rule, change.what));
     }

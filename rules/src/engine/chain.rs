@@ -3,6 +3,7 @@
 use super::buffer::Buffer;
 use super::bytes::{ByteExtract, ByteJump, ByteMath, ByteTest};
 use super::content::{Content, Needle};
+use super::dataset::{DatasetTest, ReputationTest};
 use super::regex::Expression;
 use super::transform::{Base64, Transform};
 use super::value::{Number, Registers};
@@ -27,6 +28,8 @@ pub(crate) enum Step {
     Length(IntegerTest),
     Base64(Base64),
     Entropy(Entropy),
+    Dataset(DatasetTest),
+    Reputation(ReputationTest),
 }
 
 /// `entropy`: Shannon's, in bits a byte, of a part of the buffer.
@@ -87,7 +90,7 @@ impl Step {
             Self::ByteMath(math) => math.reading.relative,
             Self::IsDataAt(it) => it.relative,
             Self::Base64(base64) => base64.relative,
-            Self::Length(_) | Self::Entropy(_) => false,
+            Self::Length(_) | Self::Entropy(_) | Self::Dataset(_) | Self::Reputation(_) => false,
         }
     }
 
@@ -99,7 +102,8 @@ impl Step {
             Self::ByteJump(jump) => !jump.reading.relative,
             Self::ByteExtract(extract) => !extract.reading.relative,
             Self::ByteMath(math) => !math.reading.relative,
-            Self::ByteTest(_) | Self::IsDataAt(_) | Self::Length(_) | Self::Base64(_) | Self::Entropy(_) => false,
+            Self::ByteTest(_) | Self::IsDataAt(_) | Self::Length(_) | Self::Base64(_) => false,
+            Self::Entropy(_) | Self::Dataset(_) | Self::Reputation(_) => false,
         }
     }
 
@@ -350,6 +354,8 @@ impl<W: Watch> Search<'_, W> {
             Step::ByteMath(math) => math.compute(buffer, previous, registers),
             Step::IsDataAt(it) => it.holds(buffer.len(), previous, registers).then_some(previous),
             Step::Length(test) => test.holds(buffer.len() as u64).then_some(previous),
+            Step::Dataset(test) => test.holds(buffer, registers).then_some(previous),
+            Step::Reputation(test) => test.holds(buffer).then_some(previous),
             Step::Entropy(entropy) => entropy.holds(buffer, registers).then_some(previous),
             Step::Base64(base64) => {
                 // Decoding what was decoded, while it is read, is refused.

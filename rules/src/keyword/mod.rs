@@ -2,6 +2,7 @@
 
 mod application;
 mod bytes;
+mod data;
 mod dnp3;
 mod enip;
 mod event;
@@ -22,6 +23,7 @@ mod state;
 pub(crate) mod threshold;
 mod transform;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use vigia_parsers::field::{Cardinality, Kind};
@@ -81,6 +83,7 @@ const TABLE: &[&[Keyword]] = &[
     header::KEYWORDS,
     application::KEYWORDS,
     event::KEYWORDS,
+    data::KEYWORDS,
     modbus::KEYWORDS,
     dnp3::KEYWORDS,
     enip::KEYWORDS,
@@ -93,6 +96,7 @@ pub(crate) struct Environment<'v> {
     pub(crate) protocols: &'static [&'static Protocol],
     keywords: HashMap<&'static str, &'static Keyword>,
     registered: HashMap<&'static str, (u16, Need, Takes)>,
+    sets: RefCell<data::Sets>,
 }
 
 impl<'v> Environment<'v> {
@@ -108,7 +112,7 @@ impl<'v> Environment<'v> {
                 registered.insert(*name, (registered.len() as u16, *need, *takes));
             }
         }
-        Self { variables, protocols, keywords, registered }
+        Self { variables, protocols, keywords, registered, sets: RefCell::default() }
     }
 
     /// The protocol of that name.

@@ -3,6 +3,7 @@
 pub(crate) mod decimal;
 pub(crate) mod header;
 pub(crate) mod integer;
+mod lists;
 pub(crate) mod set;
 pub(crate) mod syntax;
 mod variables;
@@ -11,6 +12,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use lists::{Countries, Library, Reputation};
 pub use variables::Variables;
 
 /// One rule file (or an inline text) with its name for diagnostics.

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use vigia_parsers::field::{Tree as _, Value};
 use vigia_parsers::packet::{Carrier, DecodeEvent, Ethernet, Packet, Tunnel, Vlans};
 use vigia_parsers::{Anomaly, Direction, Pairing, Protocol, Record, Timestamp};
-use vigia_rules::{Rule, Target};
+use vigia_rules::{Action, Rule, Target};
 
 use crate::metrics::Snapshot;
 
@@ -109,6 +109,8 @@ pub struct Alert<'a> {
     pub stream: bool,
     /// Flowbits set on the flow.
     pub flowbits: &'a [&'a str],
+    /// The value that the match noted for a set of rules; 0 without.
+    pub noted: u64,
 }
 
 /// State of a flow.
@@ -329,6 +331,9 @@ impl Eve {
         self.payload(&mut json, alert);
         let ruleset = &self.ruleset;
         self.close(json, header, |json| {
+            if rule.action != Action::Alert {
+                json.string("rule_action", rule.action.name());
+            }
             if ruleset.generation > 0 {
                 json.nested("ruleset", |json| {
                     json.number("generation", ruleset.generation);
@@ -397,6 +402,15 @@ impl Eve {
             Pairing::Answered(asked) => json.number("rtt_us", header.timestamp.since(asked) / 1_000),
             Pairing::Unanswered => json.boolean("answered", false),
         });
+    }
+
+    /// Appends a `packet` line: one that a rule tagged.
+    pub fn packet(&mut self, out: &mut Vec<u8>, header: &Header<'_>, packet: &Packet<'_>) {
+        self.header(out, header, "packet", &[]);
+        let mut json = JsonWriter::resume(out);
+        json.string("packet", &STANDARD.encode(packet.bytes));
+        json.nested("packet_info", |json| json.number("linktype", packet.link.number().into()));
+        self.close(json, header, |_| {});
     }
 
     /// Appends a `stats` line: the counters that have a place in Suricata's layout.
@@ -607,7 +621,7 @@ fn signature(json: &mut JsonWriter<'_>, rule: &Rule, endpoints: Option<&Endpoint
     }
     if !rule.references.is_empty() {
         json.nested_list("references", |json| {
-            rule.references.iter().for_each(|(kind, value)| json.string("", &reference(kind, value)));
+            rule.references.iter().for_each(|reference| json.string("", &reference.link));
         });
     }
 }
@@ -629,22 +643,6 @@ fn tunnel(json: &mut JsonWriter<'_>, carrier: &Carrier, packet: &Packet<'_>, num
     if number != 0 {
         json.number("pcap_cnt", number);
     }
-}
-
-/// A reference as a link, for the systems that rule sets commonly refer to.
-fn reference(kind: &str, value: &str) -> String {
-    let prefix = match kind {
-        _ if value.contains("://") => "",
-        "url" => "http://",
-        "cve" => "https://cve.mitre.org/cgi-bin/cvename.cgi?name=",
-        "bugtraq" | "bid" => "http://www.securityfocus.com/bid/",
-        "nessus" => "http://cgi.nessus.org/plugins/dump.php3?id=",
-        "et" => "http://doc.emergingthreats.net/",
-        "exploitdb" => "https://www.exploit-db.com/exploits/",
-        "attack" => "https://attack.mitre.org/techniques/",
-        _ => return format!("{kind}:{value}"),
-    };
-    format!("{prefix}{value}")
 }
 
 fn volume(json: &mut JsonWriter<'_>, packets: [u64; 2], bytes: [u64; 2]) {

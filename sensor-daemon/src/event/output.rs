@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use vigia_parsers::packet::Packet;
 use vigia_parsers::{Record, Timestamp};
 use vigia_rules::{Engine, Match, RuleId};
 
@@ -69,7 +70,7 @@ impl Output {
             session: self.session,
             admitted: false,
             rule,
-            found: Match { source, destination, timestamp: header.timestamp },
+            found: Match { source, destination, timestamp: header.timestamp, value: alert.noted },
             length: 0,
         };
         if about.gated {
@@ -119,6 +120,16 @@ impl Output {
         self.counters.record(record.protocol());
         if self.settings.records && !self.sheds() {
             self.eve.record(&mut self.records.lines, header, record);
+            self.recorded(header.timestamp);
+        }
+    }
+
+    /// A packet that a rule tagged.
+    #[cold]
+    pub fn packet(&mut self, header: &Header<'_>, packet: &Packet<'_>) {
+        self.counters.add(Counter::PacketEvents, 1);
+        if self.settings.packets {
+            self.eve.packet(&mut self.records.lines, header, packet);
             self.recorded(header.timestamp);
         }
     }

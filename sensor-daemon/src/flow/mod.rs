@@ -35,6 +35,8 @@ use vigia_parsers::packet::{Packet, Tcp, Transport, Vlans};
 use vigia_parsers::{Direction, Protocol, Timestamp};
 use vigia_rules::FlowMemory;
 
+use crate::tagging::Tagged;
+
 pub use defrag::Defragmenter;
 pub use duplicate::{DuplicateKind, Duplicates};
 pub use overlap::OverlapPolicy;
@@ -106,6 +108,10 @@ pub struct Flow {
     pub transactions: u32,
     /// The application layer; the pipeline makes it.
     pub conversation: Option<Box<Conversation>>,
+    /// A rule asked that the rest of it be passed by: it is counted, and no more.
+    pub bypass: bool,
+    /// Packets of it that a rule wants recorded.
+    pub tagged: Option<Tagged>,
     /// What rules remember of it.
     pub memory: Option<Box<FlowMemory>>,
     links: timer::Links,
@@ -136,6 +142,8 @@ impl Flow {
             foreign: false,
             transactions: 0,
             conversation: None,
+            bypass: false,
+            tagged: None,
             memory: None,
             links: timer::Links::new(packet.timestamp),
         }
@@ -161,6 +169,8 @@ impl Flow {
             foreign: false,
             transactions: 0,
             conversation: None,
+            bypass: false,
+            tagged: None,
             memory: None,
             links: timer::Links::new(Timestamp(0)),
         }

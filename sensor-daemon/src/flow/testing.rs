@@ -27,6 +27,8 @@ impl Frame {
             bytes: &self.bytes,
             wire_length: self.bytes.len() as u32 + 14,
             ethernet: self.ethernet,
+            ethernet_header: None,
+            link: vigia_parsers::packet::LinkType::Ethernet,
             vlans: self.vlans,
             redundancy: self.redundancy,
             tunnel: Tunnel::None,

@@ -295,7 +295,7 @@ fn what_a_rule_says_of_itself_is_kept() {
     let rule = &engine.rules()[0];
     assert_eq!(rule.message, "a \"b\"; c");
     assert_eq!((rule.gid, rule.sid, rule.rev), (3, 7, 2));
-    assert_eq!(rule.references, [("url".to_owned(), "example.org/a;b".to_owned())]);
+    assert_eq!(rule.references[0].link, "http://example.org/a;b");
     assert_eq!(rule.metadata[0], ("mitre_technique_id".to_owned(), vec!["T0855".to_owned(), "T0836".to_owned()]));
     assert_eq!(rule.target, Some(vigia_rules::Target::Destination));
     assert_eq!((&*rule.origin.0, rule.origin.1), ("test.rules", 1));

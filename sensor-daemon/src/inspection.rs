@@ -471,7 +471,7 @@ impl Facts {
             start: flow.start(),
             sent: flow.tcp.sent(),
             established: flow.state() == FlowState::Established,
-            protocol: flow.protocol,
+            protocol: flow.protocol.or(flow.foreign.then_some(&registry::FAILED)),
             link: flow.is_link(),
         }
     }

@@ -7,6 +7,7 @@
 
 mod check;
 pub mod document;
+mod lists;
 pub mod rules;
 mod schema;
 

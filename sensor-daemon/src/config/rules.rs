@@ -7,6 +7,7 @@ use std::sync::Arc;
 use vigia_rules::language::{Source, Variables};
 use vigia_rules::{Compiled, Engine};
 
+use super::lists::read_lists;
 use crate::diagnostic::{Diagnostic, Severity, Text};
 use crate::language::Message;
 
@@ -19,6 +20,18 @@ pub struct Settings {
     pub files: Vec<PathBuf>,
     /// A file in the format of `classification.config`. Its classes are added to those that Vigía knows.
     pub classifications: Option<PathBuf>,
+    /// A file in the format of `reference.config`. Its systems are added to those that Vigía knows.
+    pub references: Option<PathBuf>,
+    /// A file in the format of `threshold.config`: `suppress`, `event_filter` and `rate_filter`.
+    pub thresholds: Option<PathBuf>,
+    /// The categories of reputation (`number,short name,description`) that `iprep` names.
+    pub reputation_categories: Option<PathBuf>,
+    /// Lists of reputation (`address or network,category number,score`) that `iprep` asks.
+    pub reputation: Vec<PathBuf>,
+    /// A database of countries in MaxMind's format, which `geoip` asks.
+    pub countries: Option<PathBuf>,
+    /// The folder of the files that rules name (`dataset: ..., load FILE`); the folders of the rule files unless it is set.
+    pub data: Option<PathBuf>,
     /// What the address variables of rules stand for, without the `$`. Names given here are added to the defaults.
     #[serde(deserialize_with = "over_default_addresses")]
     pub addresses: BTreeMap<String, String>,
@@ -30,7 +43,18 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let Variables { addresses, ports, .. } = standard();
-        Self { files: Vec::new(), classifications: None, addresses, ports }
+        Self {
+            files: Vec::new(),
+            classifications: None,
+            references: None,
+            thresholds: None,
+            reputation_categories: None,
+            reputation: Vec::new(),
+            countries: None,
+            data: None,
+            addresses,
+            ports,
+        }
     }
 }
 
@@ -84,7 +108,16 @@ impl Ruleset {
 impl Settings {
     /// Makes relative paths absolute to the folder of the configuration file.
     pub(super) fn anchor(&mut self, folder: &Path) {
-        for path in self.files.iter_mut().chain(&mut self.classifications) {
+        let single = [
+            &mut self.classifications,
+            &mut self.references,
+            &mut self.thresholds,
+            &mut self.reputation_categories,
+            &mut self.countries,
+            &mut self.data,
+        ];
+        let paths = self.files.iter_mut().chain(&mut self.reputation).chain(single.into_iter().flatten());
+        for path in paths {
             if path.is_relative() {
                 *path = folder.join(&*path);
             }
@@ -106,12 +139,10 @@ impl Settings {
         }
         let mut variables =
             Variables { addresses: self.addresses.clone(), ports: self.ports.clone(), ..Variables::standard() };
-        if let Some(text) = self.classifications.as_ref().and_then(|file| read(file, &mut diagnostics)) {
-            let found = variables.read_classifications(&source(&text));
-            diagnostics.extend(found.into_iter().map(|diagnostic| translate(diagnostic, std::slice::from_ref(&text))));
-        }
-        let texts: Vec<_> = files.iter().filter_map(|file| read(file, &mut diagnostics)).collect();
+        let beside = read_lists(self, &files, &mut variables, &mut diagnostics);
+        let mut texts: Vec<_> = files.iter().filter_map(|file| read(file, &mut diagnostics)).collect();
         let sources: Vec<_> = texts.iter().map(|text| source(text)).collect();
+        texts.extend(beside);
         let Compiled { engine, diagnostics: found, failed, skipped, switched_off, .. } =
             Engine::compile(&sources, &variables);
         diagnostics.extend(found.into_iter().map(|diagnostic| translate(diagnostic, &texts)));
@@ -119,12 +150,12 @@ impl Settings {
     }
 }
 
-fn source(text: &Text) -> Source {
+pub(super) fn source(text: &Text) -> Source {
     Source { name: text.name().into(), text: text.text().into() }
 }
 
 /// Rule files of the field are not always UTF-8: what is not is shown as a replacement character.
-fn read(file: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Arc<Text>> {
+pub(super) fn read(file: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Arc<Text>> {
     match std::fs::read(file) {
         Ok(bytes) => Some(Text::new(file.display().to_string(), String::from_utf8_lossy(&bytes))),
         Err(error) => {
@@ -135,7 +166,7 @@ fn read(file: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Arc<Text>> {
     }
 }
 
-fn translate(found: vigia_rules::Diagnostic, texts: &[Arc<Text>]) -> Diagnostic {
+pub(super) fn translate(found: vigia_rules::Diagnostic, texts: &[Arc<Text>]) -> Diagnostic {
     let place = texts.iter().find(|text| text.name() == &*found.source.name).map(|text| (Arc::clone(text), found.span));
     Diagnostic {
         severity: match found.severity {
@@ -158,6 +189,11 @@ fn headline(code: &str) -> Message {
         "empty-set" => Message::RuleEmptySet,
         "invalid-address" => Message::RuleInvalidAddress,
         "invalid-classification" => Message::RuleInvalidClassification,
+        "invalid-reference" => Message::RuleInvalidReference,
+        "invalid-reputation" => Message::RuleInvalidReputation,
+        "no-effect" => Message::RuleNoEffect,
+        "unknown-sid" => Message::RuleUnknownSid,
+        "unreadable" => Message::RuleUnreadable,
         "invalid-escape" => Message::RuleInvalidEscape,
         "invalid-expression" => Message::RuleInvalidExpression,
         "invalid-hex" => Message::RuleInvalidHex,

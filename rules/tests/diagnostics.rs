@@ -96,4 +96,21 @@ proptest! {
             prop_assert!(diagnostic.span.end <= text.len(), "{diagnostic}");
         }
     }
+
+    #[test]
+    fn what_is_printed_is_read_the_same(pieces in prop::collection::vec(piece(), 0..16)) {
+        let print = |text: &str| {
+            let source = common::source(text);
+            vigia_rules::language::reprint(&source).into_iter().flatten().collect::<Vec<String>>()
+        };
+        let once = print(&pieces.concat());
+        let text = once.join("\n");
+        prop_assert_eq!(print(&text), once.clone());
+        let codes = |text: &str| {
+            let compiled = common::compile(text);
+            let errors = compiled.diagnostics.iter().filter(|it| it.code != "syntax").map(|it| it.code);
+            (errors.collect::<Vec<_>>(), compiled.engine.rules().iter().map(|rule| rule.sid).collect::<Vec<_>>())
+        };
+        prop_assert_eq!(codes(&pieces.concat()), codes(&text));
+    }
 }

@@ -308,6 +308,7 @@ impl Worker {
     pub fn settle(&mut self, source: &mut dyn Source, idle: bool) {
         let now = self.now;
         self.end_flows(|flows, ended| flows.advance(now, ended));
+        self.inspector.release_late(&mut self.state.flows, now, false);
         self.count_source(source);
         let fill = source.fill();
         self.inspector.output.counters.set(Counter::RingFill, (100.0 * fill) as u64);
@@ -340,6 +341,8 @@ impl Worker {
 
     /// Takes over new rules between two batches.
     pub fn use_rules(&mut self, rules: &Rules) {
+        // What was matched is told in the terms of the rules that it matched.
+        self.inspector.release_late(&mut self.state.flows, self.now, true);
         self.inspector.use_rules(rules);
     }
 

@@ -8,47 +8,10 @@ use std::net::IpAddr;
 
 use vigia_parsers::Timestamp;
 use vigia_parsers::packet::Packet;
-use vigia_rules::{Tag, TagLimit, TagScope};
+use vigia_rules::{FlowMemory, Tag, TagScope, Tagged};
 
 /// Pairs of hosts that are tagged at the most; further tags on hosts are not followed.
 const PAIRS: usize = 1024;
-
-/// What is still to be recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tagged {
-    /// So many packets.
-    Packets(u32),
-    /// Packets with so many bytes on the wire.
-    Bytes(u32),
-    /// Packets up to this time.
-    Until(Timestamp),
-}
-
-impl Tagged {
-    fn new(limit: TagLimit, now: Timestamp) -> Self {
-        match limit {
-            TagLimit::Packets(count) => Self::Packets(count),
-            TagLimit::Bytes(count) => Self::Bytes(count),
-            TagLimit::Seconds(count) => Self::Until(Timestamp(now.0.saturating_add(u64::from(count) * 1_000_000_000))),
-        }
-    }
-
-    /// Is this packet to be recorded? If so, it is counted.
-    fn takes(&mut self, packet: &Packet<'_>) -> bool {
-        match self {
-            Self::Packets(left) => take(left, 1),
-            Self::Bytes(left) => take(left, packet.wire_length),
-            Self::Until(end) => packet.timestamp <= *end,
-        }
-    }
-}
-
-/// Takes up to `count` off; false when nothing was left.
-fn take(left: &mut u32, count: u32) -> bool {
-    let any = *left > 0;
-    *left = left.saturating_sub(count);
-    any
-}
 
 /// The tags of one worker on pairs of hosts.
 #[derive(Debug, Default)]
@@ -57,11 +20,11 @@ pub struct HostTags {
 }
 
 impl HostTags {
-    /// Follows a tag from now on: on the flow, whose own is `session`, or on the two hosts.
-    pub fn follow(&mut self, tag: Tag, session: &mut Option<Tagged>, ends: [IpAddr; 2], now: Timestamp) {
+    /// Follows a tag from now on: on the flow, in whose memory it is kept, or on the two hosts.
+    pub fn follow(&mut self, tag: Tag, memory: &mut Option<Box<FlowMemory>>, ends: [IpAddr; 2], now: Timestamp) {
         let tagged = Tagged::new(tag.limit, now);
         if tag.scope == TagScope::Session {
-            *session = Some(tagged);
+            memory.get_or_insert_default().tagged = Some(tagged);
         } else if self.pairs.len() < PAIRS || self.pairs.contains_key(&pair(ends)) {
             self.pairs.insert(pair(ends), tagged);
         }
@@ -69,11 +32,12 @@ impl HostTags {
 
     /// Is a packet of a flow to be recorded?
     #[inline]
-    pub fn wants(&mut self, packet: &Packet<'_>, session: &mut Option<Tagged>) -> bool {
-        if session.is_none() && self.pairs.is_empty() {
-            return false;
+    pub fn wants(&mut self, packet: &Packet<'_>, memory: &mut Option<Box<FlowMemory>>) -> bool {
+        match memory.as_deref_mut().map(|memory| &mut memory.tagged) {
+            Some(session) if session.is_some() => self.is_tagged(packet, session),
+            _ if !self.pairs.is_empty() => self.is_tagged(packet, &mut None),
+            _ => false,
         }
-        self.is_tagged(packet, session)
     }
 
     #[cold]

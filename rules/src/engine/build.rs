@@ -240,7 +240,10 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
 /// Rules that set marks (on the flow or on hosts) go before those that ask for them.
 fn bit_rank(program: &Program) -> u8 {
     let sets = program.bit_effects.iter().any(|effect| matches!(effect, BitEffect::Set(_) | BitEffect::Toggle(_)))
-        || program.host_bits.iter().any(|bit| matches!(bit.mark, Mark::Set(_) | Mark::Toggle(_)))
+        || program
+            .host_bits
+            .iter()
+            .any(|bit| matches!(bit.mark, Mark::Set(_) | Mark::Toggle(_) | Mark::Add | Mark::Remove))
         || !program.count_effects.is_empty();
     let asks = !program.bit_tests.is_empty()
         || program.host_bits.iter().any(|bit| matches!(bit.mark, Mark::Is(_)))

@@ -35,6 +35,8 @@ pub enum PacketSource {
     Wire(Tunnel),
     /// No packet: what a flow still held when it ended.
     FlowEnd,
+    /// No packet: what a flow held while nothing came.
+    Silence,
 }
 
 impl PacketSource {
@@ -48,6 +50,7 @@ impl PacketSource {
             Self::Wire(Tunnel::Gtp) => "gtp encapsulation",
             Self::Wire(Tunnel::Teredo) => "teredo tunnel",
             Self::FlowEnd => "stream (flow timeout)",
+            Self::Silence => "stream (detect/log)",
         }
     }
 }

@@ -163,6 +163,12 @@ impl Output {
         })
     }
 
+    /// What an alert keeps of the bytes that were inspected.
+    pub fn kept<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        let wanted = self.settings.payload || self.settings.payload_printable;
+        bytes.get(..if wanted { bytes.len().min(self.settings.payload_bytes) } else { 0 }).unwrap_or_default()
+    }
+
     /// Are records written at all? Lets the caller skip what only a record needs.
     pub fn wants_records(&self) -> bool {
         self.settings.records

@@ -35,8 +35,6 @@ use vigia_parsers::packet::{Packet, Tcp, Transport, Vlans};
 use vigia_parsers::{Direction, Protocol, Timestamp};
 use vigia_rules::FlowMemory;
 
-use crate::tagging::Tagged;
-
 pub use defrag::Defragmenter;
 pub use duplicate::{DuplicateKind, Duplicates};
 pub use overlap::OverlapPolicy;
@@ -110,8 +108,6 @@ pub struct Flow {
     pub conversation: Option<Box<Conversation>>,
     /// A rule asked that the rest of it be passed by: it is counted, and no more.
     pub bypass: bool,
-    /// Packets of it that a rule wants recorded.
-    pub tagged: Option<Tagged>,
     /// What rules remember of it.
     pub memory: Option<Box<FlowMemory>>,
     links: timer::Links,
@@ -143,7 +139,6 @@ impl Flow {
             transactions: 0,
             conversation: None,
             bypass: false,
-            tagged: None,
             memory: None,
             links: timer::Links::new(packet.timestamp),
         }
@@ -170,7 +165,6 @@ impl Flow {
             transactions: 0,
             conversation: None,
             bypass: false,
-            tagged: None,
             memory: None,
             links: timer::Links::new(Timestamp(0)),
         }

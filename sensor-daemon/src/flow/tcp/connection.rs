@@ -163,6 +163,17 @@ impl Connection {
         })
     }
 
+    /// Sequence number of the next byte of a direction.
+    pub fn next(&self, direction: Direction) -> u32 {
+        self.sides[direction.index()].next
+    }
+
+    /// Has the receiver of a direction acknowledged everything before `end`? Nothing when it is not seen at all.
+    pub fn has_acknowledged(&self, direction: Direction, end: u32) -> Option<bool> {
+        let receiver = &self.sides[direction.opposite().index()];
+        receiver.has(ACKED).then(|| receiver.acked.wrapping_sub(end) as i32 >= 0)
+    }
+
     /// Were bytes of this direction lost? EVE's `tcp.ts_gap` and `tcp.tc_gap`.
     pub fn has_gap(&self, direction: Direction) -> bool {
         self.sides[direction.index()].has(GAP)

@@ -180,7 +180,7 @@ impl Reassembler {
     pub fn finish<D: Deliver>(&mut self, connection: &mut Connection, out: &mut D) {
         for direction in [Direction::ToServer, Direction::ToClient] {
             while connection.sides[direction.index()].has(HOLE) {
-                self.give_up(connection, direction, out);
+                self.give_up(connection, true, direction, out);
             }
         }
     }
@@ -452,7 +452,7 @@ impl Reassembler {
                 Loss::Limit => self.stats.gaps_limited += 1,
                 Loss::Memory => self.stats.gaps_memory += 1,
             }
-            self.give_up(c, direction, out);
+            self.give_up(c, false, direction, out);
             if let Some(waiting) = &mut c.waiting {
                 let waiting = &mut waiting[direction.index()];
                 waiting.since = now.unwrap_or(waiting.since);
@@ -491,8 +491,8 @@ impl Reassembler {
         None
     }
 
-    /// Tells the first hole of this direction as a gap and hands on what stands behind it.
-    fn give_up<D: Deliver>(&mut self, c: &mut Connection, direction: Direction, out: &mut D) {
+    /// Tells the first hole of this direction as a gap and hands on what stands behind it. `ends`: nothing more comes.
+    fn give_up<D: Deliver>(&mut self, c: &mut Connection, ends: bool, direction: Direction, out: &mut D) {
         let side = &mut c.sides[direction.index()];
         let Some(waiting) = c.waiting.as_mut().map(|waiting| &mut waiting[direction.index()]) else { return };
         if let Some(end) = waiting.hole_end() {
@@ -500,16 +500,22 @@ impl Reassembler {
             side.next = side.next.wrapping_add(lost as u32);
             waiting.position = end;
             waiting.certain = false;
-            self.tell_gap(side, lost, direction, out);
+            let end = side.next;
+            // What is missing at the end of a connection and was never acknowledged, the receiver misses too.
+            let odd = !ends || c.has_acknowledged(direction, end) != Some(false);
+            self.tell_gap(c, lost, odd, direction, out);
         }
         self.drain(c, direction, out);
     }
 
-    fn tell_gap<D: Deliver>(&mut self, side: &mut Side, lost: u64, direction: Direction, out: &mut D) {
-        side.set(GAP);
+    /// Tells a gap, and the event of it when it is `odd`.
+    fn tell_gap<D: Deliver>(&mut self, c: &mut Connection, lost: u64, odd: bool, direction: Direction, out: &mut D) {
+        c.sides[direction.index()].set(GAP);
         self.stats.gaps += 1;
         self.stats.gap_bytes += lost;
-        out.event(direction, StreamEvent::SequenceGap);
+        if odd {
+            out.event(direction, StreamEvent::SequenceGap);
+        }
         out.gap(direction, lost);
     }
 
@@ -587,7 +593,7 @@ impl Reassembler {
     /// Goes on at another place of the stream.
     fn resynchronise<D: Deliver>(&mut self, c: &mut Connection, next: u32, direction: Direction, out: &mut D) {
         while c.sides[direction.index()].has(HOLE) {
-            self.give_up(c, direction, out);
+            self.give_up(c, false, direction, out);
         }
         let side = &mut c.sides[direction.index()];
         // Backwards it cannot be the same stream, so nobody knows how much was lost.
@@ -597,7 +603,7 @@ impl Reassembler {
         side.strikes = 0;
         side.clear(FIN | SYN);
         self.stats.resynchronised += 1;
-        self.tell_gap(side, lost, direction, out);
+        self.tell_gap(c, lost, true, direction, out);
     }
 }
 

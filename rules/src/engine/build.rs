@@ -138,7 +138,8 @@ impl WaitingRules {
             let (source, span) = waited.first;
             let sids: Vec<String> = waited.sids.iter().map(u32::to_string).collect();
             let more = if waited.rules > NAMED { ", ..." } else { "" };
-            let rules = format!("{} rules off (sid {}{more})", waited.rules, sids.join(", "));
+            let rules = if waited.rules == 1 { "1 rule".to_owned() } else { format!("{} rules", waited.rules) };
+            let rules = format!("{rules} off (sid {}{more})", sids.join(", "));
             let problem = match need {
                 Need::Protocol(protocol) => {
                     let message = format!("`{name}` waits for the dissector of {protocol}: {rules}");

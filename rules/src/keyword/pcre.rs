@@ -35,12 +35,7 @@ fn parse(draft: &mut Draft, word: Word<'_>, negated: bool) -> Result<Expression,
     let (pattern, tail) = inner.rsplit_once('/').ok_or_else(wrong)?;
     let (letters, rest) = tail.split_once(',').unwrap_or((tail, ""));
     if !rest.is_empty() {
-        let rest = word.part(rest).trim();
-        return Err(Problem::new(
-            "not-supported",
-            "variables captured by an expression are not supported yet",
-            rest.span(),
-        ));
+        draft.wait(word.part(rest).trim(), Need::Feature("variables captured by expressions"));
     }
     let (mut flags, mut relative) = (Flags::default(), false);
     for (at, letter) in letters.trim_end().char_indices() {

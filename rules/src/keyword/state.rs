@@ -3,7 +3,7 @@
 use vigia_parsers::Direction;
 
 use super::flow::identify;
-use super::{Arity, Draft, Environment, Keyword, Use};
+use super::{Arity, Draft, Environment, Keyword, Need, Use};
 use crate::engine::hosts::{HostBit, Mark, Owner};
 use crate::engine::program::{Compare, CountEffect, CountTest, Operand};
 use crate::engine::view::{Condition, View};
@@ -270,7 +270,8 @@ fn xbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
             ("track", "ip_dst") => owner = Some(Owner::Destination),
             ("track", "ip_pair") => owner = Some(Owner::Pair),
             ("track", "tx") => {
-                return Err(Problem::new("not-supported", "marks on transactions are not supported yet", value.span()));
+                owner = Some(Owner::Pair);
+                draft.wait(it.name, Need::Feature("marks on transactions"));
             }
             ("expire", text) => {
                 seconds = text.parse().ok().filter(|&seconds| seconds > 0).ok_or_else(|| {

@@ -15,7 +15,7 @@ mod thresholds;
 pub mod tuning;
 
 pub use engine::{
-    Action, Compiled, Engine, FlowFacts, FlowMemory, Gate, Delayed, Match, Moment, Reference, Rule, RuleId, Scratch,
+    Action, Compiled, Delayed, Engine, FlowFacts, FlowMemory, Gate, Match, Moment, Reference, Rule, RuleId, Scratch,
     Subject, Tag, TagLimit, TagScope, Tagged, Target, Verdict, Watch,
 };
 pub use keyword::{KeywordInfo, keywords};

@@ -339,6 +339,11 @@ impl Inspector {
         fresh
     }
 
+    /// All flows are over, and what they held is reported.
+    pub fn forget_waiting(&mut self) {
+        self.waiting.clear();
+    }
+
     /// Reports what flows have held for long enough, or `all` of it: those whose rules are about to be replaced.
     pub fn release_late(&mut self, flows: &mut FlowTable, now: Timestamp, all: bool) {
         while let Some(&(since, id)) = self.waiting.front()

@@ -329,6 +329,7 @@ impl Worker {
         let latest = std::mem::take(&mut self.latest);
         self.end_flows(|flows, ended| flows.finish(latest, ended));
         self.state = State::new(&self.flow);
+        self.inspector.forget_waiting();
         self.settle(source, true);
         self.inspector.output.finish(self.through);
     }

@@ -32,7 +32,7 @@ use vigia_parsers::{Anomaly, Direction, Protocol, Record, Timestamp};
 
 pub(crate) use buffer::{Buffer, HeaderBuffer};
 pub use gate::{Gate, Match, Verdict};
-pub use memory::{FlowMemory, Delayed, Tagged};
+pub use memory::{Delayed, FlowMemory, Tagged};
 
 use crate::language::{Diagnostic, Source, Variables};
 use crate::tuning::{Change, Override, Unmatched};

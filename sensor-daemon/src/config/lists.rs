@@ -114,7 +114,7 @@ mod tests {
             [
                 ("unknown-value", Some((2, 1))),
                 ("invalid-reputation", Some((2, 1))),
-                ("unreadable", Some((3, 69))),
+                ("unreadable", Some((3, 71))),
                 ("not-supported", Some((4, 30))),
                 ("unknown-sid", Some((1, 1))),
             ]

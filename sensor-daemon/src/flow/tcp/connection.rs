@@ -1,4 +1,4 @@
-//! What is remembered of a TCP connection: 64 bytes while every segment comes in order.
+//! What is remembered of a TCP connection: 56 bytes while every segment comes in order.
 
 use vigia_parsers::Direction;
 use vigia_parsers::Timestamp;
@@ -67,10 +67,9 @@ pub(super) struct Side {
     pub(super) next: u32,
     /// Its last acknowledgement: what it has received of the other side.
     pub(super) acked: u32,
-    /// While [`Side::strikes`]: where a segment far outside the stream ended.
+    /// While [`Side::strikes`]: where a segment far outside the stream ended. Before the handshake is answered: the
+    /// timestamp of its SYN, if it is [`TIMED`].
     pub(super) candidate: u32,
-    /// The last timestamp that its receiver took, once [`TIMED`].
-    pub(super) timestamp: u32,
     /// Consecutive segments there.
     pub(super) strikes: u8,
     flags: u16,

@@ -32,7 +32,7 @@ pub enum StreamEvent {
     HandshakeSynAckDifferentSequence,
     /// A SYN/ACK that does not acknowledge the SYN.
     SynAckWrongAck,
-    /// Timestamps that the receiver does not take (RFC 7323): older than those before, or an echo of none it sent.
+    /// The answer to a SYN echoes a timestamp that the SYN had not (RFC 7323): its receiver does not take it.
     InvalidTimestamp,
 }
 

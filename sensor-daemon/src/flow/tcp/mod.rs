@@ -150,7 +150,7 @@ impl Reassembler {
         out: &mut D,
     ) {
         if let Some(times) = tcp.timestamps
-            && !timely(connection, tcp, times, !payload.is_empty(), direction)
+            && !timely(connection, tcp, times, direction)
         {
             // What its receiver drops is no part of the stream.
             return out.event(direction, StreamEvent::InvalidTimestamp);
@@ -611,35 +611,21 @@ impl Reassembler {
 /// a millisecond: what a SYN sent again for two minutes comes to.
 const SYN_TICKS: u32 = 127_000;
 
-/// Does the receiver take a segment with these timestamps, a value and an echo (RFC 7323, 3.2 and 5.3)?
-fn timely(c: &mut Connection, tcp: &Tcp, (value, echo): (u32, u32), has_data: bool, direction: Direction) -> bool {
-    let state = c.state;
-    let [this, other] = sides(c, direction);
-    if tcp.has(Tcp::SYN) {
-        this.timestamp = value;
+/// Does the receiver take a segment with these timestamps, a value and an echo? The answer to a SYN echoes what came with
+/// it (RFC 7323, 3.2).
+fn timely(c: &mut Connection, tcp: &Tcp, (value, echo): (u32, u32), direction: Direction) -> bool {
+    let unanswered = matches!(c.state, TcpState::None | TcpState::SynSent);
+    let [this, _] = sides(c, direction);
+    if unanswered && tcp.has(Tcp::SYN) && !tcp.has(Tcp::ACK) {
+        this.candidate = value;
         this.set(TIMED);
     }
-    if state == TcpState::SynSent && other.has(SYN) && !this.has(SYN) && tcp.has(Tcp::ACK) {
-        // The answer to a SYN echoes what came with it.
-        return echo == 0 || (other.has(TIMED) && other.timestamp.wrapping_sub(echo) <= SYN_TICKS);
-    }
-    if tcp.flags & (Tcp::SYN | Tcp::RST) != 0 || !(this.has(TIMED) && other.has(TIMED)) {
+    let answers = c.state == TcpState::SynSent && tcp.has(Tcp::ACK);
+    let [this, other] = sides(c, direction);
+    if !answers || !other.has(SYN) || this.has(SYN) || echo == 0 {
         return true;
     }
-    let older = (value.wrapping_sub(this.timestamp) as i32) < 0;
-    if older && other.has(ACKED) && other.acked.wrapping_sub(this.next) as i32 > 0 {
-        // The receiver has what was held to be old here: the clock is not as it seemed.
-        this.clear(TIMED);
-        return true;
-    }
-    // Acknowledgements alone may have changed places in the capture.
-    if older {
-        return !has_data && !tcp.has(Tcp::FIN);
-    }
-    if this.next.wrapping_sub(tcp.sequence) <= WINDOW {
-        this.timestamp = value;
-    }
-    true
+    other.has(TIMED) && other.candidate.wrapping_sub(echo) <= SYN_TICKS
 }
 
 /// Is the handshake over, or was it not seen?

@@ -1,6 +1,6 @@
 //! Every protocol Vigía dissects: one line each.
 
-use crate::dissector::Protocol;
+use crate::dissector::{Dissector, Envelope, Frame, Probe, Protocol, Sink};
 use crate::it;
 use crate::ot;
 
@@ -21,6 +21,28 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &ot::iec61850::routed::SV,
     &it::arp::PROTOCOL,
 ];
+
+/// What flows speak in which no protocol is to be expected any more. Nothing dissects it.
+pub static FAILED: Protocol = Protocol {
+    name: "failed",
+    title: "No protocol that is known",
+    tcp_ports: &[],
+    udp_ports: &[],
+    ethertypes: &[],
+    ot: false,
+    longest_message: 1,
+    fields: &[],
+    anomalies: &[],
+    probe: |_, _| Probe::No,
+    frame: |_, _| Frame::Not,
+    open: |_| Box::new(Nothing),
+};
+
+struct Nothing;
+
+impl Dissector for Nothing {
+    fn parse(&mut self, _: &Envelope, _: &[u8], _: &mut dyn Sink) {}
+}
 
 /// The protocol of that name; of several ways to carry one, that whose records the others give.
 pub fn by_name(name: &str) -> Option<&'static Protocol> {

@@ -11,11 +11,13 @@ pub mod explain;
 mod keyword;
 pub mod language;
 pub mod lint;
+mod thresholds;
 pub mod tuning;
 
 pub use engine::{
-    Action, Compiled, Engine, FlowFacts, FlowMemory, Gate, Match, Moment, Rule, RuleId, Scratch, Subject, Target,
-    Verdict, Watch,
+    Action, Compiled, Delayed, Engine, FlowFacts, FlowMemory, Gate, Match, Moment, Reference, Rule, RuleId, Scratch,
+    Subject, Tag, TagLimit, TagScope, Tagged, Target, Verdict, Watch,
 };
 pub use keyword::{KeywordInfo, keywords};
-pub use language::{Diagnostic, Severity, Source, Variables};
+pub use language::{Countries, Diagnostic, Library, Reputation, Severity, Source, Variables};
+pub use thresholds::Thresholds;

@@ -15,7 +15,12 @@ fn each_mistake_is_named_where_it_stands() {
     assert_eq!(compiled.engine.rules()[1].rev, 2, "the higher revision is in force");
     assert_eq!(compiled.skipped, 2, "one revision and one requirement");
     let rules = include_str!("faulty.rules").matches("\nalert").count() + 1;
-    assert_eq!(compiled.failed + compiled.skipped + loaded.len(), rules, "every rule is accounted for");
+    assert_eq!(compiled.switched_off, 2, "one of a protocol and one with a keyword that wait for their dissector");
+    assert_eq!(
+        compiled.failed + compiled.skipped + compiled.switched_off + loaded.len(),
+        rules,
+        "every rule is accounted for"
+    );
 }
 
 #[test]
@@ -90,5 +95,22 @@ proptest! {
             prop_assert!(!diagnostic.to_string().is_empty());
             prop_assert!(diagnostic.span.end <= text.len(), "{diagnostic}");
         }
+    }
+
+    #[test]
+    fn what_is_printed_is_read_the_same(pieces in prop::collection::vec(piece(), 0..16)) {
+        let print = |text: &str| {
+            let source = common::source(text);
+            vigia_rules::language::reprint(&source).into_iter().flatten().collect::<Vec<String>>()
+        };
+        let once = print(&pieces.concat());
+        let text = once.join("\n");
+        prop_assert_eq!(print(&text), once.clone());
+        let codes = |text: &str| {
+            let compiled = common::compile(text);
+            let errors = compiled.diagnostics.iter().filter(|it| it.code != "syntax").map(|it| it.code);
+            (errors.collect::<Vec<_>>(), compiled.engine.rules().iter().map(|rule| rule.sid).collect::<Vec<_>>())
+        };
+        prop_assert_eq!(codes(&pieces.concat()), codes(&text));
     }
 }

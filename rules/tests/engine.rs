@@ -275,7 +275,11 @@ fn thresholds_by_flow_count_in_the_flow_and_others_at_the_gate() {
     let mut admit = |seconds| {
         let id = vigia_rules::RuleId(1);
         let timestamp = vigia_parsers::Timestamp::new(seconds, 0);
-        gate.admit(&engine, id, &vigia_rules::Match { source: common::CLIENT, destination: common::SERVER, timestamp })
+        gate.admit(
+            &engine,
+            id,
+            &vigia_rules::Match { source: common::CLIENT, destination: common::SERVER, timestamp, value: 0 },
+        )
     };
     use vigia_rules::Verdict::{Report, Suppress};
     assert_eq!([admit(0), admit(30), admit(61)], [Report, Suppress, Report]);
@@ -291,7 +295,7 @@ fn what_a_rule_says_of_itself_is_kept() {
     let rule = &engine.rules()[0];
     assert_eq!(rule.message, "a \"b\"; c");
     assert_eq!((rule.gid, rule.sid, rule.rev), (3, 7, 2));
-    assert_eq!(rule.references, [("url".to_owned(), "example.org/a;b".to_owned())]);
+    assert_eq!(rule.references[0].link, "http://example.org/a;b");
     assert_eq!(rule.metadata[0], ("mitre_technique_id".to_owned(), vec!["T0855".to_owned(), "T0836".to_owned()]));
     assert_eq!(rule.target, Some(vigia_rules::Target::Destination));
     assert_eq!((&*rule.origin.0, rule.origin.1), ("test.rules", 1));
@@ -317,7 +321,7 @@ fn dnp3_keywords_ask_for_its_fields() {
          alert dnp3 any any -> any any (dnp3_obj:60,1; sid:4;)\n\
          alert dnp3 any any -> any any (dnp3_data; content:|c0 01|; sid:5;)\n\
          alert dnp3 any any -> any any (dnp3.source:3; sid:6;)\n\
-         alert dnp3 any any -> any any (dnp3.group:60,all; sid:7;)\n",
+         alert dnp3 any any -> any any (dnp3.group:60,all1; sid:7;)\n",
     );
     let mut talk = Talk::new(&engine, &DNP3);
     assert_eq!(talk.ask(&dnp3(0x44, 10, 3, &[0xc0, 0xc1, 13])), [1, 2, 6]);

@@ -11,7 +11,8 @@ use vigia::flow::{self, Connection, Deliver, Duplicates, FlowTable, Reassembler,
 use vigia_parsers::packet::{DecodeEvents, Ip, Packet, Tcp, Transport, Tunnel, Vlans};
 use vigia_parsers::{Direction, Timestamp};
 
-const TCP: Tcp = Tcp { sequence: 0, acknowledgement: 0, flags: Tcp::ACK, window: 1, header_length: 20 };
+const TCP: Tcp =
+    Tcp { sequence: 0, acknowledgement: 0, flags: Tcp::ACK, window: 1, header_length: 20, timestamps: None };
 
 /// An IPv4 TCP packet; the bytes matter only to duplicate discard.
 fn packet(bytes: &[u8], client: u32, tcp: Tcp) -> Packet<'_> {
@@ -21,6 +22,8 @@ fn packet(bytes: &[u8], client: u32, tcp: Tcp) -> Packet<'_> {
         bytes,
         wire_length: bytes.len() as u32 + 14,
         ethernet: None,
+        ethernet_header: None,
+        link: vigia_parsers::packet::LinkType::Ethernet,
         vlans: Vlans::default(),
         redundancy: None,
         tunnel: Tunnel::None,

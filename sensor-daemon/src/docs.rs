@@ -81,10 +81,21 @@ fn keywords() -> String {
          `modbus.function`, `dnp3.function`.\n\n\
          | keyword | also written | takes | meaning |\n|---|---|---|---|\n",
     );
-    for keyword in vigia_rules::keywords().iter().filter(|keyword| keyword.protocol.is_none()) {
+    let all = vigia_rules::keywords();
+    let implemented = |keyword: &&vigia_rules::KeywordInfo| keyword.protocol.is_none() && keyword.waits_for.is_none();
+    for keyword in all.iter().filter(implemented) {
         let aliases: Vec<_> = keyword.aliases.iter().map(|alias| format!("`{alias}`")).collect();
         let (aliases, doc) = (aliases.join(", "), escaped(keyword.doc));
         let _ = writeln!(out, "| `{}` | {aliases} | {} | {doc} |", keyword.name, keyword.takes);
+    }
+    out.push_str(
+        "\n## Keywords that wait\n\nKnown, but not there yet: a rule that uses one is checked and then switched off, and \
+         `vigia check` names the rules that each of them costs.\n\n| keyword | takes | waits for |\n|---|---|---|\n",
+    );
+    for keyword in &all {
+        if let Some(need) = keyword.waits_for {
+            let _ = writeln!(out, "| `{}` | {} | {need} |", keyword.name, keyword.takes);
+        }
     }
     out
 }

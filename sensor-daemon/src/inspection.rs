@@ -4,22 +4,24 @@
 //! through it. As a [`Deliver`] it takes stream bytes from reassembly and hands them to the flow's conversation; as a
 //! [`Sink`] it takes messages from the conversation and shows them to the rules.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use vigia_parsers::conversation::{self, Conversation, Medium, Opening};
-use vigia_parsers::packet::{DecodeEvent, Packet, Tcp, Transport, Vlans};
+use vigia_parsers::packet::{DecodeEvent, DecodeEvents, Packet, Tcp, Transport, Vlans};
 use vigia_parsers::{Anomaly, Bound, Direction, Envelope, Limits, Protocol, Record, Sink, Timestamp, registry};
-use vigia_rules::{Engine, FlowFacts, FlowMemory, Moment, Scratch, Subject};
+use vigia_rules::{Delayed, Engine, FlowFacts, FlowMemory, Moment, RuleId, Scratch, Subject};
 
 use crate::capture::InterfaceId;
 use crate::event::{
     self, Alert, Anomalous, Endpoints, FlowReason, FlowSoFar, FlowSummary, Header, Output, PacketSource, TcpSummary,
 };
-use crate::flow::{self, Deliver, EndReason, EndedFlow, Flow, FlowState, FlowTable, Reassembler, StreamEvent};
+use crate::flow::{self, Deliver, EndReason, EndedFlow, Flow, FlowId, FlowState, FlowTable, Reassembler, StreamEvent};
 use crate::histogram::Histogram;
 use crate::metrics::Counter;
 use crate::pipeline::Rules;
+use crate::tagging::HostTags;
 
 /// What stands for the address and port of a packet without IP.
 const NOWHERE: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
@@ -67,6 +69,20 @@ pub struct Inspector {
     names: Names,
     observer: Option<Box<dyn Observer>>,
     held: Held,
+    tags: HostTags,
+    /// Flows with matches that wait for an acknowledgement, and since when.
+    waiting: VecDeque<(Timestamp, FlowId)>,
+}
+
+/// How long a match in stream bytes waits for their acknowledgement before it is reported all the same, in nanoseconds.
+const PATIENCE: u64 = 1_000_000_000;
+
+/// Matches of a flow that wait at the most; further ones are reported at once.
+const HELD: usize = 64;
+
+/// Are there matches of the flow that are not reported yet?
+fn holds(flow: &Flow) -> bool {
+    flow.memory.as_ref().is_some_and(|memory| !memory.held.is_empty())
 }
 
 /// What all conversations of a worker hold.
@@ -132,6 +148,8 @@ impl Inspector {
             names,
             observer: None,
             held: Held::default(),
+            tags: HostTags::default(),
+            waiting: VecDeque::new(),
         }
     }
 
@@ -145,6 +163,7 @@ impl Inspector {
         self.reassembler = Reassembler::new(&self.streams);
         self.scratch = Scratch::default();
         self.held = Held::default();
+        self.waiting.clear();
         self.output.counters.add(Counter::WorkerRestarts, 1);
     }
 
@@ -237,6 +256,12 @@ impl Inspector {
         if found.interim {
             self.report_flow(flow, FlowReason::Interim, packet.timestamp);
         }
+        if self.tags.wants(packet, &mut flow.memory) {
+            self.output.packet(&packet_header(packet, &self.names, interface, flow.id()), packet);
+        }
+        if flow.bypass {
+            return flows.settle(found.id);
+        }
         let payload = packet.payload();
         if !payload.is_empty() && flow.conversation.is_none() && !flow.foreign {
             flow.conversation = self.converse(packet, flow);
@@ -256,6 +281,12 @@ impl Inspector {
         let conversation = pass.conversation.take();
         flow.tcp = tcp;
         self.keep(flow, conversation);
+        if holds(flow) {
+            let fresh = self.release(flow, Some(packet), interface, packet.timestamp, false);
+            if fresh {
+                self.waiting.push_back((packet.timestamp, found.id));
+            }
+        }
         if flow.is_link() {
             self.without_flow(packet, interface);
         } else {
@@ -264,9 +295,33 @@ impl Inspector {
         flows.settle(found.id);
     }
 
+    /// Takes the packet that carries a tunnel through its flow. Rules see it; what it carries has a flow of its own, so no
+    /// protocol is looked for here. What is odd in its headers was told of the packet within.
+    pub fn carrier(&mut self, flows: &mut FlowTable, packet: &Packet<'_>, interface: InterfaceId) {
+        let mut packet = packet.clone();
+        packet.events = DecodeEvents::default();
+        let Some(found) = flows.lookup(&packet) else { return self.without_flow(&packet, interface) };
+        if let Some(ended) = found.replaced {
+            self.ended(*ended);
+        }
+        let flow = flows.get_mut(found.id);
+        if found.created {
+            self.count_flow(&packet);
+            flow.foreign = true;
+        }
+        if found.interim {
+            self.report_flow(flow, FlowReason::Interim, packet.timestamp);
+        }
+        self.inspect_packet(flow, found.direction, &packet, interface);
+        flows.settle(found.id);
+    }
+
     /// A flow is over: what it still holds is handed out, and its record written.
     pub fn ended(&mut self, ended: EndedFlow) {
         let EndedFlow { mut flow, reason, at } = ended;
+        if holds(&flow) {
+            self.release(&mut flow, None, 0, at, true);
+        }
         let mut tcp = std::mem::take(&mut flow.tcp);
         let (mut pass, reassembler) = self.begin(&mut flow, None, 0, at);
         reassembler.finish(&mut tcp, &mut pass);
@@ -281,6 +336,61 @@ impl Inspector {
             EndReason::TcpReuse => FlowReason::TcpReuse,
         };
         self.report_flow(&flow, reason, at);
+    }
+
+    /// Reports the matches held of a flow that wait no longer: the receiver has acknowledged their bytes, it is not seen,
+    /// or they have waited long enough; `all` of them when the flow ends. True when some began to wait now.
+    #[cold]
+    fn release(
+        &mut self,
+        flow: &mut Flow,
+        packet: Option<&Packet<'_>>,
+        interface: InterfaceId,
+        now: Timestamp,
+        all: bool,
+    ) -> bool {
+        let Some(memory) = flow.memory.as_deref_mut() else { return false };
+        let (mut fresh, mut ready) = (false, Vec::new());
+        let tcp = &flow.tcp;
+        memory.held.retain_mut(|held| {
+            let begins = held.end.is_none();
+            let end = *held.end.get_or_insert_with(|| tcp.next(held.direction));
+            let waits =
+                !all && tcp.has_acknowledged(held.direction, end) == Some(false) && now.since(held.since) < PATIENCE;
+            fresh |= begins && waits;
+            if !waits {
+                ready.push(held.clone());
+            }
+            waits
+        });
+        if !ready.is_empty() {
+            let (mut pass, _) = self.begin(flow, packet, interface, now);
+            pass.flow_ends = all;
+            for held in ready {
+                pass.report_held(&held);
+            }
+            let conversation = pass.conversation.take();
+            self.keep(flow, conversation);
+        }
+        fresh
+    }
+
+    /// All flows are over, and what they held is reported.
+    pub fn forget_waiting(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// Reports what flows have held for long enough, or `all` of it: those whose rules are about to be replaced.
+    pub fn release_late(&mut self, flows: &mut FlowTable, now: Timestamp, all: bool) {
+        while let Some(&(since, id)) = self.waiting.front()
+            && (all || now.since(since) >= PATIENCE)
+        {
+            self.waiting.pop_front();
+            let flow = flows.get_mut(id);
+            if holds(flow) {
+                self.release(flow, None, 0, since.max(now), all);
+            }
+        }
     }
 
     fn count_flow(&mut self, packet: &Packet<'_>) {
@@ -343,7 +453,10 @@ impl Inspector {
             conversation,
             memory: &mut flow.memory,
             alerted: &mut flow.alerted,
+            bypass: &mut flow.bypass,
+            tags: &mut self.tags,
             transactions: &mut flow.transactions,
+            flow_ends: packet.is_none(),
         };
         (pass, &mut self.reassembler)
     }
@@ -405,9 +518,10 @@ impl Inspector {
             payload: packet.payload(),
             stream: false,
             flowbits: &[],
+            noted: 0,
         };
         for rule in self.scratch.matches() {
-            self.output.alert(&header, *rule, &alert);
+            self.output.alert(&header, *rule, &Alert { noted: self.scratch.noted(*rule), ..alert });
         }
     }
 
@@ -426,7 +540,7 @@ impl Inspector {
             bytes: flow.bytes,
             start: flow.start(),
             end: flow.last(),
-            state: flow_state(flow.state()),
+            state: if flow.bypass { event::FlowState::Bypassed } else { flow_state(flow.state()) },
             reason,
             alerted: flow.alerted,
             protocol: flow.protocol,
@@ -475,7 +589,7 @@ impl Facts {
             start: flow.start(),
             sent: flow.tcp.sent(),
             established: flow.state() == FlowState::Established,
-            protocol: flow.protocol,
+            protocol: flow.protocol.or(flow.foreign.then_some(&registry::FAILED)),
             link: flow.is_link(),
         }
     }
@@ -505,7 +619,11 @@ struct Inspection<'p> {
     conversation: Option<Box<Conversation>>,
     memory: &'p mut Option<Box<FlowMemory>>,
     alerted: &'p mut bool,
+    bypass: &'p mut bool,
+    tags: &'p mut HostTags,
     transactions: &'p mut u32,
+    /// What is told is of a flow that ends; without it and without a packet, of one that was silent.
+    flow_ends: bool,
 }
 
 impl<'p> Inspection<'p> {
@@ -548,9 +666,53 @@ impl<'p> Inspection<'p> {
             }),
         };
         ask(self.observer.as_deref_mut(), self.rules, &moment, subject, self.memory, self.scratch);
+        *self.bypass |= self.scratch.bypass();
         if !self.scratch.matches().is_empty() {
-            self.report(direction, protocol, record, bytes, matches!(subject, Subject::Stream(_)));
+            self.matched();
+            let stream = matches!(subject, Subject::Stream(_));
+            if !(stream && self.packet.is_some() && self.hold(direction, bytes)) {
+                self.report(direction, protocol, record, bytes, stream);
+            }
         }
+    }
+
+    /// What a match does at once, whenever it is reported.
+    #[cold]
+    fn matched(&mut self) {
+        *self.alerted = true;
+        let ends = [self.facts.client.0, self.facts.server.0];
+        for rule in self.scratch.matches() {
+            for &tag in &self.rules.rule(*rule).tags {
+                self.tags.follow(tag, self.memory, ends, self.timestamp);
+            }
+        }
+    }
+
+    /// Holds the matches back until it is known what became of their bytes; false when too many are held already.
+    #[cold]
+    fn hold(&mut self, direction: Direction, bytes: &[u8]) -> bool {
+        let held = &mut self.memory.get_or_insert_default().held;
+        if held.len() + self.scratch.matches().len() > HELD {
+            return false;
+        }
+        let one = |&rule: &RuleId| Delayed {
+            rule,
+            noted: self.scratch.noted(rule),
+            direction,
+            end: None,
+            since: self.timestamp,
+            payload: self.output.kept(bytes).into(),
+        };
+        held.extend(self.scratch.matches().iter().map(one));
+        true
+    }
+
+    /// Reports a match that was held back.
+    fn report_held(&mut self, held: &Delayed) {
+        let header = self.header(held.direction);
+        let protocol = self.conversation.as_ref().and_then(|conversation| conversation.protocol());
+        let alert = self.alert(held.direction, protocol.or(self.facts.protocol), None, &held.payload, true);
+        self.output.alert(&header, held.rule, &Alert { noted: held.noted, ..alert });
     }
 
     #[cold]
@@ -562,9 +724,26 @@ impl<'p> Inspection<'p> {
         payload: &[u8],
         stream: bool,
     ) {
-        *self.alerted = true;
         let header = self.header(direction);
-        let alert = Alert {
+        let alert = self.alert(direction, protocol, record, payload, stream);
+        for rule in self.scratch.matches() {
+            self.output.alert(&header, *rule, &Alert { noted: self.scratch.noted(*rule), ..alert });
+        }
+    }
+
+    /// An alert as it stands now.
+    fn alert<'a>(
+        &self,
+        direction: Direction,
+        protocol: Option<&'static Protocol>,
+        record: Option<&'a dyn Record>,
+        payload: &'a [u8],
+        stream: bool,
+    ) -> Alert<'a>
+    where
+        'p: 'a,
+    {
+        Alert {
             flow: self.facts.endpoints(Direction::ToServer).map(|endpoints| FlowSoFar {
                 endpoints,
                 packets: self.facts.packets,
@@ -578,9 +757,7 @@ impl<'p> Inspection<'p> {
             payload,
             stream,
             flowbits: &[],
-        };
-        for rule in self.scratch.matches() {
-            self.output.alert(&header, *rule, &alert);
+            noted: 0,
         }
     }
 
@@ -593,7 +770,7 @@ impl<'p> Inspection<'p> {
                 flow_id: self.facts.id,
                 pcap_filename: &self.names.capture,
                 vlans: self.facts.vlans,
-                source: Some(PacketSource::FlowEnd),
+                source: Some(if self.flow_ends { PacketSource::FlowEnd } else { PacketSource::Silence }),
                 ..Header::default()
             },
         };

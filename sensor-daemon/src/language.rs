@@ -413,6 +413,11 @@ messages! {
     RuleEmptySet: "{0}", "conjunto vacío: {0}";
     RuleInvalidAddress: "{0}", "dirección no válida: {0}";
     RuleInvalidClassification: "{0}", "clasificación no válida: {0}";
+    RuleInvalidReference: "{0}", "sistema de referencia no válido: {0}";
+    RuleInvalidReputation: "{0}", "reputación no válida: {0}";
+    RuleNoEffect: "{0}", "sin efecto: {0}";
+    RuleUnknownSid: "{0}", "regla desconocida: {0}";
+    RuleUnreadable: "{0}", "ilegible: {0}";
     RuleInvalidEscape: "{0}", "secuencia de escape no válida: {0}";
     RuleInvalidExpression: "{0}", "expresión regular no válida: {0}";
     RuleInvalidHex: "{0}", "hexadecimal no válido: {0}";

@@ -17,3 +17,4 @@ pub mod language;
 pub mod metrics;
 pub mod pipeline;
 pub mod sensor;
+pub mod tagging;

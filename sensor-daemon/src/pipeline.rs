@@ -181,6 +181,13 @@ impl Worker {
                     self.account(&packet, interface, fate);
                 }
             }
+            // Each of the packets that carry its tunnels is this worker's when its addresses are.
+            for tunnels in 0..packet.tunnel_depth {
+                let carrier = decode(captured, &DecodeLimits { tunnels, ..self.decode });
+                if self.share.has(&carrier) {
+                    self.inspector.carrier(&mut self.state.flows, &carrier, interface);
+                }
+            }
         }));
         if taken.is_err() {
             self.restart();
@@ -240,6 +247,12 @@ impl Worker {
                 }
                 self.inspector.packet(&mut self.state.flows, &whole, interface);
             }
+            for tunnels in 0..whole.tunnel_depth {
+                let carrier = decode_ip(datagram, packet, &DecodeLimits { tunnels, ..self.decode });
+                if self.share.has(&carrier) {
+                    self.inspector.carrier(&mut self.state.flows, &carrier, interface);
+                }
+            }
         }
         if mine {
             self.inspector.fragment(packet, self.state.defragmenter.event(), interface);
@@ -295,6 +308,7 @@ impl Worker {
     pub fn settle(&mut self, source: &mut dyn Source, idle: bool) {
         let now = self.now;
         self.end_flows(|flows, ended| flows.advance(now, ended));
+        self.inspector.release_late(&mut self.state.flows, now, false);
         self.count_source(source);
         let fill = source.fill();
         self.inspector.output.counters.set(Counter::RingFill, (100.0 * fill) as u64);
@@ -315,6 +329,7 @@ impl Worker {
         let latest = std::mem::take(&mut self.latest);
         self.end_flows(|flows, ended| flows.finish(latest, ended));
         self.state = State::new(&self.flow);
+        self.inspector.forget_waiting();
         self.settle(source, true);
         self.inspector.output.finish(self.through);
     }
@@ -332,6 +347,8 @@ impl Worker {
 
     /// Takes over new rules between two batches.
     pub fn use_rules(&mut self, rules: &Rules) {
+        // What was matched is told in the terms of the rules that it matched.
+        self.inspector.release_late(&mut self.state.flows, self.now, true);
         self.inspector.use_rules(rules);
     }
 

@@ -44,12 +44,13 @@ pub(super) struct Decoder<'a, 'p> {
     /// missing. A header cut short is then no fault of its own.
     pub(super) cut: bool,
     layers_left: u8,
+    tunnels: u8,
 }
 
 impl<'a, 'p> Decoder<'a, 'p> {
     /// A decoder of all bytes of `packet`.
     pub(super) fn new(packet: &'p mut Packet<'a>, cut: bool, limits: &DecodeLimits) -> Self {
-        Self { packet, cut, layers_left: limits.layers }
+        Self { packet, cut, layers_left: limits.layers, tunnels: limits.tunnels }
     }
 
     /// Offset of the header being decoded.
@@ -88,7 +89,8 @@ impl<'a, 'p> Decoder<'a, 'p> {
                 Layer::Icmpv6 => self.icmpv6(),
                 Layer::Igmp => self.igmp(),
                 Layer::Sctp => self.sctp(),
-                Layer::Gre => self.gre(),
+                Layer::Gre if self.may_tunnel() => self.gre(),
+                Layer::Gre => Layer::Payload,
                 Layer::Payload => Layer::Payload,
             };
         }
@@ -153,6 +155,11 @@ impl<'a, 'p> Decoder<'a, 'p> {
     pub(super) fn fault(&mut self, event: DecodeEvent) -> Layer {
         self.event(event);
         Layer::Payload
+    }
+
+    /// May another tunnel be entered?
+    pub(super) fn may_tunnel(&self) -> bool {
+        self.packet.tunnel_depth < self.tunnels
     }
 
     /// What follows stands in a tunnel that the innermost IP packet carries.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::decoder::{Decoder, Layer, be16};
 use super::event::DecodeEvent;
-use super::{Fragment, Ip, Tunnel};
+use super::{Carrier, Fragment, Ip, Tunnel};
 
 /// IP protocol numbers (IANA) that lead to a header decoded here.
 mod protocol {
@@ -365,6 +365,9 @@ impl Decoder<'_, '_> {
 
     /// IP in IP. The outer packet stays the packet when no IP header of the stated version follows.
     fn ip_in_ip(&mut self, number: u8, outer_v4: bool) -> Layer {
+        if !self.may_tunnel() {
+            return Layer::Payload;
+        }
         let inner_v4 = number == protocol::IPV4;
         let (too_small, wrong_version) = match (outer_v4, inner_v4) {
             (true, true) => (DecodeEvent::Ipv4PktTooSmall, DecodeEvent::Ipv4WrongIpVersion),
@@ -402,19 +405,23 @@ struct Seen {
     authentication: u8,
 }
 
-/// Source, destination and protocol (before extension headers) of the IP header at the front of `bytes`.
-pub(super) fn ends(bytes: &[u8]) -> Option<(IpAddr, IpAddr, u8)> {
-    match bytes.first()? >> 4 {
+/// What the IP header at the front of `bytes` says of the packet that carries a tunnel (its protocol before extension
+/// headers).
+pub(super) fn carrier(bytes: &[u8]) -> Option<Carrier> {
+    let (source, destination, protocol, length) = match bytes.first()? >> 4 {
         4 => {
             let header = bytes.first_chunk::<20>()?;
-            let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *header;
-            Some((Ipv4Addr::new(s0, s1, s2, s3).into(), Ipv4Addr::new(d0, d1, d2, d3).into(), header[9]))
+            let [first, .., s0, s1, s2, s3, d0, d1, d2, d3] = *header;
+            let length = usize::from(first & 0x0f) * 4;
+            (Ipv4Addr::new(s0, s1, s2, s3).into(), Ipv4Addr::new(d0, d1, d2, d3).into(), header[9], length)
         }
         _ => {
             let header = bytes.first_chunk::<40>()?;
-            Some((address(header, 8), address(header, 24), header[6]))
+            (address(header, 8), address(header, 24), header[6], 40)
         }
-    }
+    };
+    let port = |at| if protocol == protocol::UDP { be16(bytes, length + at) } else { 0 };
+    Some(Carrier { source: (source, port(0)), destination: (destination, port(2)), protocol })
 }
 
 fn address(header: &[u8; 40], offset: usize) -> IpAddr {

@@ -161,6 +161,7 @@ impl Decoder<'_, '_> {
         let ethertype = u16::from_be_bytes([t0, t1]);
         self.packet.ethernet =
             Some(Ethernet { source: [s0, s1, s2, s3, s4, s5], destination: [d0, d1, d2, d3, d4, d5], ethertype });
+        self.packet.ethernet_header = u32::try_from(self.at()).ok();
         self.packet.ip = None;
         self.skip(14);
         if !self.cut {

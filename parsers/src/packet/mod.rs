@@ -6,7 +6,7 @@
 //! header; the flow layer joins them and calls [`decode_ip`] on the whole datagram.
 //!
 //! Headers that the capture cut off are left out in silence; headers that are damaged are named. A tunnel's content is
-//! the packet: what stood around it remains as VLANs, [`Packet::tunnel`] and [`Packet::tunnel_ends`].
+//! the packet: what stood around it remains as VLANs, [`Packet::tunnel`] and [`Packet::carrier`].
 //!
 //! # Speed
 //!
@@ -56,6 +56,19 @@ pub enum LinkType {
 }
 
 impl LinkType {
+    /// The number in capture files.
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::Ethernet => 1,
+            Self::RawIp => 101,
+            Self::LinuxSll => 113,
+            Self::LinuxSll2 => 276,
+            Self::Loopback => 108,
+            Self::Ppp => 9,
+            Self::CiscoHdlc => 104,
+        }
+    }
+
     /// From the number in capture files (the tcpdump registry of LINKTYPEs); `None` where Vigía cannot decode it.
     pub fn from_number(number: u32) -> Option<Self> {
         Some(match number {
@@ -159,6 +172,19 @@ pub enum Tunnel {
     Geneve,
     /// GTP-U (3GPP TS 29.281).
     Gtp,
+    /// Teredo: IPv6 in UDP (RFC 4380).
+    Teredo,
+}
+
+/// Who carries a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Carrier {
+    /// Address and port of its sender; the port is 0 unless the tunnel is in UDP.
+    pub source: (IpAddr, u16),
+    /// Address and port of its receiver.
+    pub destination: (IpAddr, u16),
+    /// Its IP protocol number.
+    pub protocol: u8,
 }
 
 /// IP fragment.
@@ -204,6 +230,8 @@ pub struct Tcp {
     pub window: u16,
     /// Header length in bytes, options included.
     pub header_length: u8,
+    /// Value and echo of the timestamps option (RFC 7323, 3.2).
+    pub timestamps: Option<(u32, u32)>,
 }
 
 impl Tcp {
@@ -267,12 +295,16 @@ pub struct Packet<'a> {
     pub number: u64,
     /// When it was captured.
     pub timestamp: Timestamp,
+    /// What the first bytes of the frame are.
+    pub link: LinkType,
     /// The captured frame (for a datagram put together from fragments: that datagram); ranges refer to it.
     pub bytes: &'a [u8],
     /// Length on the wire of the frame that carried it.
     pub wire_length: u32,
     /// The Ethernet header nearest to the packet, if there is one.
     pub ethernet: Option<Ethernet>,
+    /// Where it stands in `bytes`; unknown of a datagram put together from fragments.
+    pub ethernet_header: Option<u32>,
     /// VLAN ids of all layers, outermost first.
     pub vlans: Vlans,
     /// PRP trailer or HSR tag.
@@ -281,7 +313,7 @@ pub struct Packet<'a> {
     pub tunnel: Tunnel,
     /// Number of tunnels around the packet.
     pub tunnel_depth: u8,
-    /// Where the IP header that carries the innermost tunnel stands in `bytes`; [`Packet::tunnel_ends`] reads it.
+    /// Where the IP header that carries the innermost tunnel stands in `bytes`; [`Packet::carrier`] reads it.
     pub tunnel_header: Option<u32>,
     /// Innermost IP header, if there is one.
     pub ip: Option<Ip>,
@@ -301,11 +333,10 @@ impl<'a> Packet<'a> {
         self.bytes.get(self.payload.clone()).unwrap_or_default()
     }
 
-    /// Source and destination of the IP packet that carries the innermost tunnel, and its protocol. `None` without a
-    /// tunnel, and where the carrier came in fragments.
-    pub fn tunnel_ends(&self) -> Option<(IpAddr, IpAddr, u8)> {
+    /// The IP packet that carries the innermost tunnel. `None` without a tunnel, and where the carrier came in fragments.
+    pub fn carrier(&self) -> Option<Carrier> {
         let header = self.bytes.get(self.tunnel_header? as usize..)?;
-        ip::ends(header)
+        ip::carrier(header)
     }
 
     /// Compares the checksums of the innermost IP and transport header with their bytes. Costs a pass over the payload.
@@ -320,11 +351,13 @@ impl<'a> Packet<'a> {
 pub struct DecodeLimits {
     /// Layers (headers) that are walked before decoding stops with [`DecodeEvent::TooManyLayers`].
     pub layers: u8,
+    /// Tunnels that are entered; what stands in further ones stays payload of the packet that carries it.
+    pub tunnels: u8,
 }
 
 impl Default for DecodeLimits {
     fn default() -> Self {
-        Self { layers: 16 }
+        Self { layers: 16, tunnels: u8::MAX }
     }
 }
 
@@ -333,9 +366,11 @@ pub fn decode<'a>(captured: &Captured<'a>, limits: &DecodeLimits) -> Packet<'a> 
     let mut packet = Packet {
         number: captured.number,
         timestamp: captured.timestamp,
+        link: captured.link,
         bytes: captured.frame,
         wire_length: captured.wire_length,
         ethernet: None,
+        ethernet_header: None,
         vlans: Vlans::default(),
         redundancy: None,
         tunnel: Tunnel::None,
@@ -365,9 +400,11 @@ pub fn decode_ip<'a>(datagram: &'a [u8], last: &Packet<'_>, limits: &DecodeLimit
     let mut packet = Packet {
         number: last.number,
         timestamp: last.timestamp,
+        link: LinkType::RawIp,
         bytes: datagram,
         wire_length: last.wire_length,
         ethernet: last.ethernet,
+        ethernet_header: None,
         vlans: last.vlans,
         redundancy: last.redundancy,
         tunnel: last.tunnel,

@@ -16,14 +16,16 @@ impl Decoder<'_, '_> {
         if header_length < 20 {
             return self.fault(DecodeEvent::TcpHlenTooSmall);
         }
+        let mut timestamps = None;
         if header_length > 20 {
             let Some(options) = self.rest().get(20..usize::from(header_length)) else {
                 return self.short(DecodeEvent::TcpInvalidOptlen);
             };
-            // Timestamps alone, as in nearly every segment of those who use them, need no look.
-            if !matches!(options, [1, 1, 8, 10, _, _, _, _, _, _, _, _]) {
-                self.tcp_options(options);
-            }
+            // Timestamps alone, as in nearly every segment of those who use them, need no further look.
+            timestamps = match options {
+                [1, 1, 8, 10, times @ ..] if times.len() == 8 => tcp_times(times),
+                _ => self.tcp_options(options),
+            };
         }
         self.packet.ports = [u16::from_be_bytes([header[0], header[1]]), u16::from_be_bytes([header[2], header[3]])];
         self.packet.transport = Transport::Tcp(Tcp {
@@ -32,18 +34,20 @@ impl Decoder<'_, '_> {
             flags: header[13],
             window: u16::from_be_bytes([header[14], header[15]]),
             header_length,
+            timestamps,
         });
         self.skip(usize::from(header_length));
         Layer::Payload
     }
 
-    /// Options of TCP (RFC 9293, 3.2).
-    fn tcp_options(&mut self, options: &[u8]) {
+    /// Options of TCP (RFC 9293, 3.2); gives the timestamps.
+    fn tcp_options(&mut self, options: &[u8]) -> Option<(u32, u32)> {
+        let mut timestamps = None;
         let mut seen = 0u64;
         let mut at = 0;
         while let Some(&kind) = options.get(at) {
             match kind {
-                0 => return,
+                0 => break,
                 1 => {
                     at += 1;
                     continue;
@@ -54,7 +58,10 @@ impl Decoder<'_, '_> {
             let length = usize::from(options.get(at + 1).copied().unwrap_or(0));
             if length < 2 || at + length > options.len() || !tcp_option_length_is_right(kind, length) {
                 self.packet.events.push(DecodeEvent::TcpOptInvalidLen, place);
-                return;
+                break;
+            }
+            if kind == 8 {
+                timestamps = options.get(at + 2..).and_then(tcp_times);
             }
             // Multipath (30) and the experimental ones (253, 254) may stand more than once.
             if kind < 30 {
@@ -65,6 +72,7 @@ impl Decoder<'_, '_> {
             }
             at += length;
         }
+        timestamps
     }
 
     pub(super) fn udp(&mut self) -> Layer {
@@ -84,13 +92,17 @@ impl Decoder<'_, '_> {
             }
         }
         let destination = u16::from_be_bytes([*d0, *d1]);
-        self.packet.ports = [u16::from_be_bytes([*s0, *s1]), destination];
+        let source = u16::from_be_bytes([*s0, *s1]);
+        self.packet.ports = [source, destination];
         self.packet.transport = Transport::Udp;
         self.skip(8);
         match destination {
+            _ if !self.may_tunnel() => Layer::Payload,
             tunnel::VXLAN_PORT | tunnel::VXLAN_LINUX_PORT => self.vxlan(),
             tunnel::GENEVE_PORT => self.geneve(),
             tunnel::GTP_PORT => self.gtp(),
+            tunnel::TEREDO_PORT => self.teredo(),
+            _ if source == tunnel::TEREDO_PORT => self.teredo(),
             _ => Layer::Payload,
         }
     }
@@ -233,6 +245,12 @@ impl Decoder<'_, '_> {
             at += length.next_multiple_of(4);
         }
     }
+}
+
+/// Value and echo of a timestamps option, behind its length.
+fn tcp_times(option: &[u8]) -> Option<(u32, u32)> {
+    let &[v0, v1, v2, v3, e0, e1, e2, e3] = option.first_chunk()?;
+    Some((u32::from_be_bytes([v0, v1, v2, v3]), u32::from_be_bytes([e0, e1, e2, e3])))
 }
 
 /// Is `length`, kind and length octets included, one that the option may have?

@@ -1,4 +1,5 @@
-//! Tunnels: GRE (RFC 2784, 2890, 1701, 2637) with ERSPAN, VXLAN (RFC 7348), Geneve (RFC 8926), GTP-U (3GPP TS 29.281).
+//! Tunnels: GRE (RFC 2784, 2890, 1701, 2637) with ERSPAN, VXLAN (RFC 7348), Geneve (RFC 8926), GTP-U (3GPP TS 29.281),
+//! Teredo (RFC 4380).
 //!
 //! The UDP tunnels are known by their port alone, which anyone may use. A datagram is taken for a tunnel only when its
 //! header is as the standard asks and a plausible packet follows; otherwise it stays a UDP datagram with its payload.
@@ -16,6 +17,8 @@ pub(super) const VXLAN_LINUX_PORT: u16 = 8472;
 pub(super) const GENEVE_PORT: u16 = 6081;
 /// Port of GTP-U.
 pub(super) const GTP_PORT: u16 = 2152;
+/// Port of Teredo servers (IANA).
+pub(super) const TEREDO_PORT: u16 = 3544;
 
 /// GRE protocol of ERSPAN I and II.
 const ERSPAN: u16 = 0x88be;
@@ -261,6 +264,29 @@ impl Decoder<'_, '_> {
             return Layer::Ethernet;
         }
         self.fault(DecodeEvent::GtpUnknownPayloadType)
+    }
+}
+
+impl Decoder<'_, '_> {
+    /// Teredo (RFC 4380, 5.1.1): an IPv6 packet, with an authentication header or an origin indication before it, or
+    /// both.
+    pub(super) fn teredo(&mut self) -> Layer {
+        let rest = self.rest();
+        let mut header = match rest {
+            // Lengths of identifier and value, both, a nonce and a confirmation.
+            [0, 1, identifier, value, ..] => 4 + usize::from(*identifier) + usize::from(*value) + 9,
+            _ => 0,
+        };
+        if let Some([0, 0, ..]) = rest.get(header..) {
+            header += 8;
+        }
+        let inner = rest.get(header..).unwrap_or_default();
+        if inner.first().is_none_or(|byte| byte >> 4 != 6) || !looks_like_ip(inner, self.cut) {
+            return Layer::Payload;
+        }
+        self.skip(header);
+        self.enter_tunnel(Tunnel::Teredo);
+        Layer::Ipv6
     }
 }
 

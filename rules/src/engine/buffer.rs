@@ -15,6 +15,8 @@ pub(crate) enum Buffer {
     Field(usize),
     /// What `base64_decode` gave.
     Decoded,
+    /// One that nothing gives yet: its number among the registered keywords.
+    Waiting(u16),
 }
 
 /// A header of the packet, as its bytes stand on the wire.
@@ -80,11 +82,9 @@ fn first<'a>(packet: &Packet<'a>, length: usize) -> Option<&'a [u8]> {
     segment(packet)?.get(..length)
 }
 
-/// The Ethernet header, when it is the frame's own: that of a tunnelled frame stands elsewhere.
+/// The Ethernet header nearest to the packet.
 fn ethernet<'a>(packet: &Packet<'a>) -> Option<&'a [u8]> {
-    let known = packet.ethernet?;
-    let header = packet.bytes.get(..14)?;
-    (header.starts_with(&known.destination) && header.get(6..12)? == known.source).then_some(header)
+    packet.bytes.get(packet.ethernet_header? as usize..)?.get(..14)
 }
 
 /// The IP header of that version.

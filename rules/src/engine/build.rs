@@ -1,6 +1,6 @@
 //! Sources to engine: every rule is compiled, the best revision of each kept, all ranked and put into their groups.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use vigia_parsers::Protocol;
@@ -10,10 +10,10 @@ use super::group::Group;
 use super::hosts::Mark;
 use super::program::{BitEffect, Program};
 use super::{Compiled, Engine, Messages, Rule};
-use crate::keyword::{Environment, Fate, Place};
+use crate::keyword::{Environment, Fate, Need, Place, Waiting};
 use crate::language::header::Resolver;
 use crate::language::syntax::{self, Statement};
-use crate::language::{Problem, Severity, Source, Variables};
+use crate::language::{Diagnostic, Problem, Severity, Source, Variables};
 use crate::tuning::{self, Change, Override};
 
 /// A rule that compiled.
@@ -41,6 +41,7 @@ pub(crate) fn compile(
     let mut resolver = Resolver::new(variables);
     let mut diagnostics = Vec::new();
     let (mut failed, mut skipped) = (0, 0);
+    let mut waiting = WaitingRules::default();
     let mut ready: Vec<Ready> = Vec::new();
     let mut known: HashMap<u64, usize> = HashMap::new();
     for (number, source) in sources.iter().enumerate() {
@@ -52,6 +53,7 @@ pub(crate) fn compile(
             diagnostics.extend(warnings.into_iter().map(|warning| warning.diagnostic(Severity::Warning, source)));
             match fate {
                 Ok(Fate::Skipped) => skipped += 1,
+                Ok(Fate::Waiting(rule)) => waiting.add(rule, number),
                 Ok(Fate::Ready(one)) => {
                     let mut one = *one;
                     one.rule.origin = (Arc::clone(&source.name), line);
@@ -90,9 +92,66 @@ pub(crate) fn compile(
             }
         }
     }
+    let switched_off = waiting.count;
+    diagnostics.extend(waiting.diagnostics(sources));
     let (changes, unmatched) = tuning::apply(&mut ready, variables, overrides);
+    diagnostics.extend(variables.thresholds.apply(&mut ready));
     let engine = assemble(ready, sources, variables, &changes);
-    Compiled { engine, diagnostics, failed, skipped, changes, unmatched }
+    Compiled { engine, diagnostics, failed, skipped, switched_off, changes, unmatched }
+}
+
+/// Rules that are switched off, by the keywords that wait for something.
+#[derive(Default)]
+struct WaitingRules {
+    count: usize,
+    keywords: BTreeMap<(Need, String), Waited>,
+}
+
+/// A keyword that waits for something.
+struct Waited {
+    rules: usize,
+    /// The first signature ids.
+    sids: Vec<u32>,
+    /// Where it stands first.
+    first: (usize, std::ops::Range<usize>),
+}
+
+/// Signature ids that a warning names.
+const NAMED: usize = 5;
+
+impl WaitingRules {
+    fn add(&mut self, rule: Waiting, source: usize) {
+        self.count += 1;
+        for (name, span, need) in rule.keywords {
+            let new = || Waited { rules: 0, sids: Vec::new(), first: (source, span) };
+            let waited = self.keywords.entry((need, name)).or_insert_with(new);
+            waited.rules += 1;
+            if waited.sids.len() < NAMED {
+                waited.sids.push(rule.sid);
+            }
+        }
+    }
+
+    /// One warning a keyword.
+    fn diagnostics<'s>(self, sources: &'s [Source]) -> impl Iterator<Item = Diagnostic> + 's {
+        self.keywords.into_iter().filter_map(|((need, name), waited)| {
+            let (source, span) = waited.first;
+            let sids: Vec<String> = waited.sids.iter().map(u32::to_string).collect();
+            let more = if waited.rules > NAMED { ", ..." } else { "" };
+            let rules = if waited.rules == 1 { "1 rule".to_owned() } else { format!("{} rules", waited.rules) };
+            let rules = format!("{rules} off (sid {}{more})", sids.join(", "));
+            let problem = match need {
+                Need::Protocol(protocol) => {
+                    let message = format!("`{name}` waits for the dissector of {protocol}: {rules}");
+                    Problem::new("not-dissected", message, span)
+                }
+                Need::Feature(feature) => {
+                    Problem::new("not-supported", format!("`{name}` waits for {feature}: {rules}"), span)
+                }
+            };
+            Some(problem.diagnostic(Severity::Warning, sources.get(source)?))
+        })
+    }
 }
 
 /// Compiles one statement.
@@ -182,7 +241,10 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
 /// Rules that set marks (on the flow or on hosts) go before those that ask for them.
 fn bit_rank(program: &Program) -> u8 {
     let sets = program.bit_effects.iter().any(|effect| matches!(effect, BitEffect::Set(_) | BitEffect::Toggle(_)))
-        || program.host_bits.iter().any(|bit| matches!(bit.mark, Mark::Set(_) | Mark::Toggle(_)))
+        || program
+            .host_bits
+            .iter()
+            .any(|bit| matches!(bit.mark, Mark::Set(_) | Mark::Toggle(_) | Mark::Add | Mark::Remove))
         || !program.count_effects.is_empty();
     let asks = !program.bit_tests.is_empty()
         || program.host_bits.iter().any(|bit| matches!(bit.mark, Mark::Is(_)))
@@ -213,6 +275,7 @@ fn fingerprint(ready: &[Ready], sources: &[Source], variables: &Variables, chang
         add(name);
         add(text);
     }
+    variables.thresholds.text().for_each(&mut add);
     for change in changes {
         add(&format!("{:?} {:?}", change.rule, change.what));
     }

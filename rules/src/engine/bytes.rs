@@ -31,7 +31,10 @@ impl Reading {
     fn read(&self, buffer: &[u8], previous: usize, registers: &Registers) -> Option<Read> {
         let base = if self.relative { previous as i64 } else { 0 };
         let start = usize::try_from(base.checked_add(self.offset.signed(registers))?).ok()?;
-        let length = self.length.count(registers);
+        let length = match self.length.count(registers) {
+            0 if self.text.is_some() => buffer.len().saturating_sub(start).min(DIGITS),
+            length => length,
+        };
         let end = start.checked_add(length)?;
         let bytes = buffer.get(start..end)?;
         let value = match self.text {

@@ -3,10 +3,12 @@
 use super::buffer::Buffer;
 use super::bytes::{ByteExtract, ByteJump, ByteMath, ByteTest};
 use super::content::{Content, Needle};
+use super::dataset::{DatasetTest, ReputationTest};
 use super::regex::Expression;
 use super::transform::{Base64, Transform};
 use super::value::{Number, Registers};
 use super::view::{Condition, View};
+use crate::language::decimal::DecimalTest;
 use crate::language::integer::IntegerTest;
 
 /// Places where the steps of one chain are tried before it counts as not matching: no payload may stall the sensor.
@@ -25,6 +27,38 @@ pub(crate) enum Step {
     /// Length of the buffer.
     Length(IntegerTest),
     Base64(Base64),
+    Entropy(Entropy),
+    Dataset(DatasetTest),
+    Reputation(ReputationTest),
+}
+
+/// `entropy`: Shannon's, in bits a byte, of a part of the buffer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entropy {
+    pub(crate) offset: Number,
+    /// So many bytes; all that follow without.
+    pub(crate) bytes: Option<Number>,
+    pub(crate) test: DecimalTest,
+}
+
+impl Entropy {
+    fn holds(&self, buffer: &[u8], registers: &Registers) -> bool {
+        let rest = buffer.get(self.offset.count(registers)..).unwrap_or_default();
+        let count = self.bytes.map_or(rest.len(), |bytes| bytes.count(registers));
+        let part = rest.get(..count).unwrap_or(rest);
+        !part.is_empty() && self.test.holds(entropy(part))
+    }
+}
+
+/// Shannon's entropy in bits a byte.
+fn entropy(bytes: &[u8]) -> f64 {
+    let mut counts = [0u32; 256];
+    for &byte in bytes {
+        counts[usize::from(byte)] += 1;
+    }
+    let total = bytes.len() as f64;
+    let bits = |&count: &u32| f64::from(count) / total * (total / f64::from(count)).log2();
+    counts.iter().filter(|count| **count > 0).map(bits).sum()
 }
 
 /// `isdataat`.
@@ -56,7 +90,7 @@ impl Step {
             Self::ByteMath(math) => math.reading.relative,
             Self::IsDataAt(it) => it.relative,
             Self::Base64(base64) => base64.relative,
-            Self::Length(_) => false,
+            Self::Length(_) | Self::Entropy(_) | Self::Dataset(_) | Self::Reputation(_) => false,
         }
     }
 
@@ -69,6 +103,7 @@ impl Step {
             Self::ByteExtract(extract) => !extract.reading.relative,
             Self::ByteMath(math) => !math.reading.relative,
             Self::ByteTest(_) | Self::IsDataAt(_) | Self::Length(_) | Self::Base64(_) => false,
+            Self::Entropy(_) | Self::Dataset(_) | Self::Reputation(_) => false,
         }
     }
 
@@ -319,6 +354,9 @@ impl<W: Watch> Search<'_, W> {
             Step::ByteMath(math) => math.compute(buffer, previous, registers),
             Step::IsDataAt(it) => it.holds(buffer.len(), previous, registers).then_some(previous),
             Step::Length(test) => test.holds(buffer.len() as u64).then_some(previous),
+            Step::Dataset(test) => test.holds(buffer, registers).then_some(previous),
+            Step::Reputation(test) => test.holds(buffer).then_some(previous),
+            Step::Entropy(entropy) => entropy.holds(buffer, registers).then_some(previous),
             Step::Base64(base64) => {
                 // Decoding what was decoded, while it is read, is refused.
                 let Ok(mut out) = registers.decoded.try_borrow_mut() else { return false };
@@ -435,6 +473,13 @@ mod tests {
         check(std::slice::from_ref(&end), &["cdcd", "cd"], &["cd_", "d", ""]);
         let nocase = Content { nocase: true, ..content("get") };
         check(&[nocase], &["GET", "xgEt"], &["ge", "g e t"]);
+    }
+
+    #[test]
+    fn entropy_is_zero_of_one_byte_and_eight_of_all() {
+        assert_eq!(entropy(b"aaaa"), 0.0);
+        assert_eq!(entropy(b"abab"), 1.0);
+        assert_eq!(entropy(&(0..=255).collect::<Vec<u8>>()), 8.0);
     }
 
     proptest! {

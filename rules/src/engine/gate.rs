@@ -89,11 +89,26 @@ impl Suppression {
     }
 }
 
+/// What silences a rule for a while when it matches too often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RateFilter {
+    pub(crate) track: Track,
+    /// So many matches within the window begin the silence.
+    pub(crate) count: u32,
+    /// Length of the window in seconds.
+    pub(crate) seconds: u32,
+    /// Length of the silence in seconds.
+    pub(crate) timeout: u32,
+    /// It does silence; other actions mean nothing to who never blocks.
+    pub(crate) silences: bool,
+}
+
 /// What the gate needs to know of a rule.
 pub(super) struct Gated<'e> {
     pub(super) rule: u64,
     pub(super) threshold: Option<&'e Threshold>,
     pub(super) suppressions: &'e [Suppression],
+    pub(super) rate: Option<&'e RateFilter>,
     pub(super) bits: &'e [HostBit],
     pub(super) silent: bool,
 }
@@ -107,6 +122,8 @@ pub struct Match {
     pub destination: (IpAddr, u16),
     /// When.
     pub timestamp: Timestamp,
+    /// The value that it noted for a set ([`Scratch::noted`](super::Scratch::noted)).
+    pub value: u64,
 }
 
 impl Threshold {
@@ -178,7 +195,7 @@ const CAPACITY: usize = 65_536;
 /// when it is full, windows that ended go first, then the oldest ones.
 #[derive(Debug)]
 pub struct Gate {
-    counters: HashMap<(u32, u64, Tracked), Entry>,
+    counters: HashMap<Key, Entry>,
     hosts: Hosts,
     session: u32,
     capacity: usize,
@@ -191,6 +208,24 @@ struct Entry {
     counter: Counter,
     window: u64,
     ports: Vec<u16>,
+    /// Of a rate filter: the end of the silence.
+    silent_until: Timestamp,
+}
+
+impl Entry {
+    fn new(now: Timestamp) -> Self {
+        Self { counter: Counter::new(now), window: 0, ports: Vec::new(), silent_until: Timestamp(0) }
+    }
+}
+
+/// Session, rule, what is counted for, and whom.
+type Key = (u32, u64, Purpose, Tracked);
+
+/// What a counter is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Purpose {
+    Threshold,
+    Rate,
 }
 
 /// Whom a counter is for.
@@ -237,29 +272,61 @@ impl Gate {
     /// Counts a match and says whether it is to be reported. What rules mark on hosts is asked and done here too.
     pub fn admit(&mut self, engine: &Engine, rule: RuleId, found: &Match) -> Verdict {
         let Some(gated) = engine.gated(rule) else { return Verdict::Report };
-        if !self.hosts.admit(gated.bits, found.source.0, found.destination.0, found.timestamp) || gated.silent {
+        if !self.hosts.admit(gated.bits, found) || gated.silent {
             return Verdict::Suppress;
         }
         if gated.suppressions.iter().any(|suppression| suppression.covers(found)) {
             return Verdict::Suppress;
         }
+        if gated.rate.is_some_and(|filter| self.is_too_often(gated.rule, filter, found)) {
+            return Verdict::Suppress;
+        }
         gated.threshold.map_or(Verdict::Report, |threshold| self.count(gated.rule, threshold, found))
     }
 
-    fn count(&mut self, rule: u64, threshold: &Threshold, found: &Match) -> Verdict {
-        let (source, destination, now) = (found.source.0, found.destination.0, found.timestamp);
-        let tracked = match threshold.track {
+    /// Counts a match for its rate filter: is the rule silent?
+    fn is_too_often(&mut self, rule: u64, filter: &RateFilter, found: &Match) -> bool {
+        let window = Threshold {
+            mode: Mode::Threshold,
+            track: filter.track,
+            count: filter.count,
+            seconds: filter.seconds,
+            unique: None,
+        };
+        let now = found.timestamp;
+        let key = self.key(rule, Purpose::Rate, filter.track, found, now);
+        let entry = self.counters.entry(key).or_insert_with(|| Entry::new(now));
+        entry.window = window.window() + u64::from(filter.timeout) * 1_000_000_000;
+        if now < entry.silent_until {
+            return filter.silences;
+        }
+        if entry.counter.count(&window, now) == Verdict::Suppress {
+            return false;
+        }
+        entry.silent_until = Timestamp(now.0.saturating_add(u64::from(filter.timeout) * 1_000_000_000));
+        filter.silences
+    }
+
+    /// Whose counter it is; room is made for it.
+    fn key(&mut self, rule: u64, purpose: Purpose, track: Track, found: &Match, now: Timestamp) -> Key {
+        let (source, destination) = (found.source.0, found.destination.0);
+        let tracked = match track {
             Track::Source => Tracked::One(source),
             Track::Destination => Tracked::One(destination),
             Track::Both => Tracked::Pair(source.min(destination), source.max(destination)),
             Track::Rule | Track::Flow => Tracked::Rule,
         };
-        let key = (self.session, rule, tracked);
+        let key = (self.session, rule, purpose, tracked);
         if self.counters.len() >= self.capacity && !self.counters.contains_key(&key) {
             self.make_room(now);
         }
-        let new = || Entry { counter: Counter::new(now), window: 0, ports: Vec::new() };
-        let entry = self.counters.entry(key).or_insert_with(new);
+        key
+    }
+
+    fn count(&mut self, rule: u64, threshold: &Threshold, found: &Match) -> Verdict {
+        let now = found.timestamp;
+        let key = self.key(rule, Purpose::Threshold, threshold.track, found, now);
+        let entry = self.counters.entry(key).or_insert_with(|| Entry::new(now));
         entry.window = threshold.window();
         if let Some(end) = threshold.unique {
             if entry.counter.is_over(threshold, now) {
@@ -297,7 +364,7 @@ mod tests {
     const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
 
     fn found(source: IpAddr, destination: IpAddr, timestamp: Timestamp) -> Match {
-        Match { source: (source, 1), destination: (destination, 2), timestamp }
+        Match { source: (source, 1), destination: (destination, 2), timestamp, value: 0 }
     }
 
     fn reported(mode: Mode, count: u32, seconds: u32, times: &[u64]) -> Vec<u64> {

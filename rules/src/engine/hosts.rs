@@ -9,6 +9,8 @@ use std::net::IpAddr;
 
 use vigia_parsers::Timestamp;
 
+use super::gate::Match;
+
 /// Whose mark it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
@@ -16,6 +18,8 @@ pub(crate) enum Owner {
     Destination,
     /// The pair of hosts, whichever sends.
     Pair,
+    /// The value that the rule noted: a mark on it makes it one of a set.
+    Value,
 }
 
 /// What is done with a mark.
@@ -27,6 +31,10 @@ pub(crate) enum Mark {
     Toggle(u32),
     /// The rule matches only when it is (or is not) set.
     Is(bool),
+    /// Set for ever; the rule matches only when it was not.
+    Add,
+    /// Unset; the rule matches only when it was set.
+    Remove,
 }
 
 /// One use of a mark in a rule.
@@ -43,8 +51,15 @@ pub(crate) type HostBits = Vec<HostBit>;
 /// Marks that a table was not told another bound for.
 const CAPACITY: usize = 65_536;
 
-/// Session, mark and owner: a host, or a pair.
-type Key = (u32, u64, IpAddr, Option<IpAddr>);
+/// Session, mark and owner.
+type Key = (u32, u64, Whose);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Whose {
+    Host(IpAddr),
+    Pair(IpAddr, IpAddr),
+    Value(u64),
+}
 
 /// The marks set now, until when. Bounded: when it is full, what expired goes first, then what expires first.
 #[derive(Debug)]
@@ -68,16 +83,26 @@ impl Hosts {
     }
 
     /// Do the marks of a match allow it? If so, it leaves its own.
-    pub(super) fn admit(&mut self, bits: &[HostBit], source: IpAddr, destination: IpAddr, now: Timestamp) -> bool {
+    pub(super) fn admit(&mut self, bits: &[HostBit], found: &Match) -> bool {
+        let (source, destination, now) = (found.source.0, found.destination.0, found.timestamp);
         let session = self.session;
-        let key = |bit: &HostBit| match bit.owner {
-            Owner::Source => (session, bit.name, source, None),
-            Owner::Destination => (session, bit.name, destination, None),
-            Owner::Pair => (session, bit.name, source.min(destination), Some(source.max(destination))),
+        let key = |bit: &HostBit| {
+            let whose = match bit.owner {
+                Owner::Source => Whose::Host(source),
+                Owner::Destination => Whose::Host(destination),
+                Owner::Pair => Whose::Pair(source.min(destination), source.max(destination)),
+                Owner::Value => Whose::Value(found.value),
+            };
+            (session, bit.name, whose)
         };
         let is_set = |hosts: &Self, bit: &HostBit| hosts.marks.get(&key(bit)).is_some_and(|until| now <= *until);
+        // Of a value that was not noted the worker knew what it had to.
+        let known = |bit: &HostBit| bit.owner == Owner::Value && found.value == 0;
         let allowed = bits.iter().all(|bit| match bit.mark {
+            _ if known(bit) => true,
             Mark::Is(wanted) => is_set(self, bit) == wanted,
+            Mark::Add => !is_set(self, bit),
+            Mark::Remove => is_set(self, bit),
             _ => true,
         });
         if !allowed {
@@ -86,9 +111,11 @@ impl Hosts {
         for bit in bits {
             match bit.mark {
                 Mark::Is(_) => {}
+                _ if known(bit) => {}
                 Mark::Toggle(seconds) if !is_set(self, bit) => self.set(key(bit), seconds, now),
                 Mark::Set(seconds) => self.set(key(bit), seconds, now),
-                Mark::Unset | Mark::Toggle(_) => drop(self.marks.remove(&key(bit))),
+                Mark::Add => self.set(key(bit), u32::MAX, now),
+                Mark::Unset | Mark::Toggle(_) | Mark::Remove => drop(self.marks.remove(&key(bit))),
             }
         }
         true
@@ -127,6 +154,10 @@ mod tests {
         Timestamp::new(seconds, 0)
     }
 
+    fn found(source: IpAddr, destination: IpAddr, timestamp: Timestamp) -> Match {
+        Match { source: (source, 1), destination: (destination, 2), timestamp, value: 0 }
+    }
+
     fn bit(owner: Owner, mark: Mark) -> [HostBit; 1] {
         [HostBit { name: 1, owner, mark }]
     }
@@ -134,21 +165,21 @@ mod tests {
     #[test]
     fn a_mark_is_its_owners_until_it_expires() {
         let mut hosts = Hosts::default();
-        assert!(hosts.admit(&bit(Owner::Source, Mark::Set(30)), A, B, at(0)));
-        assert!(hosts.admit(&bit(Owner::Source, Mark::Is(true)), A, B, at(30)));
-        assert!(hosts.admit(&bit(Owner::Destination, Mark::Is(true)), B, A, at(30)));
-        assert!(!hosts.admit(&bit(Owner::Source, Mark::Is(true)), B, A, at(30)));
-        assert!(!hosts.admit(&bit(Owner::Source, Mark::Is(true)), A, B, at(31)));
+        assert!(hosts.admit(&bit(Owner::Source, Mark::Set(30)), &found(A, B, at(0))));
+        assert!(hosts.admit(&bit(Owner::Source, Mark::Is(true)), &found(A, B, at(30))));
+        assert!(hosts.admit(&bit(Owner::Destination, Mark::Is(true)), &found(B, A, at(30))));
+        assert!(!hosts.admit(&bit(Owner::Source, Mark::Is(true)), &found(B, A, at(30))));
+        assert!(!hosts.admit(&bit(Owner::Source, Mark::Is(true)), &found(A, B, at(31))));
     }
 
     #[test]
     fn a_pair_has_no_direction_and_is_not_its_members() {
         let mut hosts = Hosts::default();
-        assert!(hosts.admit(&bit(Owner::Pair, Mark::Set(30)), A, B, at(0)));
-        assert!(hosts.admit(&bit(Owner::Pair, Mark::Is(true)), B, A, at(1)));
-        assert!(hosts.admit(&bit(Owner::Source, Mark::Is(false)), A, B, at(1)));
-        assert!(hosts.admit(&bit(Owner::Pair, Mark::Unset), B, A, at(2)));
-        assert!(hosts.admit(&bit(Owner::Pair, Mark::Is(false)), A, B, at(2)));
+        assert!(hosts.admit(&bit(Owner::Pair, Mark::Set(30)), &found(A, B, at(0))));
+        assert!(hosts.admit(&bit(Owner::Pair, Mark::Is(true)), &found(B, A, at(1))));
+        assert!(hosts.admit(&bit(Owner::Source, Mark::Is(false)), &found(A, B, at(1))));
+        assert!(hosts.admit(&bit(Owner::Pair, Mark::Unset), &found(B, A, at(2))));
+        assert!(hosts.admit(&bit(Owner::Pair, Mark::Is(false)), &found(A, B, at(2))));
     }
 
     #[test]
@@ -158,8 +189,17 @@ mod tests {
             HostBit { name: 1, owner: Owner::Source, mark: Mark::Is(true) },
             HostBit { name: 2, owner: Owner::Source, mark: Mark::Set(9) },
         ];
-        assert!(!hosts.admit(&bits, A, B, at(0)));
+        assert!(!hosts.admit(&bits, &found(A, B, at(0))));
         assert_eq!(hosts.len(), 0);
+    }
+
+    #[test]
+    fn a_value_is_new_once_and_out_when_it_is_taken() {
+        let mut hosts = Hosts::default();
+        let mut admit = |mark, value| hosts.admit(&bit(Owner::Value, mark), &Match { value, ..found(A, B, at(0)) });
+        assert!(admit(Mark::Is(false), 7) && admit(Mark::Add, 7) && !admit(Mark::Add, 7) && admit(Mark::Add, 8));
+        assert!(admit(Mark::Is(true), 7) && admit(Mark::Remove, 7) && !admit(Mark::Remove, 7));
+        assert!(!admit(Mark::Is(true), 7) && admit(Mark::Is(true), 0));
     }
 
     #[test]
@@ -167,7 +207,7 @@ mod tests {
         let mut hosts = Hosts { capacity: 16, ..Hosts::default() };
         for host in 0..64u32 {
             let source = IpAddr::V4(host.into());
-            hosts.admit(&bit(Owner::Source, Mark::Set(3600)), source, B, at(host.into()));
+            hosts.admit(&bit(Owner::Source, Mark::Set(3600)), &found(source, B, at(host.into())));
         }
         assert!(hosts.len() <= 16 && hosts.evicted >= 48, "{} kept, {} evicted", hosts.len(), hosts.evicted);
     }

@@ -3,9 +3,10 @@
 //! Rules are remembered by their own numbers, not by their place in an engine, so that the memory outlives a reload.
 
 use vigia_parsers::Direction;
+use vigia_parsers::packet::Packet;
 
 use super::gate::{Counter, Threshold};
-use super::{Timestamp, Verdict};
+use super::{RuleId, TagLimit, Timestamp, Verdict};
 
 /// Transactions that raised something and are remembered; older ones are forgotten first.
 const FIRED: usize = 64;
@@ -29,6 +30,65 @@ pub struct FlowMemory {
     integers: Vec<(u64, u32)>,
     streams: [StreamTail; 2],
     passed: bool,
+    /// Packets of the flow that a rule wants recorded.
+    pub tagged: Option<Tagged>,
+    /// Matches in stream bytes that the receiver has not acknowledged; whoever inspects keeps and reports them.
+    pub held: Vec<Delayed>,
+}
+
+/// A match in stream bytes that is not reported yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delayed {
+    /// The rule, of the engine in force.
+    pub rule: RuleId,
+    /// The value that the match noted ([`Scratch::noted`](super::Scratch::noted)).
+    pub noted: u64,
+    /// Direction of the bytes.
+    pub direction: Direction,
+    /// Sequence number behind the bytes, once known.
+    pub end: Option<u32>,
+    /// When they came.
+    pub since: Timestamp,
+    /// The bytes, as far as an alert is to hold them.
+    pub payload: Box<[u8]>,
+}
+
+/// What is still to be recorded of a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tagged {
+    /// So many packets.
+    Packets(u32),
+    /// Packets with so many bytes on the wire.
+    Bytes(u32),
+    /// Packets up to this time.
+    Until(Timestamp),
+}
+
+impl Tagged {
+    /// A tag that begins now.
+    pub fn new(limit: TagLimit, now: Timestamp) -> Self {
+        match limit {
+            TagLimit::Packets(count) => Self::Packets(count),
+            TagLimit::Bytes(count) => Self::Bytes(count),
+            TagLimit::Seconds(count) => Self::Until(Timestamp(now.0.saturating_add(u64::from(count) * 1_000_000_000))),
+        }
+    }
+
+    /// Is this packet to be recorded? If so, it is counted.
+    pub fn takes(&mut self, packet: &Packet<'_>) -> bool {
+        match self {
+            Self::Packets(left) => take(left, 1),
+            Self::Bytes(left) => take(left, packet.wire_length),
+            Self::Until(end) => packet.timestamp <= *end,
+        }
+    }
+}
+
+/// Takes up to `count` off; false when nothing was left.
+fn take(left: &mut u32, count: u32) -> bool {
+    let any = *left > 0;
+    *left = left.saturating_sub(count);
+    any
 }
 
 /// Bytes of a stream that rules may look back to, so that what they look for may be spread over segments.

@@ -12,6 +12,7 @@ pub(crate) mod build;
 pub(crate) mod bytes;
 pub(crate) mod chain;
 pub(crate) mod content;
+pub(crate) mod dataset;
 pub(crate) mod gate;
 mod group;
 pub(crate) mod hosts;
@@ -31,7 +32,7 @@ use vigia_parsers::{Anomaly, Direction, Protocol, Record, Timestamp};
 
 pub(crate) use buffer::{Buffer, HeaderBuffer};
 pub use gate::{Gate, Match, Verdict};
-pub use memory::FlowMemory;
+pub use memory::{Delayed, FlowMemory, Tagged};
 
 use crate::language::{Diagnostic, Source, Variables};
 use crate::tuning::{Change, Override, Unmatched};
@@ -62,8 +63,8 @@ pub struct Rule {
     pub category: String,
     /// 1 is the most severe.
     pub priority: u8,
-    /// `reference` options, as `type,value`.
-    pub references: Vec<(String, String)>,
+    /// `reference` options: the system, what it has there, and the link to it.
+    pub references: Vec<Reference>,
     /// `metadata` keys with their values, in the order of the rule.
     pub metadata: Vec<(String, Vec<String>)>,
     /// What the rule's author asked for; Vigía never blocks, so it is only recorded.
@@ -74,6 +75,50 @@ pub struct Rule {
     pub target: Option<Target>,
     /// Cross-flow counting: the caller asks a [`Gate`] before it reports the match.
     pub gated: bool,
+    /// Packets to be recorded after a match.
+    pub tags: Vec<Tag>,
+}
+
+/// Where to read more of what a rule is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// The system: `cve`.
+    pub system: String,
+    /// What it has there: `2020-7491`.
+    pub value: String,
+    /// The link, where the system is known; else both with a colon.
+    pub link: String,
+}
+
+/// What a rule wants recorded after it matched (`tag`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tag {
+    /// Whose packets.
+    pub scope: TagScope,
+    /// How many of them.
+    pub limit: TagLimit,
+}
+
+/// Whose packets a tag is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TagScope {
+    /// The flow's.
+    Session,
+    /// The sender's of what matched.
+    Source,
+    /// The receiver's.
+    Destination,
+}
+
+/// How far a tag goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TagLimit {
+    /// So many packets.
+    Packets(u32),
+    /// Packets with so many bytes in all.
+    Bytes(u32),
+    /// Packets of so many seconds.
+    Seconds(u32),
 }
 
 /// The action of a rule.
@@ -109,6 +154,8 @@ pub struct Compiled {
     pub failed: usize,
     /// Rules left out on purpose: superseded by a higher revision, or what they require is not there.
     pub skipped: usize,
+    /// Rules switched off because a keyword of theirs waits for a dissector or a feature.
+    pub switched_off: usize,
     /// What overrides changed, in the order of the overrides of each rule.
     pub changes: Vec<Change>,
     /// Signature ids that overrides name and no rule has.
@@ -216,12 +263,25 @@ pub struct Scratch {
     registers: Option<Box<Registers>>,
     /// The end of a stream with what was added to it.
     joined: Vec<u8>,
+    /// Values that matches noted for the gate.
+    noted: Vec<(RuleId, u64)>,
+    bypass: bool,
 }
 
 impl Scratch {
     /// Rules that matched in the last inspection and want an alert, in the order in which they are to be reported.
     pub fn matches(&self) -> &[RuleId] {
         &self.matches
+    }
+
+    /// The value that a match of the last inspection noted for a set ([`Match::value`]); 0 without.
+    pub fn noted(&self, rule: RuleId) -> u64 {
+        self.noted.iter().find(|noted| noted.0 == rule).map_or(0, |noted| noted.1)
+    }
+
+    /// Did a rule of the last inspection ask that its flow be passed by (`bypass`)?
+    pub fn bypass(&self) -> bool {
+        self.bypass
     }
 }
 
@@ -297,6 +357,7 @@ impl Engine {
             rule: program.identity,
             threshold: program.threshold.as_ref().filter(|threshold| threshold.track != Track::Flow),
             suppressions: &program.suppressions,
+            rate: program.rate.as_ref(),
             bits: &program.host_bits,
             silent: program.silent,
         })
@@ -329,6 +390,8 @@ impl Engine {
     ) {
         scratch.matches.clear();
         scratch.candidates.clear();
+        scratch.noted.clear();
+        scratch.bypass = false;
         let payload = || moment.packet.map(Packet::payload).unwrap_or_default();
         let registers = scratch.registers.take().unwrap_or_default();
         let mut joined = std::mem::take(&mut scratch.joined);
@@ -423,6 +486,7 @@ impl Engine {
             if program.in_stream && segment {
                 continue;
             }
+            view.registers.noted.set(0);
             if !watch.rule(RuleId(candidate), || program.matches_stream(view, memory.as_deref())) {
                 continue;
             }
@@ -444,6 +508,7 @@ impl Engine {
                 continue;
             }
             program.apply(memory);
+            scratch.bypass |= program.bypass;
             if program.pass {
                 match transaction {
                     Some(transaction) => memory.get_or_insert_default().fire(transaction, PASSED),
@@ -464,6 +529,10 @@ impl Engine {
             });
             if verdict != Some(Verdict::Suppress) {
                 scratch.matches.push(RuleId(candidate));
+                let noted = view.registers.noted.get();
+                if noted != 0 {
+                    scratch.noted.push((RuleId(candidate), noted));
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vigia_parsers::{Direction, Protocol};
 
-use super::gate::{Suppression, Threshold, Track};
+use super::gate::{RateFilter, Suppression, Threshold, Track};
 use super::group::Member;
 use super::hosts::HostBits;
 use super::memory::FlowMemory;
@@ -186,12 +186,16 @@ pub(crate) struct Program {
     /// Marks on hosts, which the gate keeps.
     pub(crate) host_bits: HostBits,
     pub(crate) pass: bool,
+    /// Its flow is passed by after a match.
+    pub(crate) bypass: bool,
     /// Never reports: only its flowbits count.
     pub(crate) silent: bool,
     pub(crate) scope: Scope,
     pub(crate) threshold: Option<Threshold>,
     /// Addresses for which it does not report.
     pub(crate) suppressions: Vec<Suppression>,
+    /// What silences it when it matches too often.
+    pub(crate) rate: Option<RateFilter>,
     /// Inspected in the stream of a TCP flow, so not in its packets.
     pub(crate) in_stream: bool,
 }
@@ -212,6 +216,7 @@ impl Program {
         self.threshold.as_ref().is_some_and(|threshold| threshold.track != Track::Flow)
             || !self.host_bits.is_empty()
             || !self.suppressions.is_empty()
+            || self.rate.is_some()
     }
 
     /// Does it match?

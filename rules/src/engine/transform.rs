@@ -24,11 +24,17 @@ pub(crate) enum Transform {
     CompressWhitespace,
     DotPrefix,
     UrlDecode,
-    Xor(Box<[u8]>),
+    Xor(Xor),
     Expression(Expression),
     Base64(Base64),
-    /// Last label of a host name.
+    /// The public suffix of a host name (`co.uk`), by the public suffix list.
     TopLevelDomain,
+    /// The public suffix with the label before it (`example.co.uk`).
+    Domain,
+    /// Names of header lines in lower case.
+    HeaderLowercase,
+    /// Without the lines that begin with a colon (HTTP/2's pseudo-headers).
+    StripPseudoHeaders,
     /// Inflated: gzip (true) or zlib, up to so many bytes.
     Inflate {
         gzip: bool,
@@ -39,6 +45,38 @@ pub(crate) enum Transform {
         offset: i64,
         count: Option<i64>,
     },
+}
+
+/// `xor`: the buffer from `offset` on, with a key over and over.
+#[derive(Debug, Clone)]
+pub(crate) struct Xor {
+    pub(crate) offset: usize,
+    pub(crate) key: XorKey,
+}
+
+/// Where the key comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum XorKey {
+    /// The rule states it.
+    Stated(Box<[u8]>),
+    /// So many bytes of the buffer, from this place on.
+    Extracted { length: usize, at: usize },
+}
+
+impl Xor {
+    fn apply(&self, input: &[u8], out: &mut Vec<u8>) {
+        let key = match &self.key {
+            XorKey::Stated(key) => key,
+            &XorKey::Extracted { length, at } => {
+                input.get(at..).and_then(|rest| rest.get(..length)).unwrap_or_default()
+            }
+        };
+        let rest = input.get(self.offset..).unwrap_or_default();
+        if key.is_empty() {
+            return out.extend_from_slice(rest);
+        }
+        out.extend(rest.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    }
 }
 
 impl Transform {
@@ -65,14 +103,47 @@ impl Transform {
                 out.extend_from_slice(input);
             }
             Self::UrlDecode => url_decode(input, out),
-            Self::Xor(key) => out.extend(input.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key)),
+            Self::Xor(xor) => xor.apply(input, out),
             Self::Expression(expression) => out.extend_from_slice(expression.capture(input).unwrap_or_default()),
             Self::Base64(base64) => drop(base64.decode(input, 0, out)),
-            Self::TopLevelDomain => out.extend_from_slice(input.rsplit(|byte| *byte == b'.').next().unwrap_or(input)),
+            Self::TopLevelDomain => {
+                out.extend_from_slice(end_of_name(input, |name| {
+                    psl::suffix(name).map(|suffix| suffix.as_bytes().len())
+                }));
+            }
+            Self::Domain => {
+                out.extend_from_slice(end_of_name(input, |name| {
+                    psl::domain(name).map(|domain| domain.as_bytes().len())
+                }));
+            }
+            Self::HeaderLowercase => {
+                for line in input.split_inclusive(|byte| *byte == b'\n') {
+                    let name = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+                    out.extend(line.iter().take(name).map(u8::to_ascii_lowercase));
+                    out.extend_from_slice(line.get(name..).unwrap_or_default());
+                }
+            }
+            Self::StripPseudoHeaders => {
+                let lines = input.split_inclusive(|byte| *byte == b'\n').filter(|line| !line.starts_with(b":"));
+                lines.for_each(|line| out.extend_from_slice(line));
+            }
             &Self::Inflate { gzip, limit } => inflate(input, gzip, limit, out),
             &Self::Subslice { offset, count } => out.extend_from_slice(subslice(input, offset, count)),
         }
     }
+}
+
+/// The longest host name (RFC 1035, 2.3.4).
+const NAME: usize = 255;
+
+/// The end of a host name that `find` gives the length of, from the name in lower case; the whole where it gives none.
+fn end_of_name(input: &[u8], find: impl Fn(&[u8]) -> Option<usize>) -> &[u8] {
+    let mut lower = [0; NAME];
+    let Some(name) = lower.get_mut(..input.len()) else { return input };
+    name.copy_from_slice(input);
+    name.make_ascii_lowercase();
+    let start = find(name).and_then(|length| input.len().checked_sub(length));
+    start.and_then(|start| input.get(start..)).unwrap_or(input)
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -207,8 +278,20 @@ mod tests {
         check(&Transform::CompressWhitespace, "a  \t b c", "a b c");
         check(&Transform::DotPrefix, "example.org", ".example.org");
         check(&Transform::UrlDecode, "a%41+%zz%4", "aA %zz%4");
-        check(&Transform::Xor(Box::new([1, 2])), "AAA", "@C@");
+        let xor = |offset, key| Transform::Xor(Xor { offset, key });
+        check(&xor(0, XorKey::Stated(Box::new([1, 2]))), "AAA", "@C@");
+        check(&xor(1, XorKey::Extracted { length: 1, at: 0 }), "\u{1}AAA", "@@@");
+        check(&xor(1, XorKey::Extracted { length: 9, at: 0 }), "\u{1}AAA", "AAA");
         check(&Transform::TopLevelDomain, "www.example.org", "org");
+        check(&Transform::TopLevelDomain, "www.Example.CO.UK", "CO.UK");
+        check(&Transform::Domain, "www.Example.co.uk", "Example.co.uk");
+        check(&Transform::Domain, "localhost", "localhost");
+        check(
+            &Transform::HeaderLowercase,
+            "User-Agent: Mozilla\r\nHOST: A\r\n\r\n",
+            "user-agent: Mozilla\r\nhost: A\r\n\r\n",
+        );
+        check(&Transform::StripPseudoHeaders, ":method: GET\r\nhost: a\r\n:path: /\r\n", "host: a\r\n");
     }
 
     #[test]
@@ -262,6 +345,9 @@ mod tests {
                 Transform::CompressWhitespace,
                 Transform::Base64(base64),
                 Transform::TopLevelDomain,
+                Transform::Domain,
+                Transform::HeaderLowercase,
+                Transform::StripPseudoHeaders,
             ] {
                 transform.apply(&input, &mut Vec::new());
             }

@@ -44,6 +44,7 @@ impl View<'_> {
                     header.visit(packet, out);
                 }
             }
+            Buffer::Waiting(_) => {}
             Buffer::Decoded => {
                 let decoded = self.registers.decoded.borrow();
                 if !decoded.is_empty() {

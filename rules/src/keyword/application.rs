@@ -1,8 +1,9 @@
 //! The protocol of the flow.
 
 use vigia_parsers::Protocol;
+use vigia_parsers::registry::FAILED;
 
-use super::{Arity, Draft, Environment, Keyword, Use, names};
+use super::{Arity, Draft, Environment, Keyword, Need, Use, names};
 use crate::engine::view::{Condition, View, same};
 use crate::language::syntax::Word;
 use crate::language::{Problem, nearest};
@@ -10,51 +11,77 @@ use crate::language::{Problem, nearest};
 pub(super) const KEYWORDS: &[Keyword] = &[Keyword {
     name: "app-layer-protocol",
     aliases: &[],
-    doc: "The flow's detected protocol",
+    doc: "The flow's detected protocol, or any of several with |; also unknown and failed",
     arity: Arity::Required,
     compile: app_layer_protocol,
 }];
 
-/// The protocol detected for the flow.
+/// The protocol detected for the flow. A flow has one, whichever direction showed it.
 struct AppLayerProtocol {
-    protocol: Option<&'static Protocol>,
+    protocols: Vec<&'static Protocol>,
+    /// It need not be known yet.
+    unknown: bool,
     negated: bool,
 }
 
 impl Condition for AppLayerProtocol {
     fn holds(&self, view: &View<'_>) -> bool {
-        // Nothing is said of a flow whose protocol is not known yet, unless the rule asks for just that.
-        match self.protocol {
-            None => view.moment.protocol.is_none() != self.negated,
-            Some(wanted) => view.moment.protocol.is_some_and(|known| same(known, wanted) != self.negated),
+        match view.moment.protocol {
+            // Nothing is said of a flow whose protocol is not known yet, unless the rule asks for just that.
+            None => self.unknown,
+            Some(known) => self.protocols.iter().any(|wanted| same(known, wanted)) != self.negated,
         }
     }
 }
 
+/// Which detection is meant; here there is but one.
+const MODES: &[&str] = &["direction", "to_server", "to_client", "either", "both", "final", "original", "exact"];
+
 fn app_layer_protocol(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
     let mut parts = it.value.split(',');
-    let name = parts.next().unwrap_or(it.value);
-    if let Some(mode) = parts.next() {
-        return Err(Problem::new("not-supported", format!("`{}` is not supported yet", mode.text), mode.span()));
+    let names = parts.next().unwrap_or(it.value);
+    if let Some(mode) = parts.find(|mode| !MODES.contains(&mode.text)) {
+        let near = nearest(mode.text, MODES.iter().copied());
+        return Err(Problem::new("unknown-value", format!("`{}` is not a mode", mode.text), mode.span()).help(
+            match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("expected {}", MODES.join(", ")),
+            },
+        ));
     }
-    let (negated, name) = match name.text.strip_prefix('!') {
-        Some(rest) => (true, name.part(rest).trim()),
-        None => (false, name),
+    let (negated, names) = match names.text.strip_prefix('!') {
+        Some(rest) => (true, names.part(rest).trim()),
+        None => (false, names),
     };
-    let protocol = match name.text {
-        "unknown" | "failed" => None,
-        text => Some(environment.protocol(text).ok_or_else(|| unknown_protocol(name, environment))?),
-    };
-    draft.conditions.push(Box::new(AppLayerProtocol { protocol, negated }));
+    let mut condition = AppLayerProtocol { protocols: Vec::new(), unknown: false, negated };
+    for name in names.split('|') {
+        match name.text {
+            "unknown" if negated => {
+                return Err(Problem::new("conflict", "`unknown` cannot be negated", name.span()));
+            }
+            "unknown" => condition.unknown = true,
+            "failed" => condition.protocols.push(&FAILED),
+            text => match environment.protocol(text) {
+                Some(protocol) => condition.protocols.push(protocol),
+                None => wait_for_protocol(draft, name, environment)?,
+            },
+        }
+    }
+    draft.conditions.push(Box::new(condition));
     Ok(())
 }
 
-/// The problem of a protocol that is not there.
-pub(super) fn unknown_protocol(name: Word<'_>, environment: &Environment<'_>) -> Problem {
-    if names::PROTOCOLS.contains(&name.text) {
-        return Problem::new("not-dissected", format!("{} is not dissected yet", name.text), name.span());
+/// A protocol that is not dissected: the rule waits for it, or there is none of that name.
+pub(super) fn wait_for_protocol(
+    draft: &mut Draft,
+    name: Word<'_>,
+    environment: &Environment<'_>,
+) -> Result<(), Problem> {
+    if let Some(&protocol) = names::PROTOCOLS.iter().find(|protocol| **protocol == name.text) {
+        draft.wait(name, Need::Protocol(protocol));
+        return Ok(());
     }
     let known = environment.protocols.iter().map(|protocol| protocol.name).chain(names::PROTOCOLS.iter().copied());
-    Problem::new("unknown-protocol", format!("unknown protocol `{}`", name.text), name.span())
-        .maybe_help(nearest(name.text, known).map(|near| format!("did you mean `{near}`?")))
+    Err(Problem::new("unknown-protocol", format!("unknown protocol `{}`", name.text), name.span())
+        .maybe_help(nearest(name.text, known).map(|near| format!("did you mean `{near}`?"))))
 }

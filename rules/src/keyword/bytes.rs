@@ -1,7 +1,7 @@
 //! `byte_test`, `byte_jump`, `byte_extract` and `byte_math`.
 
 use super::payload::{literal, number};
-use super::{Arity, Draft, Environment, Keyword, Use};
+use super::{Arity, Draft, Environment, Keyword, Need, Use};
 use crate::engine::bytes::{ByteExtract, ByteJump, ByteMath, ByteTest, Comparison, Operation, Origin, Reading};
 use crate::engine::chain::Step;
 use crate::engine::value::Number;
@@ -68,7 +68,7 @@ fn reading(length: Number, offset: Number) -> Reading {
 }
 
 /// An option that goes with any of these keywords; false when it is none.
-fn common(reading: &mut Reading, option: Word<'_>) -> Result<bool, Problem> {
+fn common(draft: &mut Draft, reading: &mut Reading, option: Word<'_>) -> Result<bool, Problem> {
     let (name, value) = option.text.split_once(char::is_whitespace).unwrap_or((option.text, ""));
     let value = option.part(value).trim();
     match name {
@@ -78,7 +78,7 @@ fn common(reading: &mut Reading, option: Word<'_>) -> Result<bool, Problem> {
         "endian" => match value.text {
             "big" => reading.little = false,
             "little" => reading.little = true,
-            "dce" => return Err(not_dissected(value)),
+            "dce" => draft.wait(value, Need::Protocol("dcerpc")),
             _ => return Ok(false),
         },
         "string" => {
@@ -93,14 +93,10 @@ fn common(reading: &mut Reading, option: Word<'_>) -> Result<bool, Problem> {
         "hex" => reading.text = Some(16),
         "oct" => reading.text = Some(8),
         "bitmask" => reading.mask = Some(literal(value, 0, u32::MAX.into())? as u64),
-        "dce" => return Err(not_dissected(option)),
+        "dce" => draft.wait(option, Need::Protocol("dcerpc")),
         _ => return Ok(false),
     }
     Ok(true)
-}
-
-fn not_dissected(word: Word<'_>) -> Problem {
-    Problem::new("not-dissected", "dcerpc is not dissected yet", word.span())
 }
 
 fn unknown(option: Word<'_>, it: Use<'_>) -> Problem {
@@ -112,6 +108,11 @@ fn unknown(option: Word<'_>, it: Use<'_>) -> Problem {
 fn check_length(reading: &Reading, it: Use<'_>) -> Outcome {
     let most = if reading.text.is_some() { 23 } else { 8 };
     match reading.length {
+        // As many digits as there are.
+        Number::Literal(0) if reading.text.is_none() && it.name.text != "byte_jump" => {
+            Err(Problem::new("value-out-of-range", "0 bytes are no number", it.value.span())
+                .help("with `string` as many digits as there are"))
+        }
         Number::Literal(length) if length > most => {
             Err(Problem::new("value-out-of-range", format!("at most {most} bytes can be read"), it.value.span()))
         }
@@ -121,7 +122,7 @@ fn check_length(reading: &Reading, it: Use<'_>) -> Outcome {
 
 fn byte_test(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     let mut parts = Parts::of(it.value);
-    let length = number(draft, parts.next("number of bytes")?, 1, 23)?;
+    let length = number(draft, parts.next("number of bytes")?, 0, 23)?;
     let operator = parts.next("operator")?;
     let (negated, symbol) = match operator.text.strip_prefix('!') {
         // `!` alone is "not equal".
@@ -146,7 +147,7 @@ fn byte_test(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     let offset = number(draft, parts.next("offset")?, -FAR, FAR)?;
     let mut reading = reading(length, offset);
     for option in parts.words {
-        if !common(&mut reading, option)? {
+        if !common(draft, &mut reading, option)? {
             return Err(unknown(option, it));
         }
     }
@@ -175,7 +176,7 @@ fn byte_jump(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
             "from_beginning" => jump.origin = Origin::Beginning,
             "from_end" => jump.origin = Origin::End,
             "post_offset" => jump.post_offset = number(draft, value, -FAR, FAR)?,
-            _ if common(&mut jump.reading, option)? => {}
+            _ if common(draft, &mut jump.reading, option)? => {}
             _ => return Err(unknown(option, it)),
         }
     }
@@ -206,7 +207,7 @@ fn byte_extract(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome 
         match name {
             "multiplier" => extract.multiplier = literal(value, 1, FAR)? as u64,
             "align" => extract.align = Some(literal(value, 2, 4)? as u64),
-            _ if common(&mut extract.reading, option)? => {}
+            _ if common(draft, &mut extract.reading, option)? => {}
             _ => return Err(unknown(option, it)),
         }
     }
@@ -227,7 +228,7 @@ fn byte_math(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
             "oper" => operation = Some(operator(value)?),
             "rvalue" => operand = Some(number(draft, value, 0, u32::MAX.into())?),
             "result" => result = Some(name(value)?),
-            _ if common(&mut read, option)? => {}
+            _ if common(draft, &mut read, option)? => {}
             _ => return Err(unknown(option, it)),
         }
     }

@@ -2,7 +2,7 @@
 
 use vigia_parsers::packet::DecodeEvent;
 
-use super::application::unknown_protocol;
+use super::application::wait_for_protocol;
 use super::{Arity, Draft, Environment, Keyword, Use, names};
 use crate::engine::view::{Condition, View};
 use crate::language::syntax::Word;
@@ -11,7 +11,7 @@ use crate::language::{Problem, nearest};
 pub(super) const KEYWORDS: &[Keyword] = &[
     Keyword {
         name: "decode-event",
-        aliases: &[],
+        aliases: &["engine-event"],
         doc: "Something odd in the packet's headers",
         arity: Arity::Required,
         compile: decode_event,
@@ -80,7 +80,7 @@ fn app_layer_event(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>
         Some((protocol, event)) => {
             let protocol = match environment.protocol(protocol.text) {
                 Some(known) => known,
-                None => return Err(unknown_protocol(protocol, environment)),
+                None => return wait_for_protocol(draft, protocol, environment),
             };
             draft.need(protocol, it.name)?;
             draft.anomaly = Some(Some(protocol));

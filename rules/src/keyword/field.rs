@@ -10,36 +10,40 @@ use super::{Draft, Environment};
 use crate::engine::Buffer;
 use crate::engine::view::{Condition, Key, View, as_number};
 use crate::language::Problem;
+use crate::language::decimal::{self, DecimalTest};
 use crate::language::header::{AddressSet, address_list};
 use crate::language::integer::{self, Domain, IntegerTest};
 use crate::language::set::RangeSet;
 use crate::language::syntax::{Argument, Word};
 
-/// Which of the values must fulfil a condition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which of a field's values must fulfil a condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Quantifier {
     /// At least one.
     Any,
-    /// Every one, and there is one.
-    All,
-    /// Every one, or there is none.
-    AllOrAbsent,
     /// At least one, or there is none.
     AnyOrAbsent,
+    /// Every one, even if there is none.
+    All,
+    /// Every one, and there is one.
+    AllPresent,
+    /// So many.
+    Count(IntegerTest),
 }
 
 impl Quantifier {
-    fn holds(self, view: &View<'_>, field: usize, test: impl Fn(Value<'_>) -> bool) -> bool {
-        let (mut met, mut total) = (0usize, 0usize);
+    fn holds(&self, view: &View<'_>, field: usize, test: impl Fn(Value<'_>) -> bool) -> bool {
+        let (mut met, mut total) = (0u64, 0u64);
         view.visit(field, &mut |value| {
+            met += u64::from(test(value));
             total += 1;
-            met += usize::from(test(value));
         });
         match self {
             Self::Any => met > 0,
-            Self::All => total > 0 && met == total,
-            Self::AllOrAbsent => met == total,
             Self::AnyOrAbsent => met > 0 || total == 0,
+            Self::All => met == total,
+            Self::AllPresent => total > 0 && met == total,
+            Self::Count(count) => count.holds(met),
         }
     }
 }
@@ -96,16 +100,14 @@ impl Condition for Integer {
 /// A measured value of the record.
 struct Number {
     field: usize,
-    test: fn(f64, f64, f64) -> bool,
-    low: f64,
-    high: f64,
+    test: DecimalTest,
     quantifier: Quantifier,
 }
 
 impl Condition for Number {
     fn holds(&self, view: &View<'_>) -> bool {
         self.quantifier.holds(view, self.field, |value| match value {
-            Value::Float(number) => (self.test)(number, self.low, self.high),
+            Value::Float(number) => self.test.holds(number),
             _ => false,
         })
     }
@@ -176,7 +178,7 @@ pub(super) fn compile(
                 Kind::Address => {
                     Box::new(Address { field, set: address_list(environment.variables, value)?, quantifier })
                 }
-                _ => Box::new(number(value, field, quantifier)?),
+                _ => Box::new(Number { field, test: decimal::parse(value)?, quantifier }),
             });
             Ok(())
         }
@@ -209,53 +211,25 @@ fn flag(argument: &Argument<'_>) -> Result<bool, Problem> {
     }
 }
 
-/// Splits `any` or `all` off the end of the value of a field with many values.
+/// Splits off the end of the value which of a field's many values are meant: `any`, `or_absent`, `all`, `all1`
+/// or `nb>2`.
 fn quantified<'a>(value: Word<'a>, description: &Field) -> Result<(Word<'a>, Quantifier), Problem> {
     let Some((rest, last)) = value.text.rsplit_once(',') else { return Ok((value, Quantifier::Any)) };
-    let quantifier = match last.trim() {
+    let last = value.part(last).trim();
+    let quantifier = match last.text {
         "any" => Quantifier::Any,
-        "all" => Quantifier::All,
-        "all_or_absent" => Quantifier::AllOrAbsent,
         "or_absent" => Quantifier::AnyOrAbsent,
-        _ => return Ok((value, Quantifier::Any)),
+        "all" | "all_or_absent" => Quantifier::All,
+        "all1" => Quantifier::AllPresent,
+        text => match text.strip_prefix("nb") {
+            Some(count) => Quantifier::Count(integer::parse(last.part(count).trim(), Domain::unsigned(32))?),
+            // The last of a list of values, unless it cannot be one.
+            None => return Ok((value, Quantifier::Any)),
+        },
     };
     if description.cardinality == Cardinality::One {
-        let last = value.part(last).trim();
         return Err(Problem::new("invalid-value", "this field has always one value", last.span())
             .help(format!("leave out `,{}`", last.text)));
     }
     Ok((value.part(rest).trim(), quantifier))
-}
-
-/// A condition on a number with a fraction: `>850`, `<=1.5`, `1.5<>2.5` (exclusive), `!0`.
-fn number(value: Word<'_>, field: usize, quantifier: Quantifier) -> Result<Number, Problem> {
-    let parse = |text: &str| {
-        text.trim().parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(|| {
-            Problem::new("invalid-value", format!("`{}` is not a condition on a number", value.text), value.span())
-                .help("expected n, !n, >n, >=n, <n, <=n or low<>high")
-        })
-    };
-    if let Some((low, high)) = value.text.split_once("<>") {
-        let (low, high) = (parse(low)?, parse(high)?);
-        if low >= high {
-            return Err(Problem::new("never-matches", format!("no value fulfils `{}`", value.text), value.span()));
-        }
-        return Ok(Number { field, test: |number, low, high| low < number && number < high, low, high, quantifier });
-    }
-    type Test = fn(f64, f64, f64) -> bool;
-    let operators: [(&str, Test); 7] = [
-        (">=", |number, low, _| number >= low),
-        ("<=", |number, low, _| number <= low),
-        ("!=", |number, low, _| number != low),
-        (">", |number, low, _| number > low),
-        ("<", |number, low, _| number < low),
-        ("!", |number, low, _| number != low),
-        ("=", |number, low, _| number == low),
-    ];
-    for (operator, test) in operators {
-        if let Some(rest) = value.text.strip_prefix(operator) {
-            return Ok(Number { field, test, low: parse(rest)?, high: 0.0, quantifier });
-        }
-    }
-    Ok(Number { field, test: |number, low, _| number == low, low: parse(value.text)?, high: 0.0, quantifier })
 }

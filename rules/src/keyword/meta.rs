@@ -1,7 +1,7 @@
 //! What a rule says of itself: `msg`, `sid`, `classtype`, `metadata` and their like.
 
 use super::{Arity, Draft, Environment, Keyword, Use};
-use crate::engine::Target;
+use crate::engine::{Reference, Target};
 use crate::language::syntax::Word;
 use crate::language::{Problem, nearest};
 
@@ -62,8 +62,18 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     Keyword {
         name: "bypass",
         aliases: &[],
-        doc: "Accepted without effect: flows are shed by the sensor's own settings",
+        doc: "After a match, the rest of the flow is counted and not inspected",
         arity: Arity::None,
+        compile: |draft, _, _| {
+            draft.bypass = true;
+            Ok(())
+        },
+    },
+    Keyword {
+        name: "nfq_set_mark",
+        aliases: &[],
+        doc: "Accepted without effect: packets are not marked",
+        arity: Arity::Required,
         compile: |_, _, _| Ok(()),
     },
     Keyword {
@@ -155,12 +165,18 @@ fn priority(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     Ok(())
 }
 
-fn reference(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+fn reference(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Outcome {
     let Some((kind, value)) = it.value.unquoted().split_once(',') else {
         return Err(Problem::new("invalid-value", "this is not a reference", it.value.span())
             .help("expected `type,value`, as `url,example.org`"));
     };
-    draft.rule.references.push((kind.text.to_owned(), unescape(value.unquoted().text)));
+    let (system, value) = (kind.text.to_owned(), unescape(value.unquoted().text));
+    let link = match environment.variables.references.get(&system.to_ascii_lowercase()) {
+        _ if value.contains("://") => value.clone(),
+        Some(prefix) => format!("{prefix}{value}"),
+        None => format!("{system}:{value}"),
+    };
+    draft.rule.references.push(Reference { system, value, link });
     Ok(())
 }
 

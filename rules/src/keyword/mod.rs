@@ -2,6 +2,7 @@
 
 mod application;
 mod bytes;
+mod data;
 mod dnp3;
 mod enip;
 mod event;
@@ -16,11 +17,13 @@ mod option;
 mod packet;
 mod payload;
 mod pcre;
+mod registered;
 mod rule;
 mod state;
 pub(crate) mod threshold;
 mod transform;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use vigia_parsers::field::{Cardinality, Kind};
@@ -29,7 +32,9 @@ use vigia_parsers::{Protocol, operation};
 use crate::language::syntax::{Argument, Word};
 use crate::language::{Problem, Variables, nearest};
 
-pub(crate) use rule::{Draft, Fate, Place, Section, compile, draft, finish};
+pub(crate) use registered::Need;
+use registered::Takes;
+pub(crate) use rule::{Draft, Fate, Place, Section, Waiting, compile, draft, finish};
 
 /// Does a keyword take a value?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +83,7 @@ const TABLE: &[&[Keyword]] = &[
     header::KEYWORDS,
     application::KEYWORDS,
     event::KEYWORDS,
+    data::KEYWORDS,
     modbus::KEYWORDS,
     dnp3::KEYWORDS,
     enip::KEYWORDS,
@@ -89,6 +95,8 @@ pub(crate) struct Environment<'v> {
     pub(crate) variables: &'v Variables,
     pub(crate) protocols: &'static [&'static Protocol],
     keywords: HashMap<&'static str, &'static Keyword>,
+    registered: HashMap<&'static str, (u16, Need, Takes)>,
+    sets: RefCell<data::Sets>,
 }
 
 impl<'v> Environment<'v> {
@@ -98,7 +106,13 @@ impl<'v> Environment<'v> {
             keywords.insert(keyword.name, keyword);
             keywords.extend(keyword.aliases.iter().map(|&alias| (alias, keyword)));
         }
-        Self { variables, protocols, keywords }
+        let mut registered = HashMap::new();
+        for (need, takes, names) in registered::TABLE {
+            for name in *names {
+                registered.insert(*name, (registered.len() as u16, *need, *takes));
+            }
+        }
+        Self { variables, protocols, keywords, registered, sets: RefCell::default() }
     }
 
     /// The protocol of that name.
@@ -115,6 +129,11 @@ impl<'v> Environment<'v> {
         }) else {
             if let Some((protocol, field)) = self.field(name) {
                 return field::compile(draft, self, protocol, field, argument);
+            }
+            if let Some(&(number, need, takes)) = self.registered.get(name.text.to_ascii_lowercase().as_str()) {
+                let value = argument.value.unwrap_or(Word { text: "", start: name.span().end });
+                draft.wait(name, need);
+                return registered::apply(draft, number, takes, Use { name, value });
             }
             return Err(self.unknown(name));
         };
@@ -142,9 +161,6 @@ impl<'v> Environment<'v> {
     }
 
     fn unknown(&self, name: Word<'_>) -> Problem {
-        if names::KEYWORDS.contains(&name.text) {
-            return Problem::new("not-supported", format!("keyword `{}` is not supported yet", name.text), name.span());
-        }
         let fields: Vec<String> = self
             .protocols
             .iter()
@@ -152,7 +168,7 @@ impl<'v> Environment<'v> {
             .chain([(operation::PREFIX, operation::FIELDS)])
             .flat_map(|(protocol, fields)| fields.iter().map(move |field| format!("{protocol}.{}", field.name)))
             .collect();
-        let candidates = self.keywords.keys().copied().chain(names::KEYWORDS.iter().copied());
+        let candidates = self.keywords.keys().chain(self.registered.keys()).copied();
         let near = nearest(name.text, candidates.chain(fields.iter().map(String::as_str)));
         Problem::new("unknown-keyword", format!("unknown keyword `{}`", name.text), name.span())
             .maybe_help(near.map(|near| format!("did you mean `{near}`?")))
@@ -176,9 +192,12 @@ pub struct KeywordInfo {
     pub protocol: Option<&'static str>,
     /// It stands for any number of values of a message.
     pub many: bool,
+    /// What it waits for; rules that use it are switched off.
+    pub waits_for: Option<&'static str>,
 }
 
-/// Every keyword that rules can use: those of the language, then every field of every protocol.
+/// Every keyword that rules can use: those of the language, then every field of every protocol, then those that wait for
+/// a dissector or a feature.
 pub fn keywords() -> Vec<KeywordInfo> {
     let language = TABLE.iter().copied().flatten().map(|keyword| KeywordInfo {
         name: keyword.name.to_owned(),
@@ -192,6 +211,7 @@ pub fn keywords() -> Vec<KeywordInfo> {
         names: Vec::new(),
         protocol: None,
         many: false,
+        waits_for: None,
     });
     let all = vigia_parsers::registry::PROTOCOLS;
     // A protocol with several framings is listed once.
@@ -216,9 +236,22 @@ pub fn keywords() -> Vec<KeywordInfo> {
             },
             protocol: Some(protocol),
             many: field.cardinality == Cardinality::Many,
+            waits_for: None,
         })
     });
     // A keyword that reads more than the field of its name stands for it.
     let fields = fields.filter(|field| !TABLE.iter().copied().flatten().any(|keyword| keyword.name == field.name));
-    language.chain(fields).collect()
+    let registered = registered::TABLE.iter().flat_map(|(need, takes, names)| {
+        names.iter().map(|&name| KeywordInfo {
+            name: name.to_owned(),
+            aliases: Vec::new(),
+            doc: "",
+            takes: takes.words(),
+            names: Vec::new(),
+            protocol: None,
+            many: *takes == Takes::Buffers,
+            waits_for: Some(need.name()),
+        })
+    });
+    language.chain(fields).chain(registered).collect()
 }

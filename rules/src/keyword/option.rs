@@ -40,6 +40,14 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     keyword("sameip", "Sender and receiver have the same address", Arity::None, |draft, _, _| {
         packet(draft, |packet| packet.ip.as_ref().is_some_and(|ip| ip.source == ip.destination))
     }),
+    keyword("l3_proto", "Network layer: ipv4, ipv6 or arp", Arity::Required, |draft, _, it| match it.value.text {
+        "ipv4" | "ip4" => packet(draft, |packet| ip(packet, false).is_some()),
+        "ipv6" | "ip6" => packet(draft, |packet| ip(packet, true).is_some()),
+        "arp" => packet(draft, is_arp),
+        text => Err(Problem::new("unknown-value", format!("`{text}` is not a network layer"), it.value.span())
+            .help("expected ipv4, ipv6 or arp")),
+    }),
+    keyword("rpc", "A call of ONC RPC: program, version and procedure, each a number or *", Arity::Required, rpc),
     keyword(
         "vlan.id",
         "VLAN id: condition, then a layer (0 is the outermost, -1 the innermost), any or all",
@@ -87,7 +95,46 @@ fn packet(draft: &mut Draft, test: fn(&Packet<'_>) -> bool) -> Outcome {
 
 /// The packet is ARP.
 pub(super) fn arp() -> impl Condition + 'static {
-    Is(|packet| packet.ip.is_none() && packet.ethernet.is_some_and(|ethernet| ethernet.ethertype == 0x0806))
+    Is(is_arp)
+}
+
+fn is_arp(packet: &Packet<'_>) -> bool {
+    packet.ip.is_none() && packet.ethernet.is_some_and(|ethernet| ethernet.ethertype == 0x0806)
+}
+
+/// A call of ONC RPC (RFC 5531, 9), over UDP or behind the record mark of TCP. `None` is any.
+struct RpcCall([Option<u32>; 3]);
+
+impl Condition for RpcCall {
+    fn holds(&self, view: &View<'_>) -> bool {
+        let Some(packet) = view.moment.packet else { return false };
+        let payload = match packet.transport {
+            Transport::Tcp(_) => packet.payload().get(4..),
+            Transport::Udp => Some(packet.payload()),
+            _ => None,
+        };
+        let word = |at: usize| Some(u32::from_be_bytes(*payload?.get(4 * at..)?.first_chunk()?));
+        // Identifier, call (0), version of RPC (2), program, its version, procedure.
+        word(1) == Some(0)
+            && word(2) == Some(2)
+            && self.0.iter().zip(3..).all(|(wanted, at)| wanted.is_none_or(|wanted| word(at) == Some(wanted)))
+    }
+}
+
+fn rpc(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let mut wanted = [None; 3];
+    let mut parts = it.value.split(',');
+    for (slot, word) in wanted.iter_mut().zip(&mut parts) {
+        if word.text != "*" {
+            *slot = Some(literal(word, 0, u32::MAX.into())? as u32);
+        }
+    }
+    if let Some(extra) = parts.next() {
+        return Err(Problem::new("invalid-value", "a call has a program, a version and a procedure", extra.span()));
+    }
+    draft.conditions.push(Box::new(RpcCall(wanted)));
+    draft.packet = true;
+    Ok(())
 }
 
 /// How bits are compared.

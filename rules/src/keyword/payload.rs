@@ -2,10 +2,11 @@
 
 use super::{Arity, Draft, Environment, Keyword, Use};
 use crate::engine::Buffer;
-use crate::engine::chain::{Absence, IsDataAt, Step};
+use crate::engine::chain::{Absence, Entropy, IsDataAt, Step};
 use crate::engine::content::Content;
 use crate::engine::value::Number;
 use crate::language::Problem;
+use crate::language::decimal;
 use crate::language::integer::{self, Domain};
 use crate::language::syntax::Word;
 
@@ -43,6 +44,16 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     modifier("bsize", "Length of the buffer in bytes", Arity::Required, |draft, _, it| {
         draft.push_step(Step::Length(integer::parse(it.value, Domain::unsigned(64))?));
         Ok(())
+    }),
+    modifier(
+        "entropy",
+        "Shannon's entropy of the buffer in bits a byte: bytes n, offset n, value condition",
+        Arity::Required,
+        entropy,
+    ),
+    modifier("replace", "Accepted for old rules; traffic is never changed", Arity::Required, |draft, _, it| {
+        bytes(it.value)?;
+        draft.last_content(it.name).map(drop)
     }),
     modifier("absent", "The buffer is not there; with or_else it may be", Arity::Optional, absent),
     modifier("pkt_data", "Contents from here on are looked for in the payload again", Arity::None, |draft, _, it| {
@@ -267,5 +278,31 @@ fn absent(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         return Err(Problem::new("misplaced", "`absent` belongs after a sticky buffer", it.name.span()));
     }
     draft.set_absence(absence);
+    Ok(())
+}
+
+fn entropy(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let (mut offset, mut count, mut test) = (Number::Literal(0), None, None);
+    for option in it.value.split(',') {
+        let (key, value) = option.text.split_once(char::is_whitespace).unwrap_or((option.text, ""));
+        let value = option.part(value).trim();
+        match key {
+            "bytes" => count = Some(number(draft, value, 1, 65_535)?),
+            "offset" => offset = number(draft, value, 0, 65_535)?,
+            "value" => test = Some(decimal::parse(value)?),
+            _ => {
+                return Err(Problem::new(
+                    "unknown-value",
+                    format!("`{key}` is not an option of entropy"),
+                    option.span(),
+                )
+                .help("expected bytes, offset or value"));
+            }
+        }
+    }
+    let test = test.ok_or_else(|| {
+        Problem::new("missing-value", "`value` is missing", it.value.span()).help("expected as `value >= 7.5`")
+    })?;
+    draft.push_step(Step::Entropy(Entropy { offset, bytes: count, test }));
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `pcre`.
 
-use super::{Arity, Draft, Environment, Keyword, Use, names};
+use super::{Arity, Draft, Environment, Keyword, Need, Use};
 use crate::engine::chain::Step;
 use crate::engine::regex::{Expression, Flags};
 use crate::language::Problem;
@@ -22,25 +22,20 @@ fn pcre(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Probl
         Some(rest) => (true, it.value.part(rest).trim()),
         None => (false, it.value),
     };
-    let expression = parse(value.unquoted(), negated)?;
+    let expression = parse(draft, value.unquoted(), negated)?;
     draft.push_step(Step::Expression(expression));
     Ok(())
 }
 
 /// `/expression/flags`.
-fn parse(word: Word<'_>, negated: bool) -> Result<Expression, Problem> {
+fn parse(draft: &mut Draft, word: Word<'_>, negated: bool) -> Result<Expression, Problem> {
     let wrong =
         || Problem::new("invalid-value", "this is not an expression", word.span()).help("expected `/expression/flags`");
     let inner = word.text.strip_prefix('/').ok_or_else(wrong)?;
     let (pattern, tail) = inner.rsplit_once('/').ok_or_else(wrong)?;
     let (letters, rest) = tail.split_once(',').unwrap_or((tail, ""));
     if !rest.is_empty() {
-        let rest = word.part(rest).trim();
-        return Err(Problem::new(
-            "not-supported",
-            "variables captured by an expression are not supported yet",
-            rest.span(),
-        ));
+        draft.wait(word.part(rest).trim(), Need::Feature("variables captured by expressions"));
     }
     let (mut flags, mut relative) = (Flags::default(), false);
     for (at, letter) in letters.trim_end().char_indices() {
@@ -54,14 +49,13 @@ fn parse(word: Word<'_>, negated: bool) -> Result<Expression, Problem> {
             'R' => relative = true,
             // Raw bytes are all that there are; E differs only before a final line break; the limits always hold.
             'B' | 'E' | 'O' => {}
+            _ if HTTP_BUFFERS.contains(letter) => {
+                draft.wait(word.part(&letters[at..at + letter.len_utf8()]), Need::Protocol("http"));
+            }
             _ => {
                 let span = word.part(&letters[at..at + letter.len_utf8()]).span();
-                return Err(if HTTP_BUFFERS.contains(letter) && names::PROTOCOLS.contains(&"http") {
-                    Problem::new("not-dissected", format!("the buffer of flag {letter} is not dissected yet"), span)
-                } else {
-                    Problem::new("unknown-value", format!("`{letter}` is not a flag of pcre"), span)
-                        .help("expected i, m, s, x, A, E, G, R, B or O")
-                });
+                return Err(Problem::new("unknown-value", format!("`{letter}` is not a flag of pcre"), span)
+                    .help("expected i, m, s, x, A, E, G, R, B or O"));
             }
         }
     }

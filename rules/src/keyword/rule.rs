@@ -2,7 +2,7 @@
 
 use vigia_parsers::Protocol;
 
-use super::{Environment, names, option};
+use super::{Environment, Need, names, option};
 use crate::engine::build::Ready;
 use crate::engine::chain::{Absence, Chain, Step};
 use crate::engine::content::Content;
@@ -41,6 +41,15 @@ pub(crate) enum Fate {
     Ready(Box<Ready>),
     /// It is left out on purpose; a warning says why.
     Skipped,
+    /// It is right, but waits for what its keywords need.
+    Waiting(Waiting),
+}
+
+/// A rule that is switched off because some of its keywords wait for something.
+pub(crate) struct Waiting {
+    pub(crate) sid: u32,
+    /// The keywords, where they stand, and what they wait for.
+    pub(crate) keywords: Vec<(String, std::ops::Range<usize>, Need)>,
 }
 
 /// Where the header or `flow` want a rule to be inspected.
@@ -85,12 +94,15 @@ pub(crate) struct Draft {
     pub(crate) host_bits: HostBits,
     pub(crate) bits: Vec<(u64, String)>,
     pub(crate) silent: bool,
+    pub(crate) bypass: bool,
     pub(crate) threshold: Option<Threshold>,
     /// `priority` was given: classtype does not override it.
     pub(crate) own_priority: bool,
     pub(crate) warnings: Vec<Problem>,
     /// Why the rule is to be left out.
     pub(crate) unmet: Option<Problem>,
+    /// Keywords that wait for something.
+    waiting: Vec<(String, std::ops::Range<usize>, Need)>,
 }
 
 /// What is asked of one buffer.
@@ -118,6 +130,13 @@ impl Draft {
         let section = if anew { None } else { self.sections.iter().position(same) };
         self.sticky = Some(Sticky { buffer, transforms: Vec::new(), section, span: name.span() });
         Ok(())
+    }
+
+    /// The rule is switched off: it uses `name`, which waits for something.
+    pub(crate) fn wait(&mut self, name: Word<'_>, need: Need) {
+        if !self.waiting.iter().any(|known| known.0 == name.text) {
+            self.waiting.push((name.text.to_owned(), name.span(), need));
+        }
     }
 
     /// A sticky buffer of which nothing is asked is a mistake.
@@ -311,8 +330,13 @@ pub(crate) fn compile(
     resolver: &mut Resolver<'_>,
     warnings: &mut Vec<Problem>,
 ) -> Result<Fate, Problem> {
-    let made = draft(tree, environment, resolver, warnings, |_, _| {})?;
-    Ok(made.map_or(Fate::Skipped, |(draft, header)| Fate::Ready(Box::new(finish(draft, header)))))
+    Ok(match draft(tree, environment, resolver, warnings, |_, _| {})? {
+        None => Fate::Skipped,
+        Some((draft, _)) if !draft.waiting.is_empty() => {
+            Fate::Waiting(Waiting { sid: draft.rule.sid, keywords: draft.waiting })
+        }
+        Some((draft, header)) => Fate::Ready(Box::new(finish(draft, header))),
+    })
 }
 
 /// The draft of a whole rule with its header; none when what it requires is not there. `after` sees the draft after each
@@ -392,10 +416,12 @@ pub(crate) fn finish(mut draft: Draft, header: Header) -> Ready {
             count_effects: draft.count_effects,
             host_bits: draft.host_bits,
             pass: draft.rule.action == Action::Pass,
+            bypass: draft.bypass,
             silent: draft.silent,
             scope,
             threshold: draft.threshold,
             suppressions: Vec::new(),
+            rate: None,
             in_stream,
         },
         rule: draft.rule,
@@ -479,8 +505,9 @@ fn protocol(
         draft.protocol = Some(protocol);
         return Ok((RangeSet::everything(), None));
     }
-    if names::PROTOCOLS.contains(&word.text) {
-        return Err(Problem::new("not-dissected", format!("{} is not dissected yet", word.text), word.span()));
+    if let Some(&name) = names::PROTOCOLS.iter().find(|name| **name == word.text) {
+        draft.wait(word, Need::Protocol(name));
+        return Ok((RangeSet::everything(), None));
     }
     let known = TRANSPORTS.iter().map(|transport| transport.0).chain(environment.protocols.iter().map(|p| p.name));
     Err(Problem::new("unknown-protocol", format!("unknown protocol `{}`", word.text), word.span()).maybe_help(

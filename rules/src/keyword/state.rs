@@ -3,11 +3,11 @@
 use vigia_parsers::Direction;
 
 use super::flow::identify;
-use super::{Arity, Draft, Environment, Keyword, Use};
-use crate::engine::FlowFacts;
+use super::{Arity, Draft, Environment, Keyword, Need, Use};
 use crate::engine::hosts::{HostBit, Mark, Owner};
 use crate::engine::program::{Compare, CountEffect, CountTest, Operand};
 use crate::engine::view::{Condition, View};
+use crate::engine::{FlowFacts, Tag, TagLimit, TagScope};
 use crate::language::integer::{self, Domain, IntegerTest};
 use crate::language::syntax::Word;
 use crate::language::{Problem, nearest};
@@ -52,7 +52,11 @@ pub(super) const KEYWORDS: &[Keyword] = &[
         "Sequence numbers that TCP has used: server|client|both|either, operator, number",
         stream_size,
     ),
-    keyword("tag", "Accepted; the packets after the alert are not recorded", tag),
+    keyword(
+        "tag",
+        "Packets after the alert are recorded: session, or host with src|dst; count, packets|bytes|seconds",
+        tag,
+    ),
 ];
 
 /// Which of a flow's numbers a condition is about.
@@ -266,7 +270,8 @@ fn xbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
             ("track", "ip_dst") => owner = Some(Owner::Destination),
             ("track", "ip_pair") => owner = Some(Owner::Pair),
             ("track", "tx") => {
-                return Err(Problem::new("not-supported", "marks on transactions are not supported yet", value.span()));
+                owner = Some(Owner::Pair);
+                draft.wait(it.name, Need::Feature("marks on transactions"));
             }
             ("expire", text) => {
                 seconds = text.parse().ok().filter(|&seconds| seconds > 0).ok_or_else(|| {
@@ -310,15 +315,55 @@ fn hostbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     }
 }
 
+/// Packets recorded after a match, unless the rule says how many.
+const TAGGED: u32 = 256;
+
 fn tag(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
-    let kind = it.value.split_once(',').map_or(it.value, |(kind, _)| kind);
-    match kind.text {
-        "session" | "host" => {
-            let message = "the packets after the alert are not recorded yet: the rule alerts, and that is all";
-            draft.warnings.push(Problem::new("not-supported", message, it.name.span()));
-            Ok(())
+    let parts: Vec<_> = it.value.split(',').collect();
+    let (kind, count, metric, side) = match *parts.as_slice() {
+        [kind] => (kind, None, None, None),
+        [kind, count, metric] => (kind, Some(count), Some(metric), None),
+        [kind, count, metric, side] => (kind, Some(count), Some(metric), Some(side)),
+        _ => {
+            return Err(Problem::new("invalid-value", "this is not a tag", it.value.span())
+                .help("expected `session|host, count, packets|bytes|seconds`, of a host also src or dst"));
         }
-        text => Err(Problem::new("unknown-value", format!("`{text}` cannot be tagged"), kind.span())
-            .help("expected session or host")),
-    }
+    };
+    let scope = match (kind.text, side.map(|side| side.text)) {
+        ("session", None) => TagScope::Session,
+        ("host", Some("src")) => TagScope::Source,
+        ("host", Some("dst")) => TagScope::Destination,
+        ("host", None) => {
+            return Err(
+                Problem::new("missing-value", "the host is not named", it.value.span()).help("expected src or dst")
+            );
+        }
+        ("session" | "host", Some(text)) => {
+            let span = side.map_or(it.value.span(), |side| side.span());
+            return Err(Problem::new("unknown-value", format!("`{text}` is not a host to tag"), span)
+                .help("expected src or dst, and only after `host`"));
+        }
+        (text, _) => {
+            let near = nearest(text, ["session", "host"].into_iter());
+            return Err(Problem::new("unknown-value", format!("`{text}` cannot be tagged"), kind.span()).help(
+                match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "expected session or host".to_owned(),
+                },
+            ));
+        }
+    };
+    let count =
+        count.map_or(Ok(TAGGED), |count| super::payload::literal(count, 1, u32::MAX.into()).map(|n| n as u32))?;
+    let limit = match metric.map(|metric| (metric.text, metric)) {
+        None | Some(("packets", _)) => TagLimit::Packets(count),
+        Some(("bytes", _)) => TagLimit::Bytes(count),
+        Some(("seconds", _)) => TagLimit::Seconds(count),
+        Some((text, metric)) => {
+            return Err(Problem::new("unknown-value", format!("`{text}` is not a measure"), metric.span())
+                .help("expected packets, bytes or seconds"));
+        }
+    };
+    draft.rule.tags.push(Tag { scope, limit });
+    Ok(())
 }

@@ -70,7 +70,7 @@ fn number(word: Word<'_>) -> Result<u32, Problem> {
         .ok_or_else(|| Problem::new("invalid-value", format!("`{}` is not a number above 0", word.text), word.span()))
 }
 
-fn track(word: Word<'_>) -> Result<Track, Problem> {
+pub(crate) fn track(word: Word<'_>) -> Result<Track, Problem> {
     Ok(match word.text {
         "by_src" => Track::Source,
         "by_dst" => Track::Destination,

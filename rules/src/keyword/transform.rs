@@ -4,7 +4,7 @@ use super::payload::literal;
 use super::{Arity, Draft, Environment, Keyword, Use, pcre};
 use crate::engine::Buffer;
 use crate::engine::chain::Step;
-use crate::engine::transform::{Base64, Strictness, Transform};
+use crate::engine::transform::{Base64, Strictness, Transform, Xor, XorKey};
 use crate::language::Problem;
 use crate::language::syntax::Word;
 
@@ -47,8 +47,17 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     keyword("url_decode", "Transform: %41 becomes A, + a space", Arity::None, |draft, _, it| {
         draft.transform(Transform::UrlDecode, it.name)
     }),
-    keyword("tld", "Transform: the last label of a host name", Arity::None, |draft, _, it| {
+    keyword("tld", "Transform: the public suffix of a host name", Arity::None, |draft, _, it| {
         draft.transform(Transform::TopLevelDomain, it.name)
+    }),
+    keyword("domain", "Transform: the registered domain of a host name", Arity::None, |draft, _, it| {
+        draft.transform(Transform::Domain, it.name)
+    }),
+    keyword("header_lowercase", "Transform: names of header lines in lower case", Arity::None, |draft, _, it| {
+        draft.transform(Transform::HeaderLowercase, it.name)
+    }),
+    keyword("strip_pseudo_headers", "Transform: without HTTP/2's pseudo-headers", Arity::None, |draft, _, it| {
+        draft.transform(Transform::StripPseudoHeaders, it.name)
     }),
     keyword("gunzip", "Transform: gzip inflated; max-size in bytes", Arity::Optional, |draft, _, it| {
         inflate(draft, it, true)
@@ -56,7 +65,12 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     keyword("zlib_deflate", "Transform: zlib inflated; max-size in bytes", Arity::Optional, |draft, _, it| {
         inflate(draft, it, false)
     }),
-    keyword("xor", "Transform: exclusive or with a key, in hexadecimal", Arity::Required, xor),
+    keyword(
+        "xor",
+        "Transform: exclusive or with a key in hexadecimal, or of the buffer: offset n, extract length place",
+        Arity::Required,
+        xor,
+    ),
     keyword("pcrexform", "Transform: the first group of an expression", Arity::Required, |draft, _, it| {
         let expression = pcre::plain(it.value.unquoted())?;
         draft.transform(Transform::Expression(expression), it.name)
@@ -80,13 +94,38 @@ pub(super) const KEYWORDS: &[Keyword] = &[
 ];
 
 fn xor(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
-    let word = it.value.unquoted();
-    let wrong =
-        || Problem::new("invalid-hex", "this is not a key", word.span()).help("expected 1 to 255 bytes in hexadecimal");
+    let mut xor = Xor { offset: 0, key: XorKey::Stated(Box::default()) };
+    for option in it.value.split(',') {
+        match option.text.split_once(char::is_whitespace) {
+            Some(("offset", offset)) => xor.offset = literal(option.part(offset).trim(), 0, 65_535)? as usize,
+            Some(("extract", rest)) => {
+                let rest = option.part(rest).trim();
+                let (length, at) = rest.split_once(' ').ok_or_else(|| {
+                    Problem::new("missing-value", "the place of the key is missing", rest.span())
+                        .help("expected `extract length place`")
+                })?;
+                xor.key = XorKey::Extracted {
+                    length: literal(length, 1, 255)? as usize,
+                    at: literal(at, 0, 65_535)? as usize,
+                };
+            }
+            _ => xor.key = XorKey::Stated(hex_key(option.unquoted())?),
+        }
+    }
+    if matches!(&xor.key, XorKey::Stated(key) if key.is_empty()) {
+        return Err(Problem::new("missing-value", "the key is missing", it.value.span())
+            .help("expected 1 to 255 bytes in hexadecimal, or `extract length place`"));
+    }
+    draft.transform(Transform::Xor(xor), it.name)
+}
+
+fn hex_key(word: Word<'_>) -> Result<Box<[u8]>, Problem> {
     let digits: Option<Vec<u8>> = word.text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
     let digits = digits.filter(|digits| !digits.is_empty() && digits.len().is_multiple_of(2) && digits.len() <= 510);
-    let key: Box<[u8]> = digits.ok_or_else(wrong)?.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-    draft.transform(Transform::Xor(key), it.name)
+    let digits = digits.ok_or_else(|| {
+        Problem::new("invalid-hex", "this is not a key", word.span()).help("expected 1 to 255 bytes in hexadecimal")
+    })?;
+    Ok(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 /// Inflated bytes, unless the rule says how many.

@@ -16,7 +16,7 @@ pub(crate) struct AddressSet {
 }
 
 impl AddressSet {
-    fn everything() -> Self {
+    pub(crate) fn everything() -> Self {
         Self { v4: RangeSet::everything(), v6: RangeSet::everything() }
     }
 

@@ -1,7 +1,9 @@
 //! Rule text to syntax tree with spans, and the diagnostics a person can act on.
 
+pub(crate) mod decimal;
 pub(crate) mod header;
 pub(crate) mod integer;
+mod lists;
 pub(crate) mod set;
 pub(crate) mod syntax;
 mod variables;
@@ -10,6 +12,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use lists::{Countries, Library, Reputation};
 pub use variables::Variables;
 
 /// One rule file (or an inline text) with its name for diagnostics.
@@ -141,6 +144,17 @@ impl miette::SourceCode for Source {
     }
 }
 
+/// The rules of a text as they are understood, each on one line: printed from its syntax tree. What is no rule is a
+/// diagnostic. The print of a print is the same.
+pub fn reprint(source: &Source) -> Vec<Result<String, Diagnostic>> {
+    let print = |statement: syntax::Statement<'_>| {
+        let (text, transaction) = syntax::normalise(statement.text);
+        let printed = syntax::parse(&text, statement.start, transaction).map(|tree| tree.to_string());
+        printed.map_err(|problem| problem.diagnostic(Severity::Error, source))
+    };
+    syntax::statements(&source.text).map(print).collect()
+}
+
 /// A problem while a rule is compiled; it becomes a [`Diagnostic`] when the source is added.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
@@ -175,10 +189,22 @@ impl Problem {
     }
 }
 
+/// Longer names than any there is have no likeness: comparing is quadratic in the length.
+const LIKELY: usize = 64;
+
 /// The candidate most like `name`, when it is like it at all.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > LIKELY {
+        return None;
+    }
     let name = name.to_ascii_lowercase();
+    // Where lengths differ too much, so do the names.
+    let close = |candidate: &&str| {
+        let (short, long) = (name.len().min(candidate.len()), name.len().max(candidate.len()));
+        5 * short >= 3 * long
+    };
     candidates
+        .filter(close)
         .map(|candidate| (strsim::normalized_damerau_levenshtein(&name, &candidate.to_ascii_lowercase()), candidate))
         .filter(|(likeness, _)| *likeness >= 0.6)
         .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)))

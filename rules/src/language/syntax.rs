@@ -3,6 +3,7 @@
 //! Tokens come from `suricatax-rule-parser`. It gives no offsets, so each token is found again in the text, in order;
 //! and it lacks a few spellings, so the text is [`normalise`]d first, byte for byte at the same offsets.
 
+use std::fmt;
 use std::ops::Range;
 
 use suricatax_rule_parser::scanner::{RuleScanEvent, RuleScanner};
@@ -89,6 +90,29 @@ pub(crate) struct Tree<'a> {
     pub(crate) destination: Word<'a>,
     pub(crate) destination_port: Word<'a>,
     pub(crate) options: Vec<Argument<'a>>,
+}
+
+/// The rule on one line, as it is read again: with one space between the parts, and none around them.
+impl fmt::Display for Tree<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let arrow = match self.arrow {
+            Arrow::Directed => "->",
+            Arrow::Both => "<>",
+            Arrow::Transaction => "=>",
+        };
+        let list = |word: Word<'_>| word.text.replace(GAP, " ");
+        write!(f, "{} {} ", self.action.text, self.protocol.text)?;
+        write!(f, "{} {} {arrow} ", list(self.source), list(self.source_port))?;
+        write!(f, "{} {} (", list(self.destination), list(self.destination_port))?;
+        for (at, Argument { name, value }) in self.options.iter().enumerate() {
+            let space = if at > 0 { " " } else { "" };
+            match value {
+                Some(value) => write!(f, "{space}{}:{};", name.text, value.text)?,
+                None => write!(f, "{space}{};", name.text)?,
+            }
+        }
+        f.write_str(")")
+    }
 }
 
 /// One statement of a rule file: a line, or several joined by a backslash at the line's end.
@@ -269,6 +293,17 @@ mod tests {
         let text = "# a comment \\\nalert one \\\r\n two\r\n\n  alert three";
         let found: Vec<_> = statements(text).map(|s| (s.text, s.start)).collect();
         assert_eq!(found, [("alert one \\\r\n two", 14), ("alert three", text.len() - 11)]);
+    }
+
+    #[test]
+    fn a_rule_is_printed_as_it_is_read() {
+        let text = "alert  tcp ![1.1.1.1, 2.2.2.2] any =>  any [80,\\\n 81] (msg:\"a\\;b\" ; content: \"x\" ;nocase; )";
+        let (normal, transaction) = normalise(text);
+        let printed = parse(&normal, 0, transaction).expect("parses").to_string();
+        assert_eq!(
+            printed,
+            "alert tcp ![1.1.1.1, 2.2.2.2] any => any [80,   81] (msg:\"a\\;b\"; content:\"x\"; nocase;)"
+        );
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! What rules refer to without saying it: address and port variables, classifications.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::syntax::{Word, statements};
-use super::{Diagnostic, Problem, Severity, Source};
+use super::{Countries, Diagnostic, Library, Problem, Reputation, Severity, Source};
+use crate::thresholds::Thresholds;
 
 /// What rules and their headers refer to.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +16,16 @@ pub struct Variables {
     pub ports: BTreeMap<String, String>,
     /// Classification to (description, priority), from `classification.config`.
     pub classifications: BTreeMap<String, (String, u8)>,
+    /// Systems that `reference` refers to, in lower case, and what their links begin with.
+    pub references: BTreeMap<String, String>,
+    /// The files that rules name.
+    pub library: Library,
+    /// What `iprep` asks; rules that do are off without.
+    pub reputation: Option<Arc<Reputation>>,
+    /// What `geoip` asks; rules that do are off without.
+    pub countries: Option<Arc<Countries>>,
+    /// How often rules report, told beside them.
+    pub thresholds: Thresholds,
 }
 
 impl Variables {
@@ -25,6 +37,8 @@ impl Variables {
             addresses: own(ADDRESSES),
             ports: own(PORTS),
             classifications: CLASSIFICATIONS.iter().map(|c| (c.0.to_owned(), (c.1.to_owned(), c.2))).collect(),
+            references: own(REFERENCES),
+            ..Self::default()
         }
     }
 
@@ -47,6 +61,33 @@ impl Variables {
         }
         diagnostics
     }
+}
+
+impl Variables {
+    /// Adds the systems of a `reference.config`, whose lines read `config reference: name prefix`.
+    pub fn read_references(&mut self, source: &Source) -> Vec<Diagnostic> {
+        let mut diagnostics = Vec::new();
+        for statement in statements(&source.text) {
+            let word = Word { text: statement.text, start: statement.start };
+            match reference(word) {
+                Some((name, prefix)) => {
+                    self.references.insert(name.to_ascii_lowercase(), prefix.to_owned());
+                }
+                None => diagnostics.push(
+                    Problem::new("invalid-reference", "this is not a reference system", word.span())
+                        .help("expected `config reference: name prefix`")
+                        .diagnostic(Severity::Error, source),
+                ),
+            }
+        }
+        diagnostics
+    }
+}
+
+fn reference(word: Word<'_>) -> Option<(&str, &str)> {
+    let rest = word.text.strip_prefix("config")?.trim_start().strip_prefix("reference")?.trim_start();
+    let (name, prefix) = rest.strip_prefix(':')?.trim().split_once(char::is_whitespace)?;
+    Some((name, prefix.trim()))
 }
 
 fn classification(word: Word<'_>) -> Option<(&str, &str, u8)> {
@@ -88,6 +129,24 @@ const PORTS: &[(&str, &str)] = &[
     ("VXLAN_PORTS", "4789"),
     ("TEREDO_PORTS", "3544"),
     ("SIP_PORTS", "[5060,5061]"),
+];
+
+/// Systems that rule sets commonly refer to.
+const REFERENCES: &[(&str, &str)] = &[
+    ("url", "http://"),
+    ("cve", "https://cve.mitre.org/cgi-bin/cvename.cgi?name="),
+    ("bugtraq", "http://www.securityfocus.com/bid/"),
+    ("bid", "http://www.securityfocus.com/bid/"),
+    ("nessus", "http://cgi.nessus.org/plugins/dump.php3?id="),
+    ("et", "http://doc.emergingthreats.net/"),
+    ("etpro", "http://doc.emergingthreatspro.com/"),
+    ("arachnids", "http://www.whitehats.com/info/IDS"),
+    ("exploitdb", "https://www.exploit-db.com/exploits/"),
+    ("mcafee", "http://vil.nai.com/vil/content/v_"),
+    ("md5", "https://www.virustotal.com/gui/file/"),
+    ("osvdb", "http://osvdb.org/show/osvdb/"),
+    ("secunia", "http://www.secunia.com/advisories/"),
+    ("attack", "https://attack.mitre.org/techniques/"),
 ];
 
 /// Short name, description and priority, as rule sets use them.
@@ -140,6 +199,16 @@ const CLASSIFICATIONS: &[(&str, &str, u8)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reference_systems_are_read_and_wrong_lines_named() {
+        let text = "config reference: PLANT https://plant.example/?id=\nconfig reference: no\n";
+        let source = Source { name: "reference.config".into(), text: text.into() };
+        let mut variables = Variables::standard();
+        let diagnostics = variables.read_references(&source);
+        assert_eq!(variables.references["plant"], "https://plant.example/?id=");
+        assert_eq!((diagnostics.len(), diagnostics[0].position()), (1, (2, 1)));
+    }
 
     #[test]
     fn classifications_are_read_and_wrong_lines_named() {

@@ -7,6 +7,7 @@
 
 mod check;
 pub mod document;
+mod lists;
 pub mod overrides;
 pub mod rules;
 mod schema;
@@ -105,7 +106,7 @@ impl Default for Decode {
 impl Decode {
     /// As the decoder takes them.
     pub const fn limits(&self) -> DecodeLimits {
-        DecodeLimits { layers: self.max_layers }
+        DecodeLimits { layers: self.max_layers, tunnels: u8::MAX }
     }
 }
 

@@ -9,6 +9,7 @@ use vigia_rules::tuning::Change;
 use vigia_rules::{Compiled, Engine};
 
 use super::Problem;
+use super::lists::read_lists;
 use super::overrides::{self, Override, Written};
 use crate::diagnostic::{Diagnostic, Severity, Text};
 use crate::language::Message;
@@ -29,6 +30,18 @@ pub struct Settings {
     /// Changes to rules without touching their files.
     #[serde(rename = "override")]
     pub overrides: Vec<Override>,
+    /// A file in the format of `reference.config`. Its systems are added to those that Vigía knows.
+    pub references: Option<PathBuf>,
+    /// A file in the format of `threshold.config`: `suppress`, `event_filter` and `rate_filter`.
+    pub thresholds: Option<PathBuf>,
+    /// The categories of reputation (`number,short name,description`) that `iprep` names.
+    pub reputation_categories: Option<PathBuf>,
+    /// Lists of reputation (`address or network,category number,score`) that `iprep` asks.
+    pub reputation: Vec<PathBuf>,
+    /// A database of countries in MaxMind's format, which `geoip` asks.
+    pub countries: Option<PathBuf>,
+    /// The folder of the files that rules name (`dataset: ..., load FILE`); the folders of the rule files unless it is set.
+    pub data: Option<PathBuf>,
     /// What the address variables of rules stand for, without the `$`. Names given here are added to the defaults.
     #[serde(deserialize_with = "over_default_addresses")]
     pub addresses: BTreeMap<String, String>,
@@ -37,7 +50,7 @@ pub struct Settings {
     pub ports: BTreeMap<String, String>,
     #[serde(skip)]
     #[schemars(skip)]
-    written: Written,
+    pub(super) written: Written,
 }
 
 impl Default for Settings {
@@ -48,6 +61,12 @@ impl Default for Settings {
             classifications: None,
             strict: false,
             overrides: Vec::new(),
+            references: None,
+            thresholds: None,
+            reputation_categories: None,
+            reputation: Vec::new(),
+            countries: None,
+            data: None,
             addresses,
             ports,
             written: Written::default(),
@@ -89,7 +108,7 @@ pub struct Ruleset {
     pub diagnostics: Vec<Diagnostic>,
     /// Rules left out because they do not compile.
     pub failed: usize,
-    /// Rules left out on purpose: a higher revision of them is there, or what they require is not.
+    /// Rules left out on purpose: a higher revision of them is there, or what they require or wait for is not.
     pub skipped: usize,
     /// The files, in the order in which they were read.
     pub files: Vec<PathBuf>,
@@ -118,7 +137,16 @@ impl Ruleset {
 impl Settings {
     /// Makes relative paths absolute to the folder of the configuration file, whose text is `written`.
     pub(super) fn anchor(&mut self, folder: &Path, written: Arc<Text>) {
-        for path in self.files.iter_mut().chain(&mut self.classifications) {
+        let single = [
+            &mut self.classifications,
+            &mut self.references,
+            &mut self.thresholds,
+            &mut self.reputation_categories,
+            &mut self.countries,
+            &mut self.data,
+        ];
+        let paths = self.files.iter_mut().chain(&mut self.reputation).chain(single.into_iter().flatten());
+        for path in paths {
             if path.is_relative() {
                 *path = folder.join(&*path);
             }
@@ -146,18 +174,16 @@ impl Settings {
         let mut diagnostics = Vec::new();
         let files = self.expand(&mut diagnostics);
         let mut variables = self.variables();
-        for file in self.class_files() {
-            let Some(text) = read(&file, &mut diagnostics) else { continue };
-            let found = variables.read_classifications(&source(&text));
-            diagnostics.extend(found.into_iter().map(|diagnostic| translate(diagnostic, std::slice::from_ref(&text))));
-        }
-        let texts: Vec<_> = files.iter().filter_map(|file| read(file, &mut diagnostics)).collect();
+        let beside = read_lists(self, &files, &mut variables, &mut diagnostics);
+        let mut texts: Vec<_> = files.iter().filter_map(|file| read(file, &mut diagnostics)).collect();
         let sources: Vec<_> = texts.iter().map(|text| source(text)).collect();
+        texts.extend(beside);
         let changed = overrides::compile(&self.overrides, &variables);
         let compiled = Engine::compile_tuned(&sources, &variables, &changed);
-        let Compiled { engine, diagnostics: found, failed, skipped, changes, unmatched } = compiled;
+        let Compiled { engine, diagnostics: found, failed, skipped, switched_off, changes, unmatched } = compiled;
         diagnostics.extend(found.into_iter().map(|diagnostic| translate(diagnostic, &texts)));
         diagnostics.extend(unmatched.iter().map(|unmatched| self.written.warn(unmatched)));
+        let skipped = skipped + switched_off;
         Ruleset { engine, diagnostics, failed, skipped, files, changes, read: Read { sources, variables } }
     }
 
@@ -176,7 +202,7 @@ impl Settings {
     }
 
     /// Files of classes: those that lie in folders of rules, then the one that is named, which has the last word.
-    fn class_files(&self) -> impl Iterator<Item = PathBuf> {
+    pub(super) fn class_files(&self) -> impl Iterator<Item = PathBuf> {
         let beside = self.files.iter().map(|folder| folder.join("classification.config")).filter(|file| file.is_file());
         beside.chain(self.classifications.clone())
     }
@@ -192,12 +218,12 @@ impl Ruleset {
     }
 }
 
-fn source(text: &Text) -> Source {
+pub(super) fn source(text: &Text) -> Source {
     Source { name: text.name().into(), text: text.text().into() }
 }
 
 /// Rule files of the field are not always UTF-8: what is not is shown as a replacement character.
-fn read(file: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Arc<Text>> {
+pub(super) fn read(file: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Arc<Text>> {
     match std::fs::read(file) {
         Ok(bytes) => Some(Text::new(file.display().to_string(), String::from_utf8_lossy(&bytes))),
         Err(error) => {
@@ -208,7 +234,7 @@ fn read(file: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Arc<Text>> {
     }
 }
 
-fn translate(found: vigia_rules::Diagnostic, texts: &[Arc<Text>]) -> Diagnostic {
+pub(super) fn translate(found: vigia_rules::Diagnostic, texts: &[Arc<Text>]) -> Diagnostic {
     let place = texts.iter().find(|text| text.name() == &*found.source.name).map(|text| (Arc::clone(text), found.span));
     Diagnostic {
         severity: match found.severity {
@@ -231,6 +257,11 @@ fn headline(code: &str) -> Message {
         "empty-set" => Message::RuleEmptySet,
         "invalid-address" => Message::RuleInvalidAddress,
         "invalid-classification" => Message::RuleInvalidClassification,
+        "invalid-reference" => Message::RuleInvalidReference,
+        "invalid-reputation" => Message::RuleInvalidReputation,
+        "no-effect" => Message::RuleNoEffect,
+        "unknown-sid" => Message::RuleUnknownSid,
+        "unreadable" => Message::RuleUnreadable,
         "invalid-escape" => Message::RuleInvalidEscape,
         "invalid-expression" => Message::RuleInvalidExpression,
         "invalid-hex" => Message::RuleInvalidHex,

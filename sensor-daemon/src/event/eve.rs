@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use vigia_parsers::field::{Tree as _, Value};
-use vigia_parsers::packet::{DecodeEvent, Ethernet, Packet, Tunnel, Vlans};
+use vigia_parsers::packet::{Carrier, DecodeEvent, Ethernet, Packet, Tunnel, Vlans};
 use vigia_parsers::{Anomaly, Direction, Pairing, Protocol, Record, Timestamp};
-use vigia_rules::{Rule, Target};
+use vigia_rules::{Action, Rule, Target};
 
 use crate::metrics::Snapshot;
 
@@ -35,6 +35,8 @@ pub enum PacketSource {
     Wire(Tunnel),
     /// No packet: what a flow still held when it ended.
     FlowEnd,
+    /// No packet: what a flow held while nothing came.
+    Silence,
 }
 
 impl PacketSource {
@@ -46,7 +48,9 @@ impl PacketSource {
             Self::Wire(Tunnel::Vxlan) => "vxlan encapsulation",
             Self::Wire(Tunnel::Geneve) => "geneve encapsulation",
             Self::Wire(Tunnel::Gtp) => "gtp encapsulation",
+            Self::Wire(Tunnel::Teredo) => "teredo tunnel",
             Self::FlowEnd => "stream (flow timeout)",
+            Self::Silence => "stream (detect/log)",
         }
     }
 }
@@ -108,6 +112,8 @@ pub struct Alert<'a> {
     pub stream: bool,
     /// Flowbits set on the flow.
     pub flowbits: &'a [&'a str],
+    /// The value that the match noted for a set of rules; 0 without.
+    pub noted: u64,
 }
 
 /// State of a flow.
@@ -312,6 +318,9 @@ impl Eve {
         }
         if let Some(packet) = alert.packet {
             headers::members(&mut json, packet);
+            if let Some(carrier) = packet.carrier() {
+                json.nested("tunnel", |json| tunnel(json, &carrier, packet, header.number));
+            }
         }
         if let Some(protocol) = alert.protocol {
             json.string("app_proto", protocol.name);
@@ -325,6 +334,9 @@ impl Eve {
         self.payload(&mut json, alert);
         let ruleset = &self.ruleset;
         self.close(json, header, |json| {
+            if rule.action != Action::Alert {
+                json.string("rule_action", rule.action.name());
+            }
             if ruleset.generation > 0 {
                 json.nested("ruleset", |json| {
                     json.number("generation", ruleset.generation);
@@ -393,6 +405,15 @@ impl Eve {
             Pairing::Answered(asked) => json.number("rtt_us", header.timestamp.since(asked) / 1_000),
             Pairing::Unanswered => json.boolean("answered", false),
         });
+    }
+
+    /// Appends a `packet` line: one that a rule tagged.
+    pub fn packet(&mut self, out: &mut Vec<u8>, header: &Header<'_>, packet: &Packet<'_>) {
+        self.header(out, header, "packet", &[]);
+        let mut json = JsonWriter::resume(out);
+        json.string("packet", &STANDARD.encode(packet.bytes));
+        json.nested("packet_info", |json| json.number("linktype", packet.link.number().into()));
+        self.close(json, header, |_| {});
     }
 
     /// Appends a `stats` line: the counters that have a place in Suricata's layout.
@@ -603,25 +624,28 @@ fn signature(json: &mut JsonWriter<'_>, rule: &Rule, endpoints: Option<&Endpoint
     }
     if !rule.references.is_empty() {
         json.nested_list("references", |json| {
-            rule.references.iter().for_each(|(kind, value)| json.string("", &reference(kind, value)));
+            rule.references.iter().for_each(|reference| json.string("", &reference.link));
         });
     }
 }
 
-/// A reference as a link, for the systems that rule sets commonly refer to.
-fn reference(kind: &str, value: &str) -> String {
-    let prefix = match kind {
-        _ if value.contains("://") => "",
-        "url" => "http://",
-        "cve" => "https://cve.mitre.org/cgi-bin/cvename.cgi?name=",
-        "bugtraq" | "bid" => "http://www.securityfocus.com/bid/",
-        "nessus" => "http://cgi.nessus.org/plugins/dump.php3?id=",
-        "et" => "http://doc.emergingthreats.net/",
-        "exploitdb" => "https://www.exploit-db.com/exploits/",
-        "attack" => "https://attack.mitre.org/techniques/",
-        _ => return format!("{kind}:{value}"),
-    };
-    format!("{prefix}{value}")
+/// The packet that carries the one an alert is about.
+fn tunnel(json: &mut JsonWriter<'_>, carrier: &Carrier, packet: &Packet<'_>, number: u64) {
+    address_member(json, "src_ip", carrier.source.0);
+    address_member(json, "dest_ip", carrier.destination.0);
+    if address::has_ports(carrier.protocol) {
+        json.number("src_port", carrier.source.1.into());
+        json.number("dest_port", carrier.destination.1.into());
+    }
+    json.raw("proto", |out| {
+        out.push(b'"');
+        address::protocol(out, carrier.protocol);
+        out.push(b'"');
+    });
+    json.number("depth", packet.tunnel_depth.into());
+    if number != 0 {
+        json.number("pcap_cnt", number);
+    }
 }
 
 fn volume(json: &mut JsonWriter<'_>, packets: [u64; 2], bytes: [u64; 2]) {

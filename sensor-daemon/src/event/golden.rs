@@ -8,7 +8,7 @@ use vigia_parsers::field::{Tree, Visit};
 use vigia_parsers::ot::modbus;
 use vigia_parsers::packet::{DecodeEvent, Ethernet, Tunnel, Vlans};
 use vigia_parsers::{Anomaly, Direction, Protocol, Record, Timestamp};
-use vigia_rules::Rule;
+use vigia_rules::{Reference, Rule};
 
 use super::*;
 use crate::metrics::{Counter, DropCause, Metrics, RulesetInfo};
@@ -63,6 +63,10 @@ fn header() -> Header<'static> {
     }
 }
 
+fn reference(system: &str, value: &str, link: &str) -> Reference {
+    Reference { system: system.into(), value: value.into(), link: link.into() }
+}
+
 fn rule() -> Rule {
     Rule {
         gid: 1,
@@ -71,11 +75,7 @@ fn rule() -> Rule {
         message: "VIGIA Modbus write from an unlisted \"station\"".into(),
         category: "Attempted Administrator Privilege Gain".into(),
         priority: 1,
-        references: vec![
-            ("url".into(), "example.org/a".into()),
-            ("cve".into(), "2026-1".into()),
-            ("x".into(), "y".into()),
-        ],
+        references: vec![reference("url", "example.org/a", "http://example.org/a"), reference("x", "y", "x:y")],
         metadata: vec![("mitre_technique_id".into(), vec!["T0855".into(), "T0836".into()])],
         target: Some(vigia_rules::Target::Destination),
         ..Rule::default()
@@ -109,6 +109,7 @@ fn alert<'a>(record: Option<&'a dyn Record>, payload: &'a [u8]) -> Alert<'a> {
         payload,
         stream: true,
         flowbits: &[],
+        noted: 0,
     }
 }
 

@@ -44,6 +44,8 @@ pub struct EventSettings {
     pub anomaly: bool,
     /// Write protocol records (`modbus`, `dnp3`, ...): one a transaction.
     pub records: bool,
+    /// Write `packet` events: the packets that rules tag (`tag`).
+    pub packets: bool,
     /// Write `stats` events: the counters in Suricata's shape.
     pub stats: bool,
     /// Write `health` events: what befalls the sensor and its interfaces.
@@ -81,6 +83,7 @@ impl Default for EventSettings {
             flow: true,
             anomaly: true,
             records: true,
+            packets: true,
             stats: true,
             health: true,
             stats_interval_s: 60,

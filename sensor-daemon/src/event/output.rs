@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use vigia_parsers::packet::Packet;
 use vigia_parsers::{Record, Timestamp};
 use vigia_rules::{Engine, Match, RuleId};
 
@@ -69,7 +70,7 @@ impl Output {
             session: self.session,
             admitted: false,
             rule,
-            found: Match { source, destination, timestamp: header.timestamp },
+            found: Match { source, destination, timestamp: header.timestamp, value: alert.noted },
             length: 0,
         };
         if about.gated {
@@ -123,6 +124,16 @@ impl Output {
         }
     }
 
+    /// A packet that a rule tagged.
+    #[cold]
+    pub fn packet(&mut self, header: &Header<'_>, packet: &Packet<'_>) {
+        self.counters.add(Counter::PacketEvents, 1);
+        if self.settings.packets {
+            self.eve.packet(&mut self.records.lines, header, packet);
+            self.recorded(header.timestamp);
+        }
+    }
+
     /// Reports the counters of the whole sensor; called by one worker every [`EventSettings::stats_interval_s`].
     pub fn stats(&mut self, timestamp: Timestamp, metrics: &Metrics) {
         self.counters.add(Counter::StatsEvents, 1);
@@ -150,6 +161,12 @@ impl Output {
             self.counters.add(cause, 1);
             true
         })
+    }
+
+    /// What an alert keeps of the bytes that were inspected.
+    pub fn kept<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        let wanted = self.settings.payload || self.settings.payload_printable;
+        bytes.get(..if wanted { bytes.len().min(self.settings.payload_bytes) } else { 0 }).unwrap_or_default()
     }
 
     /// Are records written at all? Lets the caller skip what only a record needs.

@@ -106,6 +106,8 @@ pub struct Flow {
     pub transactions: u32,
     /// The application layer; the pipeline makes it.
     pub conversation: Option<Box<Conversation>>,
+    /// A rule asked that the rest of it be passed by: it is counted, and no more.
+    pub bypass: bool,
     /// What rules remember of it.
     pub memory: Option<Box<FlowMemory>>,
     links: timer::Links,
@@ -136,6 +138,7 @@ impl Flow {
             foreign: false,
             transactions: 0,
             conversation: None,
+            bypass: false,
             memory: None,
             links: timer::Links::new(packet.timestamp),
         }
@@ -161,6 +164,7 @@ impl Flow {
             foreign: false,
             transactions: 0,
             conversation: None,
+            bypass: false,
             memory: None,
             links: timer::Links::new(Timestamp(0)),
         }

@@ -57,7 +57,7 @@ impl Default for Settings {
             vlan: VlanMode::Auto,
             tcp_new_s: 60,
             tcp_established_s: 3600,
-            tcp_closed_s: 10,
+            tcp_closed_s: 60,
             udp_new_s: 30,
             udp_established_s: 300,
             other_s: 30,

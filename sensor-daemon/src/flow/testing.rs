@@ -27,6 +27,8 @@ impl Frame {
             bytes: &self.bytes,
             wire_length: self.bytes.len() as u32 + 14,
             ethernet: self.ethernet,
+            ethernet_header: None,
+            link: vigia_parsers::packet::LinkType::Ethernet,
             vlans: self.vlans,
             redundancy: self.redundancy,
             tunnel: Tunnel::None,
@@ -127,7 +129,7 @@ pub(crate) fn tcp(source: End<'_>, destination: End<'_>, flags: u8, seq: u32, ac
     header.extend(ack.to_be_bytes());
     header.extend([0x50, flags, 0xfa, 0, 0, 0, 0, 0]);
     let frame = build(source.0, destination.0, 6, &header, payload);
-    let tcp = Tcp { sequence: seq, acknowledgement: ack, flags, window: 0xfa00, header_length: 20 };
+    let tcp = Tcp { sequence: seq, acknowledgement: ack, flags, window: 0xfa00, header_length: 20, timestamps: None };
     Frame { transport: Transport::Tcp(tcp), ports: [source.1, destination.1], ..frame }
 }
 

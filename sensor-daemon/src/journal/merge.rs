@@ -67,7 +67,7 @@ struct Late {
 impl Late {
     /// Tells any two apart that differ.
     fn place(&self) -> impl Ord {
-        let AlertEntry { found: Match { timestamp, source, destination }, rule, .. } = self.entry;
+        let AlertEntry { found: Match { timestamp, source, destination, .. }, rule, .. } = self.entry;
         (self.capture, timestamp, source, destination, rule.0, &self.line)
     }
 }
@@ -249,7 +249,7 @@ mod tests {
                 session: 0,
                 admitted: false,
                 rule: RuleId(0),
-                found: Match { source: (nobody, 0), destination: (nobody, 0), timestamp: Timestamp(*packet) },
+                found: Match { source: (nobody, 0), destination: (nobody, 0), timestamp: Timestamp(*packet), value: 0 },
                 length: line.len(),
             });
         }

@@ -194,6 +194,7 @@ counters! {
     FlowEvents: Counter Sum "vigia_events_total" {type = "flow"} "Events reported";
     AnomalyEvents: Counter Sum "vigia_events_total" {type = "anomaly"} "Events reported";
     RecordEvents: Counter Sum "vigia_events_total" {type = "record"} "Events reported";
+    PacketEvents: Counter Sum "vigia_events_total" {type = "packet"} "Events reported";
     StatsEvents: Counter Sum "vigia_events_total" {type = "stats"} "Events reported";
     HealthEvents: Counter Sum "vigia_events_total" {type = "health"} "Events reported";
 

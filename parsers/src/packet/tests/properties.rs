@@ -52,7 +52,7 @@ fn check(packet: &Packet<'_>) {
         assert!(located.offset <= length, "{located:?}");
     }
     let _ = packet.checksums();
-    let _ = packet.tunnel_ends();
+    let _ = packet.carrier();
 }
 
 proptest! {
@@ -76,7 +76,7 @@ proptest! {
             wire_length: u32::try_from(frame.len() + missing).unwrap(),
             stripped_vlan: stripped,
         };
-        let limits = DecodeLimits { layers };
+        let limits = DecodeLimits { layers, ..DecodeLimits::default() };
         let packet = decode(&captured, &limits);
         check(&packet);
         check(&decode_ip(&tail, &packet, &limits));

@@ -13,9 +13,10 @@ fn assert_tunnel(frame: &[u8], tunnel: Tunnel) {
     let packet = decode_frame(frame);
     assert_plain(&packet, b"data");
     assert_eq!((packet.tunnel, packet.tunnel_depth), (tunnel, 1));
-    let (source, destination, protocol) = packet.tunnel_ends().expect("the carrier");
-    assert_eq!((source, destination), ([10, 0, 0, 1].into(), [10, 0, 0, 2].into()));
-    assert!(matches!(protocol, UDP | 47 | 4));
+    let carrier = packet.carrier().expect("the carrier");
+    assert_eq!((carrier.source.0, carrier.destination.0), ([10, 0, 0, 1].into(), [10, 0, 0, 2].into()));
+    assert!(matches!(carrier.protocol, UDP | 47 | 4));
+    assert_eq!(carrier.source.1, if carrier.protocol == UDP { 40_000 } else { 0 });
 }
 
 #[test]
@@ -122,6 +123,51 @@ fn gtp_with_optional_fields_and_extension_headers_leads_to_the_packet() {
 }
 
 #[test]
+fn teredo_with_authentication_and_origin_leads_to_the_packet() {
+    let inner = ipv6(TCP, &tcp(b"six"));
+    let authentication: &[u8] = &[0, 1, 1, 2, 9, 8, 7, 1, 2, 3, 4, 5, 6, 7, 8, 0];
+    let origin: &[u8] = &[0, 0, 0xf1, 0x2a, 0x47, 0x7b, 0xec, 0x86];
+    for header in [&[][..], authentication, origin, &cat(&[authentication, origin])] {
+        let frame = in_udp(3544, header, &inner);
+        let packet = decode_frame(&frame);
+        assert_eq!(clean_payload(&packet), b"six");
+        assert_eq!((packet.tunnel, packet.tunnel_depth), (Tunnel::Teredo, 1));
+    }
+    let mut answer = in_udp(40_000, &[], &inner);
+    answer[34..36].copy_from_slice(&3544u16.to_be_bytes());
+    assert_eq!(decode_frame(&answer).tunnel, Tunnel::Teredo);
+}
+
+#[test]
+fn the_packet_that_carries_a_tunnel_is_had_by_entering_fewer() {
+    let vxlan = in_udp(4789, &[8, 0, 0, 0, 0, 0, 42, 0], &plain(b"data"));
+    let frame = gre(&[0, 0, 0x65, 0x58], &vxlan);
+    let carrier = |tunnels| {
+        let captured = Captured {
+            number: 1,
+            timestamp: Timestamp(0),
+            link: LinkType::Ethernet,
+            frame: &frame,
+            wire_length: frame.len() as u32,
+            stripped_vlan: None,
+        };
+        decode(&captured, &DecodeLimits { tunnels, ..DecodeLimits::default() })
+    };
+    let outer = carrier(0);
+    assert_eq!((outer.ip.as_ref().unwrap().protocol, outer.tunnel_depth), (47, 0));
+    assert_eq!((outer.ethernet_header, clean_payload(&outer).len()), (Some(0), 4 + vxlan.len()));
+    let middle = carrier(1);
+    assert_eq!((middle.ports, middle.tunnel), ([40_000, 4789], Tunnel::Gre));
+    assert_eq!((middle.ethernet_header, clean_payload(&middle).len()), (Some(38), 8 + plain(b"data").len()));
+    let inner = carrier(2);
+    assert_plain(&inner, b"data");
+    assert_eq!(inner.ethernet_header, Some(88));
+    // An IP packet in an IP packet has the Ethernet header of its carrier.
+    let frame = ethernet(IPV4, &ipv4(4, &ipv4(TCP, &tcp(b"data"))));
+    assert_eq!(decode_frame(&frame).ethernet_header, Some(0));
+}
+
+#[test]
 fn ip_in_ip_of_every_pair_of_versions_leads_to_the_packet() {
     let inner = ipv4(TCP, &tcp(b"data"));
     assert_tunnel(&ethernet(IPV4, &ipv4(4, &inner)), Tunnel::Ip);
@@ -143,12 +189,12 @@ fn tunnels_in_tunnels_are_counted() {
     let packet = decode_frame(&frame);
     assert_plain(&packet, b"data");
     assert_eq!((packet.tunnel, packet.tunnel_depth), (Tunnel::Vxlan, 2));
-    assert_eq!(packet.tunnel_ends().unwrap().2, UDP);
+    assert_eq!(packet.carrier().unwrap().protocol, UDP);
 }
 
 #[test]
 fn a_datagram_to_a_tunnels_port_that_is_no_tunnel_stays_udp() {
-    for port in [4789, 8472, 6081, 2152] {
+    for port in [4789, 8472, 6081, 2152, 3544] {
         for payload in [&b""[..], b"hello", &[8, 0, 0, 0, 1], &[0x30, 255, 0, 1, 2, 3], &[0xff; 100]] {
             let frame = in_udp(port, &[], payload);
             let packet = decode_frame(&frame);

@@ -119,7 +119,7 @@ fn table(ruleset: &Ruleset, language: Language) -> String {
 fn rule_json(rule: &Rule) -> Value {
     let metadata: serde_json::Map<_, _> =
         rule.metadata.iter().map(|(key, values)| (key.clone(), values.clone().into())).collect();
-    let references: Vec<_> = rule.references.iter().map(|(kind, value)| format!("{kind},{value}")).collect();
+    let references: Vec<_> = rule.references.iter().map(|it| format!("{},{}", it.system, it.value)).collect();
     json!({
         "gid": rule.gid,
         "sid": rule.sid,

@@ -67,7 +67,8 @@ pub(super) struct Side {
     pub(super) next: u32,
     /// Its last acknowledgement: what it has received of the other side.
     pub(super) acked: u32,
-    /// While [`Side::strikes`]: where a segment far outside the stream ended.
+    /// While [`Side::strikes`]: where a segment far outside the stream ended. Before the handshake is answered: the
+    /// timestamp of its SYN, if it is [`TIMED`].
     pub(super) candidate: u32,
     /// Consecutive segments there.
     pub(super) strikes: u8,
@@ -92,6 +93,9 @@ pub(super) const HOLE: u16 = 1 << 6;
 pub(super) const SOFT: u16 = 1 << 7;
 /// It sent a SYN within the connection: `candidate` is its sequence number.
 pub(super) const NEW_SYN: u16 = 1 << 8;
+
+/// Its SYN carried timestamps.
+pub(super) const TIMED: u16 = 1 << 9;
 
 impl Side {
     pub(super) fn has(&self, flag: u16) -> bool {
@@ -156,6 +160,17 @@ impl Connection {
             true => side.next.wrapping_sub(side.initial),
             false => 0,
         })
+    }
+
+    /// Sequence number of the next byte of a direction.
+    pub fn next(&self, direction: Direction) -> u32 {
+        self.sides[direction.index()].next
+    }
+
+    /// Has the receiver of a direction acknowledged everything before `end`? Nothing when it is not seen at all.
+    pub fn has_acknowledged(&self, direction: Direction, end: u32) -> Option<bool> {
+        let receiver = &self.sides[direction.opposite().index()];
+        receiver.has(ACKED).then(|| receiver.acked.wrapping_sub(end) as i32 >= 0)
     }
 
     /// Were bytes of this direction lost? EVE's `tcp.ts_gap` and `tcp.tc_gap`.

@@ -32,11 +32,13 @@ pub enum StreamEvent {
     HandshakeSynAckDifferentSequence,
     /// A SYN/ACK that does not acknowledge the SYN.
     SynAckWrongAck,
+    /// The answer to a SYN echoes a timestamp that the SYN had not (RFC 7323): its receiver does not take it.
+    InvalidTimestamp,
 }
 
 impl StreamEvent {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::SequenceGap,
         Self::OverlapDifferentData,
         Self::Retransmission,
@@ -51,6 +53,7 @@ impl StreamEvent {
         Self::HandshakeSynDifferentSequence,
         Self::HandshakeSynAckDifferentSequence,
         Self::SynAckWrongAck,
+        Self::InvalidTimestamp,
     ];
 
     /// The name in rules, after `stream-event:`.
@@ -70,6 +73,7 @@ impl StreamEvent {
             Self::HandshakeSynDifferentSequence => "3whs_syn_resend_diff_seq_on_syn_recv",
             Self::HandshakeSynAckDifferentSequence => "3whs_synack_resend_with_diff_seq",
             Self::SynAckWrongAck => "3whs_synack_with_wrong_ack",
+            Self::InvalidTimestamp => "pkt_invalid_timestamp",
         }
     }
 }

@@ -18,7 +18,7 @@ use vigia_parsers::packet::Tcp;
 use vigia_parsers::{Direction, Timestamp};
 
 use super::overlap::{OverlapPolicy, Pool};
-use connection::{ACKED, FIN, GAP, HOLE, KNOWN, NEW_SYN, RST, SOFT, SYN, Side, Waiting};
+use connection::{ACKED, FIN, GAP, HOLE, KNOWN, NEW_SYN, RST, SOFT, SYN, Side, TIMED, Waiting};
 pub use connection::{Connection, TcpState};
 pub use event::StreamEvent;
 
@@ -149,6 +149,12 @@ impl Reassembler {
         now: Timestamp,
         out: &mut D,
     ) {
+        if let Some(times) = tcp.timestamps
+            && !timely(connection, tcp, times, direction)
+        {
+            // What its receiver drops is no part of the stream.
+            return out.event(direction, StreamEvent::InvalidTimestamp);
+        }
         if tcp.flags & (Tcp::SYN | Tcp::RST) != 0 {
             self.handshake(connection, tcp, direction, out);
         } else if !self.picked_up(connection, tcp, !payload.is_empty(), direction, out) {
@@ -174,7 +180,7 @@ impl Reassembler {
     pub fn finish<D: Deliver>(&mut self, connection: &mut Connection, out: &mut D) {
         for direction in [Direction::ToServer, Direction::ToClient] {
             while connection.sides[direction.index()].has(HOLE) {
-                self.give_up(connection, direction, out);
+                self.give_up(connection, true, direction, out);
             }
         }
     }
@@ -446,7 +452,7 @@ impl Reassembler {
                 Loss::Limit => self.stats.gaps_limited += 1,
                 Loss::Memory => self.stats.gaps_memory += 1,
             }
-            self.give_up(c, direction, out);
+            self.give_up(c, false, direction, out);
             if let Some(waiting) = &mut c.waiting {
                 let waiting = &mut waiting[direction.index()];
                 waiting.since = now.unwrap_or(waiting.since);
@@ -485,8 +491,8 @@ impl Reassembler {
         None
     }
 
-    /// Tells the first hole of this direction as a gap and hands on what stands behind it.
-    fn give_up<D: Deliver>(&mut self, c: &mut Connection, direction: Direction, out: &mut D) {
+    /// Tells the first hole of this direction as a gap and hands on what stands behind it. `ends`: nothing more comes.
+    fn give_up<D: Deliver>(&mut self, c: &mut Connection, ends: bool, direction: Direction, out: &mut D) {
         let side = &mut c.sides[direction.index()];
         let Some(waiting) = c.waiting.as_mut().map(|waiting| &mut waiting[direction.index()]) else { return };
         if let Some(end) = waiting.hole_end() {
@@ -494,16 +500,22 @@ impl Reassembler {
             side.next = side.next.wrapping_add(lost as u32);
             waiting.position = end;
             waiting.certain = false;
-            self.tell_gap(side, lost, direction, out);
+            let end = side.next;
+            // What is missing at the end of a connection and was never acknowledged, the receiver misses too.
+            let odd = !ends || c.has_acknowledged(direction, end) != Some(false);
+            self.tell_gap(c, lost, odd, direction, out);
         }
         self.drain(c, direction, out);
     }
 
-    fn tell_gap<D: Deliver>(&mut self, side: &mut Side, lost: u64, direction: Direction, out: &mut D) {
-        side.set(GAP);
+    /// Tells a gap, and the event of it when it is `odd`.
+    fn tell_gap<D: Deliver>(&mut self, c: &mut Connection, lost: u64, odd: bool, direction: Direction, out: &mut D) {
+        c.sides[direction.index()].set(GAP);
         self.stats.gaps += 1;
         self.stats.gap_bytes += lost;
-        out.event(direction, StreamEvent::SequenceGap);
+        if odd {
+            out.event(direction, StreamEvent::SequenceGap);
+        }
         out.gap(direction, lost);
     }
 
@@ -581,7 +593,7 @@ impl Reassembler {
     /// Goes on at another place of the stream.
     fn resynchronise<D: Deliver>(&mut self, c: &mut Connection, next: u32, direction: Direction, out: &mut D) {
         while c.sides[direction.index()].has(HOLE) {
-            self.give_up(c, direction, out);
+            self.give_up(c, false, direction, out);
         }
         let side = &mut c.sides[direction.index()];
         // Backwards it cannot be the same stream, so nobody knows how much was lost.
@@ -591,8 +603,29 @@ impl Reassembler {
         side.strikes = 0;
         side.clear(FIN | SYN);
         self.stats.resynchronised += 1;
-        self.tell_gap(side, lost, direction, out);
+        self.tell_gap(c, lost, true, direction, out);
     }
+}
+
+/// How long after its first SYN a client may still be answered, in ticks of its timestamps, of which none is shorter than
+/// a millisecond: what a SYN sent again for two minutes comes to.
+const SYN_TICKS: u32 = 127_000;
+
+/// Does the receiver take a segment with these timestamps, a value and an echo? The answer to a SYN echoes what came with
+/// it (RFC 7323, 3.2).
+fn timely(c: &mut Connection, tcp: &Tcp, (value, echo): (u32, u32), direction: Direction) -> bool {
+    let unanswered = matches!(c.state, TcpState::None | TcpState::SynSent);
+    let [this, _] = sides(c, direction);
+    if unanswered && tcp.has(Tcp::SYN) && !tcp.has(Tcp::ACK) {
+        this.candidate = value;
+        this.set(TIMED);
+    }
+    let answers = c.state == TcpState::SynSent && tcp.has(Tcp::ACK);
+    let [this, other] = sides(c, direction);
+    if !answers || !other.has(SYN) || this.has(SYN) || echo == 0 {
+        return true;
+    }
+    other.has(TIMED) && other.candidate.wrapping_sub(echo) <= SYN_TICKS
 }
 
 /// Is the handshake over, or was it not seen?

@@ -84,7 +84,14 @@ impl Rig {
     fn send(&mut self, direction: Direction, flags: u8, seq: i64, ack: i64, data: &[u8]) {
         let (this, other) = (self.base[direction.index()], self.base[direction.opposite().index()]);
         let acknowledgement = if flags & A == 0 { 0 } else { other.wrapping_add(ack as u32) };
-        let tcp = Tcp { sequence: this.wrapping_add(seq as u32), acknowledgement, flags, window: 1, header_length: 20 };
+        let tcp = Tcp {
+            sequence: this.wrapping_add(seq as u32),
+            acknowledgement,
+            flags,
+            window: 1,
+            header_length: 20,
+            timestamps: None,
+        };
         let now = Timestamp(self.now);
         self.reassembler.push(&mut self.connection, &tcp, data, direction, now, &mut self.seen);
     }
@@ -467,8 +474,14 @@ fn a_stream_goes_on_where_several_segments_agree_or_the_receiver_does() {
 
 #[test]
 fn a_new_connection_on_the_same_ports_is_recognised() {
-    let fresh =
-        |flags, sequence, acknowledgement| Tcp { sequence, acknowledgement, flags, window: 1, header_length: 20 };
+    let fresh = |flags, sequence, acknowledgement| Tcp {
+        sequence,
+        acknowledgement,
+        flags,
+        window: 1,
+        header_length: 20,
+        timestamps: None,
+    };
     // After a close any other SYN, but not the same one sent again.
     let mut rig = Rig::open();
     rig.send(ToServer, R, 0, 0, b"");
@@ -510,7 +523,8 @@ fn oddities_have_events() {
         [SynAckResendDifferentSequence]
     );
     let mut rig = Rig::open();
-    let tcp = Tcp { sequence: 1000, acknowledgement: 5, flags: Tcp::PSH, window: 1, header_length: 20 };
+    let tcp =
+        Tcp { sequence: 1000, acknowledgement: 5, flags: Tcp::PSH, window: 1, header_length: 20, timestamps: None };
     rig.reassembler.push(&mut rig.connection, &tcp, b"x", ToServer, Timestamp(0), &mut rig.seen);
     assert_eq!(rig.seen.events, [BrokenAck]);
 }

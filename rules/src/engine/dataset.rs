@@ -1,0 +1,145 @@
+//! Sets of values that rules look buffers up in: `dataset` and `datarep`.
+//!
+//! What a set was loaded with never changes, so a worker answers for it. What rules add to it while the sensor runs is
+//! the gate's to know, like marks on hosts: it sees the matches of all workers in packet order.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::value::Registers;
+
+/// What the values of a set are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Any bytes; base64 in files.
+    String,
+    /// 16 bytes; hexadecimal in files.
+    Md5,
+    /// 32 bytes; hexadecimal in files.
+    Sha256,
+    /// 4 bytes.
+    Ipv4,
+    /// 16 bytes; IPv4 addresses stand mapped in it.
+    Ipv6,
+    /// 4 or 16 bytes.
+    Ip,
+}
+
+impl Kind {
+    /// The value that a file spells so.
+    pub(crate) fn parse(self, text: &str) -> Option<Box<[u8]>> {
+        let hex = |length: usize| {
+            let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
+            let digits = digits.filter(|digits| digits.len() == 2 * length)?;
+            Some(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+        };
+        match self {
+            Self::String => STANDARD.decode(text).ok().map(Vec::into_boxed_slice),
+            Self::Md5 => hex(16),
+            Self::Sha256 => hex(32),
+            Self::Ipv4 | Self::Ipv6 | Self::Ip => match (text.parse().ok()?, self) {
+                (IpAddr::V4(address), Self::Ipv6) => Some(Box::new(address.to_ipv6_mapped().octets())),
+                (IpAddr::V4(address), _) => Some(Box::new(address.octets())),
+                (IpAddr::V6(_), Self::Ipv4) => None,
+                (IpAddr::V6(address), _) => Some(Box::new(address.octets())),
+            },
+        }
+    }
+
+    /// Hands a buffer's value to `look_up` as the set has it; false when it cannot be one.
+    fn with(self, buffer: &[u8], look_up: impl FnOnce(&[u8]) -> bool) -> bool {
+        match (self, buffer.len()) {
+            (Self::String, _) | (Self::Md5 | Self::Ipv6, 16) | (Self::Sha256, 32) | (Self::Ipv4, 4) => look_up(buffer),
+            (Self::Ip, 4 | 16) => look_up(buffer),
+            (Self::Ipv6, 4) => {
+                let address = buffer.first_chunk().map(|octets: &[u8; 4]| Ipv4Addr::from(*octets));
+                address.is_some_and(|address| look_up(&address.to_ipv6_mapped().octets()))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A set of values.
+#[derive(Debug)]
+pub(crate) struct Dataset {
+    pub(crate) kind: Kind,
+    /// What it was loaded with.
+    pub(crate) loaded: HashSet<Box<[u8]>>,
+    /// A rule adds to it or takes from it.
+    dynamic: AtomicBool,
+}
+
+impl Dataset {
+    pub(crate) fn new(kind: Kind, loaded: HashSet<Box<[u8]>>) -> Self {
+        Self { kind, loaded, dynamic: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn make_dynamic(&self) {
+        self.dynamic.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What a rule does with a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// The value is (or is not) in it.
+    Is(bool),
+    /// Adds the value; matches when it is new.
+    Add,
+    /// Takes the value out; matches when it was there.
+    Remove,
+}
+
+/// `dataset`.
+#[derive(Debug, Clone)]
+pub(crate) struct DatasetTest {
+    pub(crate) set: Arc<Dataset>,
+    pub(crate) how: Use,
+}
+
+impl DatasetTest {
+    /// Holds as far as the worker can tell; what is left to the gate is in the registers.
+    pub(crate) fn holds(&self, buffer: &[u8], registers: &Registers) -> bool {
+        let set = &self.set;
+        set.kind.with(buffer, |value| {
+            let loaded = set.loaded.contains(value);
+            match self.how {
+                Use::Is(wanted) if loaded || !set.dynamic.load(Ordering::Relaxed) => loaded == wanted,
+                Use::Add if loaded => false,
+                _ => {
+                    registers.noted.set(note(value));
+                    true
+                }
+            }
+        })
+    }
+}
+
+/// A value in 64 bits, never 0.
+fn note(value: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish().max(1)
+}
+
+/// `datarep`: a set whose values have a reputation.
+#[derive(Debug, Clone)]
+pub(crate) struct ReputationTest {
+    pub(crate) kind: Kind,
+    pub(crate) scores: Arc<HashMap<Box<[u8]>, u16>>,
+    pub(crate) compare: fn(u16, u16) -> bool,
+    pub(crate) score: u16,
+}
+
+impl ReputationTest {
+    pub(crate) fn holds(&self, buffer: &[u8]) -> bool {
+        self.kind.with(buffer, |value| self.scores.get(value).is_some_and(|&found| (self.compare)(found, self.score)))
+    }
+}

@@ -1,0 +1,376 @@
+//! Look-ups in lists: `dataset`, `datarep`, `iprep` and `geoip`.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::flow::identify;
+use super::payload::literal;
+use super::{Arity, Draft, Environment, Keyword, Need, Use};
+use crate::engine::chain::Step;
+use crate::engine::dataset::{self, Dataset, DatasetTest, Kind, ReputationTest};
+use crate::engine::hosts::{HostBit, Mark, Owner};
+use crate::engine::view::{Condition, View};
+use crate::language::syntax::Word;
+use crate::language::{Countries, Problem, Reputation, nearest};
+
+type Outcome = Result<(), Problem>;
+
+pub(super) const KEYWORDS: &[Keyword] = &[
+    Keyword {
+        name: "dataset",
+        aliases: &[],
+        doc: "The buffer is in a set: isset|isnotset|set|unset, name, then type, load, state",
+        arity: Arity::Required,
+        compile: dataset,
+    },
+    Keyword {
+        name: "datarep",
+        aliases: &[],
+        doc: "The buffer's reputation in a list: name, operator, score, then type, load",
+        arity: Arity::Required,
+        compile: datarep,
+    },
+    Keyword {
+        name: "iprep",
+        aliases: &[],
+        doc: "Reputation of an address: any|src|dst|both, category, operator, score; or isset, isnotset",
+        arity: Arity::Required,
+        compile: iprep,
+    },
+    Keyword {
+        name: "geoip",
+        aliases: &[],
+        doc: "Country of an address: any|src|dst|both, then ISO codes; with ! none of these",
+        arity: Arity::Required,
+        compile: geoip,
+    },
+];
+
+/// The sets that the rules compiled so far name.
+#[derive(Default)]
+pub(super) struct Sets {
+    sets: HashMap<String, Arc<Dataset>>,
+    scores: HashMap<String, (Kind, Arc<HashMap<Box<[u8]>, u16>>)>,
+}
+
+const KINDS: &[(&str, Kind)] = &[
+    ("string", Kind::String),
+    ("md5", Kind::Md5),
+    ("sha256", Kind::Sha256),
+    ("ipv4", Kind::Ipv4),
+    ("ipv6", Kind::Ipv6),
+    ("ip", Kind::Ip),
+];
+
+/// What a rule says of a set besides its name.
+#[derive(Default)]
+struct Options<'a> {
+    kind: Option<Kind>,
+    load: Option<Word<'a>>,
+    /// A file that need not be there yet.
+    state: Option<Word<'a>>,
+}
+
+fn options<'a>(draft: &mut Draft, words: impl Iterator<Item = Word<'a>>) -> Result<Options<'a>, Problem> {
+    let mut options = Options::default();
+    for option in words {
+        let (key, value) = option.text.split_once(char::is_whitespace).unwrap_or((option.text, ""));
+        let value = option.part(value).trim();
+        match key {
+            "type" => {
+                let kind = KINDS.iter().find(|kind| kind.0 == value.text).map(|kind| kind.1);
+                options.kind = Some(kind.ok_or_else(|| {
+                    let problem =
+                        Problem::new("unknown-value", format!("`{}` is not a type of set", value.text), value.span());
+                    problem.help(match nearest(value.text, KINDS.iter().map(|kind| kind.0)) {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => "expected string, md5, sha256, ipv4, ipv6 or ip".to_owned(),
+                    })
+                })?);
+            }
+            "load" => options.load = Some(value),
+            "state" => options.state = Some(value),
+            "save" => draft.warnings.push(Problem::new(
+                "not-supported",
+                "sets are kept in memory only: what is added to this one is not saved",
+                option.span(),
+            )),
+            // How big a table of the reference engine is to be.
+            "memcap" | "hashsize" => {}
+            _ => {
+                return Err(Problem::new("unknown-value", format!("`{key}` is not an option of a set"), option.span())
+                    .help("expected type, load, state, save, memcap or hashsize"));
+            }
+        }
+    }
+    Ok(options)
+}
+
+/// The lines of a file that a rule names.
+fn lines(environment: &Environment<'_>, file: Word<'_>) -> Result<String, Problem> {
+    let bytes = environment.variables.library.read(file.text);
+    let bytes = bytes.map_err(|why| Problem::new("unreadable", format!("`{}`: {why}", file.text), file.span()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn entry(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|text| !text.is_empty() && !text.starts_with('#'))
+}
+
+fn dataset(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let mut parts = it.value.split(',');
+    let command = parts.next().unwrap_or(it.value);
+    let (how, mark) = match command.text {
+        "isset" => (dataset::Use::Is(true), Mark::Is(true)),
+        "isnotset" => (dataset::Use::Is(false), Mark::Is(false)),
+        "set" => (dataset::Use::Add, Mark::Add),
+        "unset" => (dataset::Use::Remove, Mark::Remove),
+        text => {
+            let near = nearest(text, ["isset", "isnotset", "set", "unset"].into_iter());
+            return Err(Problem::new("unknown-value", format!("`{text}` is not a command of dataset"), command.span())
+                .help(match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "expected isset, isnotset, set or unset".to_owned(),
+                }));
+        }
+    };
+    let name = parts.next().filter(|name| !name.text.is_empty());
+    let name = name.ok_or_else(|| Problem::new("missing-value", "the name of the set is missing", it.value.span()))?;
+    let options = options(draft, parts)?;
+    let set = set(environment, name, &options)?;
+    if !matches!(how, dataset::Use::Is(_)) {
+        set.make_dynamic();
+    }
+    let name = identify(&format!("dataset:{}", name.text));
+    draft.host_bits.push(HostBit { name, owner: Owner::Value, mark });
+    draft.selective = true;
+    draft.push_step(Step::Dataset(DatasetTest { set, how }));
+    Ok(())
+}
+
+/// The set of that name; made by the first rule that says what it is.
+fn set(environment: &Environment<'_>, name: Word<'_>, options: &Options<'_>) -> Result<Arc<Dataset>, Problem> {
+    let mut sets = environment.sets.borrow_mut();
+    if let Some(known) = sets.sets.get(name.text) {
+        return match options.kind {
+            Some(kind) if kind != known.kind => {
+                Err(Problem::new("conflict", format!("set `{}` is of another type elsewhere", name.text), name.span()))
+            }
+            _ => Ok(Arc::clone(known)),
+        };
+    }
+    let kind = options.kind.ok_or_else(|| {
+        Problem::new("missing-value", format!("the type of set `{}` is not known", name.text), name.span())
+            .help("expected `type string|md5|sha256|ipv4|ipv6|ip`")
+    })?;
+    let text = match (options.load, options.state) {
+        (Some(file), _) => lines(environment, file)?,
+        (None, Some(file)) => lines(environment, file).unwrap_or_default(),
+        (None, None) => String::new(),
+    };
+    let mut loaded = HashSet::new();
+    for line in text.lines().filter_map(entry) {
+        let Some(value) = kind.parse(line) else {
+            let file = options.load.or(options.state).unwrap_or(name);
+            return Err(Problem::new("invalid-value", format!("`{line}` is not of the set's type"), file.span()));
+        };
+        loaded.insert(value);
+    }
+    let set = Arc::new(Dataset::new(kind, loaded));
+    sets.sets.insert(name.text.to_owned(), Arc::clone(&set));
+    Ok(set)
+}
+
+type Compare = fn(u16, u16) -> bool;
+
+const OPERATORS: &[(&str, Compare)] = &[
+    (">=", |found, wanted| found >= wanted),
+    ("<=", |found, wanted| found <= wanted),
+    ("!=", |found, wanted| found != wanted),
+    (">", |found, wanted| found > wanted),
+    ("<", |found, wanted| found < wanted),
+    ("=", |found, wanted| found == wanted),
+    ("==", |found, wanted| found == wanted),
+];
+
+fn operator(word: Word<'_>) -> Result<Compare, Problem> {
+    OPERATORS.iter().find(|operator| operator.0 == word.text).map(|operator| operator.1).ok_or_else(|| {
+        Problem::new("unknown-value", format!("`{}` is not an operator", word.text), word.span())
+            .help("expected >, <, =, >=, <= or !=")
+    })
+}
+
+/// The next part, which must be there.
+fn next<'a>(parts: &mut impl Iterator<Item = Word<'a>>, what: &str, it: Use<'_>) -> Result<Word<'a>, Problem> {
+    parts
+        .next()
+        .filter(|word| !word.text.is_empty())
+        .ok_or_else(|| Problem::new("missing-value", format!("the {what} is missing"), it.value.span()))
+}
+
+fn datarep(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let mut parts = it.value.split(',');
+    let name = next(&mut parts, "name of the list", it)?;
+    let compare = operator(next(&mut parts, "operator", it)?)?;
+    let score = literal(next(&mut parts, "score", it)?, 0, u16::MAX.into())? as u16;
+    let options = options(draft, parts)?;
+    let mut sets = environment.sets.borrow_mut();
+    let (kind, scores) = match sets.scores.get(name.text) {
+        Some((kind, scores)) => (*kind, Arc::clone(scores)),
+        None => {
+            let missing = |what: &str| {
+                Problem::new("missing-value", format!("the {what} of list `{}` is not known", name.text), name.span())
+                    .help("expected `type string|md5|sha256|ipv4|ipv6|ip, load FILE`")
+            };
+            let kind = options.kind.ok_or_else(|| missing("type"))?;
+            let file = options.load.or(options.state).ok_or_else(|| missing("file"))?;
+            let mut scores = HashMap::new();
+            for line in lines(environment, file)?.lines().filter_map(entry) {
+                let parsed = line
+                    .rsplit_once(',')
+                    .and_then(|(value, score)| Some((kind.parse(value.trim())?, score.trim().parse::<u16>().ok()?)));
+                let Some((value, score)) = parsed else {
+                    return Err(Problem::new("invalid-value", format!("`{line}` is not `value,score`"), file.span()));
+                };
+                scores.insert(value, score);
+            }
+            let scores = Arc::new(scores);
+            sets.scores.insert(name.text.to_owned(), (kind, Arc::clone(&scores)));
+            (kind, scores)
+        }
+    };
+    draft.push_step(Step::Reputation(ReputationTest { kind, scores, compare, score }));
+    Ok(())
+}
+
+/// Whose address is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Any,
+    Source,
+    Destination,
+    Both,
+}
+
+impl Side {
+    fn named(word: Word<'_>) -> Option<Self> {
+        Some(match word.text {
+            "any" => Self::Any,
+            "src" => Self::Source,
+            "dst" => Self::Destination,
+            "both" => Self::Both,
+            _ => return None,
+        })
+    }
+
+    fn holds(self, view: &View<'_>, test: impl Fn(IpAddr) -> bool) -> bool {
+        let (source, destination) = (view.moment.source.0, view.moment.destination.0);
+        match self {
+            Self::Any => test(source) || test(destination),
+            Self::Source => test(source),
+            Self::Destination => test(destination),
+            Self::Both => test(source) && test(destination),
+        }
+    }
+}
+
+struct AddressReputation {
+    list: Arc<Reputation>,
+    side: Side,
+    category: u8,
+    /// Without a score, whether there is one.
+    test: Result<(Compare, u16), bool>,
+}
+
+impl Condition for AddressReputation {
+    fn holds(&self, view: &View<'_>) -> bool {
+        self.side.holds(view, |address| {
+            let found = self.list.score(address, self.category);
+            match self.test {
+                Ok((compare, wanted)) => found.is_some_and(|score| compare(score.into(), wanted)),
+                Err(wanted) => found.is_some() == wanted,
+            }
+        })
+    }
+}
+
+fn iprep(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let mut parts = it.value.split(',');
+    let side = next(&mut parts, "side", it)?;
+    let side = Side::named(side).ok_or_else(|| {
+        Problem::new("unknown-value", format!("`{}` is not a side", side.text), side.span())
+            .help("expected any, src, dst or both")
+    })?;
+    let category = next(&mut parts, "category", it)?;
+    let operation = next(&mut parts, "operator", it)?;
+    let test = match operation.text {
+        "isset" => Err(true),
+        "isnotset" => Err(false),
+        _ => Ok((operator(operation)?, literal(next(&mut parts, "score", it)?, 0, 127)? as u16)),
+    };
+    let Some(list) = &environment.variables.reputation else {
+        draft.wait(it.name, Need::Feature("lists of reputation, of which none is configured"));
+        return Ok(());
+    };
+    let number = list.category(category.text).ok_or_else(|| {
+        let near = nearest(category.text, list.categories());
+        Problem::new("unknown-value", format!("`{}` is not a category of reputation", category.text), category.span())
+            .maybe_help(near.map(|near| format!("did you mean `{near}`?")))
+    })?;
+    draft.conditions.push(Box::new(AddressReputation { list: Arc::clone(list), side, category: number, test }));
+    Ok(())
+}
+
+struct Country {
+    countries: Arc<Countries>,
+    side: Side,
+    codes: Vec<[u8; 2]>,
+    negated: bool,
+}
+
+impl Condition for Country {
+    fn holds(&self, view: &View<'_>) -> bool {
+        // Nothing is said of an address whose country is not known.
+        self.side.holds(view, |address| {
+            self.countries.code(address).is_some_and(|code| self.codes.contains(&code) != self.negated)
+        })
+    }
+}
+
+fn geoip(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let mut words = it.value.split(',').peekable();
+    let side = words.peek().copied().and_then(Side::named);
+    if side.is_some() {
+        words.next();
+    }
+    let (mut codes, mut negated) = (Vec::new(), false);
+    for word in words {
+        let code = match word.text.strip_prefix('!') {
+            Some(rest) => {
+                negated = true;
+                word.part(rest).trim()
+            }
+            None => word,
+        };
+        match *code.text.as_bytes() {
+            [a, b] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() => {
+                codes.push([a.to_ascii_uppercase(), b.to_ascii_uppercase()]);
+            }
+            _ => {
+                return Err(Problem::new("invalid-value", format!("`{}` is not a country", code.text), code.span())
+                    .help("expected two letters of ISO 3166, as ES"));
+            }
+        }
+    }
+    if codes.is_empty() {
+        return Err(Problem::new("missing-value", "no country is named", it.value.span()));
+    }
+    let Some(countries) = &environment.variables.countries else {
+        draft.wait(it.name, Need::Feature("a database of countries, which is not configured"));
+        return Ok(());
+    };
+    let (countries, side) = (Arc::clone(countries), side.unwrap_or(Side::Any));
+    draft.conditions.push(Box::new(Country { countries, side, codes, negated }));
+    Ok(())
+}

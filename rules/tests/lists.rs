@@ -1,0 +1,310 @@
+//! What rules look up beyond the packet: sets, reputation, countries. And that every keyword of the language is known.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{CLIENT, Flow, SERVER, source};
+use vigia_parsers::Direction::{ToClient, ToServer};
+use vigia_parsers::Timestamp;
+use vigia_rules::{
+    Compiled, Countries, Engine, Gate, Library, Match, Reputation, Severity, Tag, TagLimit, TagScope, Variables,
+    Verdict,
+};
+
+/// Every keyword of Suricata 9, one a line.
+const KEYWORDS: &str = include_str!("keywords.txt");
+
+#[test]
+fn every_keyword_of_the_language_is_implemented_or_registered() {
+    let known: Vec<String> = vigia_rules::keywords()
+        .into_iter()
+        .flat_map(|keyword| {
+            keyword.aliases.iter().map(|&alias| alias.to_owned()).chain([keyword.name]).collect::<Vec<_>>()
+        })
+        .collect();
+    let missing: Vec<&str> = KEYWORDS.lines().filter(|name| !known.iter().any(|it| it == name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert_eq!(KEYWORDS.lines().count(), 412);
+}
+
+#[test]
+fn no_keyword_is_both_implemented_and_waiting() {
+    let all = vigia_rules::keywords();
+    for waiting in all.iter().filter(|keyword| keyword.waits_for.is_some()) {
+        let implemented = |other: &&vigia_rules::KeywordInfo| {
+            other.waits_for.is_none() && (other.name == waiting.name || other.aliases.contains(&waiting.name.as_str()))
+        };
+        assert!(all.iter().find(implemented).is_none(), "{}", waiting.name);
+    }
+}
+
+#[test]
+fn rules_that_wait_are_checked_and_one_warning_a_keyword_names_them() {
+    let rule = |sid: u32, options: &str| format!("alert http any any -> any any ({options} sid:{sid};)\n");
+    let mut text: String = (1..=7).map(|sid| rule(sid, "http.uri; content:\"a\";")).collect();
+    text += &rule(8, "http.uri; contnet:\"a\";");
+    text += &rule(9, "http.uri;");
+    text += &rule(10, "content:\"a\"; http_method; urilen:>5; pcre:\"/a/U\";");
+    text += "alert tcp any any -> any any (content:\"a\"; sid:11;)\n";
+    let compiled = common::compile(&text);
+    assert_eq!((compiled.switched_off, compiled.failed, compiled.engine.rules().len()), (8, 2, 1));
+    let lines: Vec<String> = compiled.diagnostics.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+const FILES: &[(&str, &str)] = &[
+    ("words.lst", "# base64\nYmFk\nd29yc2U=\n"),
+    ("md5.lst", "bae60998ffe4923b131e3d6e4c19993e\n"),
+    ("hosts.lst", "10.0.0.10\n2001:db8::1\n"),
+    ("wrong.lst", "YmFk\n???\n"),
+    ("scores.lst", "YmFk,100\nZ29vZA==,5\n"),
+];
+
+fn variables() -> Variables {
+    let read = |name: &str| {
+        let file = FILES.iter().find(|file| file.0 == name);
+        file.map(|file| file.1.as_bytes().to_vec()).ok_or_else(|| "no such file".to_owned())
+    };
+    Variables { library: Library::new(read), ..Variables::standard() }
+}
+
+#[track_caller]
+fn engine(rules: &str, variables: &Variables) -> Engine {
+    let Compiled { engine, diagnostics, .. } = Engine::compile(&[source(rules)], variables);
+    assert!(diagnostics.is_empty(), "{}", diagnostics[0]);
+    engine
+}
+
+/// Signature ids that payloads of one flow report, once the gate has had its say.
+fn reported(engine: &Engine, payloads: &[&str]) -> Vec<Vec<u32>> {
+    let (mut flow, mut gate) = (Flow::new(engine), Gate::default());
+    let mut one = |payload: &&str| {
+        flow.packet(17, payload.as_bytes(), ToServer);
+        let admitted = |id: &&vigia_rules::RuleId| {
+            let value = flow.scratch.noted(**id);
+            let found = Match { source: CLIENT, destination: SERVER, timestamp: Timestamp::new(9, 0), value };
+            gate.admit(engine, **id, &found) == Verdict::Report
+        };
+        flow.scratch.matches().iter().filter(admitted).map(|&id| engine.rule(id).sid).collect()
+    };
+    payloads.iter().map(&mut one).collect()
+}
+
+const NONE: Vec<u32> = Vec::new();
+
+#[test]
+fn a_value_is_new_to_a_set_once() {
+    let engine = engine(
+        "alert udp any any -> any any (pkt_data; dataset:set,seen,type string; sid:1;)\n\
+         alert udp any any -> any any (pkt_data; dataset:isset,seen; sid:2;)\n\
+         alert udp any any -> any any (content:\"forget\"; startswith; pkt_data; subslice:7; dataset:unset,seen; sid:3;)\n",
+        &variables(),
+    );
+    let found = reported(&engine, &["a", "a", "b", "forget a", "forget a", "a"]);
+    // What asks comes after what sets.
+    assert_eq!(found, [vec![1, 2], vec![2], vec![1, 2], vec![1, 3, 2], vec![2], vec![1, 2]]);
+}
+
+#[test]
+fn values_are_looked_up_in_the_sets_of_files() {
+    let udp = |options: &str| engine(&format!("alert udp any any -> any any ({options} sid:1;)"), &variables());
+    for (options, expected) in [
+        ("pkt_data; dataset:isset,words,type string,load words.lst;", [true, false, true]),
+        ("pkt_data; dataset:isnotset,words,type string,load words.lst;", [false, true, false]),
+        ("pkt_data; to_md5; dataset:isset,sums,type md5,load md5.lst;", [true, false, false]),
+        ("ip.src; dataset:isset,hosts,type ip,load hosts.lst;", [true; 3]),
+        ("ip.dst; dataset:isset,hosts,type ip,load hosts.lst;", [false; 3]),
+        ("ip.src; dataset:isset,hosts,type ipv4,state absent.lst;", [false; 3]),
+        ("pkt_data; datarep:scores,>,50,type string,load scores.lst;", [true, false, false]),
+        ("pkt_data; datarep:scores,<=,5,type string,load scores.lst;", [false, true, false]),
+    ] {
+        let raised: Vec<bool> =
+            reported(&udp(options), &["bad", "good", "worse"]).iter().map(|found| !found.is_empty()).collect();
+        assert_eq!(raised, expected, "{options}");
+    }
+}
+
+#[test]
+fn a_set_of_a_file_can_be_added_to() {
+    let rules = "alert udp any any -> any any (pkt_data; dataset:set,words,type string,load words.lst; sid:1;)\n\
+                 alert udp any any -> any any (pkt_data; dataset:isset,words; sid:2;)\n";
+    let engine = engine(rules, &variables());
+    assert_eq!(reported(&engine, &["bad", "new", "new"]), [vec![2], vec![1, 2], vec![2]]);
+}
+
+#[test]
+fn the_reputation_of_an_address_is_asked() {
+    let mut list = Reputation::default();
+    let found = list.read_categories(&source("1,BadHosts,Known bad\n2,CnC,Command\n"));
+    assert!(found.is_empty() && list.read_scores(&source("10.0.0.10,1,100\n10.0.0.0/24,2,20\n")).is_empty());
+    let variables = Variables { reputation: Some(Arc::new(list)), ..variables() };
+    for (value, expected) in [
+        ("src,BadHosts,>,50", true),
+        ("dst,BadHosts,>,50", false),
+        ("any,BadHosts,>,50", true),
+        ("both,CnC,=,20", true),
+        ("both,BadHosts,>,1", false),
+        ("dst,BadHosts,isnotset", true),
+        ("src,CnC,isset", true),
+        ("src,CnC,>=,21", false),
+    ] {
+        let engine = engine(&format!("alert udp any any -> any any (iprep:{value}; sid:1;)"), &variables);
+        assert_eq!(reported(&engine, &["x"]) == [vec![1]], expected, "{value}");
+    }
+}
+
+/// A database in MaxMind's format: addresses below 128.0.0.0 are in Spain, the others nowhere.
+fn countries() -> Countries {
+    let text = |text: &str| [&[0x40 | text.len() as u8], text.as_bytes()].concat();
+    let map = |entries: &[(&str, Vec<u8>)]| {
+        let entries_bytes: Vec<u8> =
+            entries.iter().flat_map(|(key, value)| [text(key), value.clone()].concat()).collect();
+        [vec![0xe0 | entries.len() as u8], entries_bytes].concat()
+    };
+    let number = |value: u8| vec![0xa1, value];
+    let long = |value: u8| vec![0xc1, value];
+    // One node of two records of 24 bits: the data begin 16 bytes behind the tree.
+    let tree = [0, 0, 1 + 16, 0, 0, 1];
+    let data = map(&[("country", map(&[("iso_code", text("ES"))]))]);
+    let metadata = map(&[
+        ("binary_format_major_version", number(2)),
+        ("binary_format_minor_version", number(0)),
+        ("build_epoch", vec![0x01, 0x02, 0]),
+        ("database_type", text("Test")),
+        ("description", map(&[])),
+        ("ip_version", number(4)),
+        ("languages", vec![0x00, 0x04]),
+        ("node_count", long(1)),
+        ("record_size", number(24)),
+    ]);
+    let file = [&tree[..], &[0; 16], &data, b"\xab\xcd\xefMaxMind.com", &metadata].concat();
+    Countries::new(file).expect("a database")
+}
+
+#[test]
+fn the_country_of_an_address_is_asked() {
+    let variables = Variables { countries: Some(Arc::new(countries())), ..variables() };
+    for (value, expected) in
+        [("src,ES", true), ("ES,FR", true), ("both,es", true), ("src,FR", false), ("src,!FR", true), ("dst,!ES", false)]
+    {
+        let engine = engine(&format!("alert udp any any -> any any (geoip:{value}; sid:1;)"), &variables);
+        assert_eq!(reported(&engine, &["x"]) == [vec![1]], expected, "{value}");
+    }
+}
+
+#[test]
+fn mistakes_in_look_ups_are_named_where_they_stand() {
+    for (options, code, at, help) in [
+        ("dataset:iset,a;", "unknown-value", "iset", "did you mean `isset`?"),
+        ("dataset:isset;", "missing-value", "isset", ""),
+        ("dataset:isset,a;", "missing-value", "a", "type string"),
+        ("dataset:isset,a,type strin;", "unknown-value", "strin", "did you mean `string`?"),
+        ("dataset:isset,a,type string,lod x;", "unknown-value", "lod x", "expected type, load"),
+        ("dataset:isset,a,type string,load none.lst;", "unreadable", "none.lst", ""),
+        ("dataset:isset,a,type string,load wrong.lst;", "invalid-value", "wrong.lst", ""),
+        ("dataset:isset,a,type md5; dataset:isset,a,type ip;", "conflict", "a", ""),
+        ("datarep:a,~,5,type string,load scores.lst;", "unknown-value", "~", "expected >, <"),
+        ("datarep:a,>,x,type string,load scores.lst;", "invalid-value", "x", "expected 0 to 65535"),
+        ("datarep:a,>,5,type string,load words.lst;", "invalid-value", "words.lst", ""),
+        ("iprep:left,A,>,5;", "unknown-value", "left", "expected any, src, dst or both"),
+        ("iprep:src,A,>;", "missing-value", "src,A,>", ""),
+        ("iprep:src,A,>,128;", "invalid-value", "128", "expected 0 to 127"),
+        ("geoip:src,Spain;", "invalid-value", "Spain", "two letters"),
+        ("geoip:src;", "missing-value", "src", ""),
+        ("tag:session,5;", "invalid-value", "session,5", ""),
+        ("tag:sesion,5,packets;", "unknown-value", "sesion", "did you mean `session`?"),
+        ("tag:host,5,packets;", "missing-value", "host,5,packets", "expected src or dst"),
+        ("tag:session,5,lines;", "unknown-value", "lines", "expected packets, bytes or seconds"),
+        ("entropy:bytes 5;", "missing-value", "bytes 5", ""),
+        ("entropy:value > x;", "invalid-value", "> x", ""),
+        ("xor:offset 1;", "missing-value", "offset 1", "extract"),
+        ("l3_proto:ipv5;", "unknown-value", "ipv5", "expected ipv4, ipv6 or arp"),
+        ("rpc:1,2,3,4;", "invalid-value", "4", ""),
+        ("app-layer-protocol:modbus,fnal;", "unknown-value", "fnal", "did you mean `final`?"),
+        ("app-layer-protocol:!unknown;", "conflict", "unknown", ""),
+        ("byte_test:0,>,5,0;", "value-out-of-range", "0,>,5,0", "string"),
+    ] {
+        let text = format!("alert ip any any -> any any (pkt_data; {options} content:\"a\"; sid:1;)");
+        let compiled = Engine::compile(&[source(&text)], &variables());
+        let errors: Vec<_> = compiled.diagnostics.iter().filter(|it| it.severity == Severity::Error).collect();
+        assert_eq!(errors.len(), 1, "{options}");
+        let error = errors[0];
+        assert_eq!((error.code, &text[error.span.clone()]), (code, at), "{options}");
+        assert!(error.help.as_deref().unwrap_or_default().contains(help), "{options}: {error}");
+    }
+}
+
+#[test]
+fn what_is_not_configured_switches_the_rule_off() {
+    for options in ["iprep:src,BadHosts,>,50;", "geoip:src,ES;"] {
+        let compiled = common::compile(&format!("alert ip any any -> any any ({options} sid:1;)"));
+        assert_eq!((compiled.switched_off, compiled.diagnostics[0].code), (1, "not-supported"), "{options}");
+    }
+}
+
+#[test]
+fn payloads_are_matched_as_each_keyword_says() {
+    let cases: &[(&str, &[u8], &[u8])] = &[
+        ("entropy:value > 2.9;", b"abcdefgh", b"aaaaaaab"),
+        ("entropy:offset 4, bytes 4, value = 2;", b"aaaaabcd", b"abcdaaaa"),
+        ("pkt_data; xor:offset 1,extract 1 0; content:\"@@\";", b"\x01AA", b"\x02AA"),
+        ("pkt_data; header_lowercase; content:\"host: A\";", b"HOST: A\r\n", b"HOST: a\r\n"),
+        ("pkt_data; strip_pseudo_headers; content:\"host\"; startswith;", b":path: /\r\nhost: a", b"x: /\r\nhost: a"),
+        ("pkt_data; domain; content:\"example.co.uk\"; startswith;", b"www.example.co.uk", b"www.example.org.uk"),
+        ("pkt_data; tld; bsize:5;", b"www.example.co.uk", b"www.example.de"),
+        ("l3_proto:ipv4; content:\"a\";", b"a", b"b"),
+        ("byte_test:0,>,100,0,string,dec;", b"101", b"99 "),
+        ("rpc:100000,2,*;", RPC, b"none"),
+        ("rpc:100000,*,4;", b"\0\0\0\x01\0\0\0\0\0\0\0\x02\0\x01\x86\xa0\0\0\0\x02\0\0\0\x04", RPC),
+    ];
+    for (options, matching, other) in cases {
+        let engine = engine(&format!("alert udp any any -> any any ({options} sid:1;)"), &variables());
+        let raised = |payload: &[u8]| !Flow::new(&engine).packet(17, payload, ToServer).is_empty();
+        assert!(raised(matching), "{options} matches {}", matching.escape_ascii());
+        assert!(!raised(other), "{options} does not match {}", other.escape_ascii());
+    }
+}
+
+/// A call of the portmapper's version 2, procedure 3.
+const RPC: &[u8] = &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 0x86, 0xa0, 0, 0, 0, 2, 0, 0, 0, 3];
+
+#[test]
+fn the_protocol_of_a_flow_may_be_one_of_several_or_none() {
+    use vigia_parsers::ot::{dnp3, modbus};
+    let all = [None, Some(&vigia_parsers::registry::FAILED), Some(&modbus::PROTOCOL), Some(&dnp3::PROTOCOL)];
+    for (value, expected) in [
+        ("modbus", [false, false, true, false]),
+        ("!modbus", [false, true, false, true]),
+        ("modbus|dnp3", [false, false, true, true]),
+        ("!modbus|dnp3,final", [false, true, false, false]),
+        ("failed", [false, true, false, false]),
+        ("!failed", [false, false, true, true]),
+        ("unknown", [true, false, false, false]),
+        ("unknown|modbus,either", [true, false, true, false]),
+    ] {
+        let rule = format!("alert tcp any any -> any any (app-layer-protocol:{value}; dsize:>0; sid:1;)");
+        let engine = engine(&rule, &variables());
+        let raised = all.map(|protocol| {
+            let mut flow = Flow { protocol, ..Flow::new(&engine) };
+            !flow.packet(6, b"x", ToServer).is_empty()
+        });
+        assert_eq!(raised, expected, "{value}");
+    }
+}
+
+#[test]
+fn a_rule_says_what_is_to_be_recorded_and_what_is_passed_by() {
+    let rules = "alert udp any any -> any any (content:\"a\"; tag:session,5,packets; tag:host,9,seconds,dst; sid:1;)\n\
+                 alert udp any any -> any any (content:\"b\"; bypass; noalert; sid:2;)\n";
+    let engine = engine(rules, &variables());
+    let tag = |scope, limit| Tag { scope, limit };
+    let rule = engine.rules().iter().find(|rule| rule.sid == 1).expect("there");
+    assert_eq!(
+        rule.tags,
+        [tag(TagScope::Session, TagLimit::Packets(5)), tag(TagScope::Destination, TagLimit::Seconds(9))]
+    );
+    let mut flow = Flow::new(&engine);
+    assert_eq!((flow.packet(17, b"a", ToServer), flow.scratch.bypass()), (vec![1], false));
+    assert_eq!((flow.packet(17, b"b", ToClient), flow.scratch.bypass()), (NONE, true));
+}

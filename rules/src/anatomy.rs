@@ -112,6 +112,7 @@ impl Anatomy {
         };
         let word = |word: syntax::Word<'_>| word.text.replace(syntax::GAP, " ");
         let (sections, bits, pattern) = (draft.sections.clone(), draft.bits.clone(), draft.pattern());
+        let pattern = pattern.map(|it| (it.buffer, it.bytes.to_ascii_lowercase()));
         Ok(Some(Self {
             header: [
                 word(tree.action),

@@ -483,7 +483,11 @@ impl Inspector {
         if !self.rules.engine.wants_packet(packet) {
             return;
         }
+        let mark = self.rules.mark();
+        let seen = flow.ruled.map(|ruled| ruled == mark);
+        flow.ruled[direction.index()] = mark;
         let (mut pass, _) = self.begin(flow, Some(packet), interface, packet.timestamp);
+        pass.facts.seen = seen;
         pass.inspect(direction, &Subject::Packet, packet.payload());
         let conversation = pass.conversation.take();
         self.keep(flow, conversation);
@@ -571,6 +575,7 @@ struct Facts {
     bytes: [u64; 2],
     start: Timestamp,
     sent: [u32; 2],
+    seen: [bool; 2],
     established: bool,
     protocol: Option<&'static Protocol>,
     link: bool,
@@ -588,6 +593,7 @@ impl Facts {
             bytes: flow.bytes,
             start: flow.start(),
             sent: flow.tcp.sent(),
+            seen: [false; 2],
             established: flow.state() == FlowState::Established,
             protocol: flow.protocol.or(flow.foreign.then_some(&registry::FAILED)),
             link: flow.is_link(),
@@ -663,6 +669,7 @@ impl<'p> Inspection<'p> {
                 packets: self.facts.packets,
                 bytes: self.facts.bytes,
                 sent: self.facts.sent,
+                seen: self.facts.seen[direction.index()],
             }),
         };
         ask(self.observer.as_deref_mut(), self.rules, &moment, subject, self.memory, self.scratch);

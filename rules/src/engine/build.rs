@@ -189,7 +189,7 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
     let hash = fingerprint(&ready, sources, variables, changes);
     let mut decode_events = vec![Vec::new(); DecodeEvent::ALL.iter().map(|&e| e as usize + 1).max().unwrap_or(0)];
     let mut stream_events: HashMap<&'static str, Vec<u32>> = HashMap::new();
-    let (mut packets, mut streams, mut events) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut flows, mut packets, mut streams, mut events) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut messages: Vec<(&'static Protocol, Vec<_>, Vec<u32>)> = Vec::new();
     let mut bits = HashMap::new();
     for (id, one) in ready.iter_mut().enumerate() {
@@ -203,9 +203,10 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
                 })
             };
             match *place {
+                Place::Packet if one.program.about_flows() => flows.push(one.program.member(id)),
                 Place::Packet => packets.push(one.program.member(id)),
                 Place::DecodeEvent(event) => decode_events[event as usize].push(id),
-                Place::Stream => streams.push(one.program.member(id)),
+                Place::Stream => streams.push(one.program.member(id).anywhere()),
                 Place::StreamEvent(event) => stream_events.entry(event).or_default().push(id),
                 Place::Message(protocol) => {
                     let at = of(protocol);
@@ -223,6 +224,7 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
     Engine {
         rules,
         programs,
+        flows: Group::new(flows),
         packets: Group::new(packets),
         decode_events,
         streams: Group::new(streams),

@@ -40,6 +40,31 @@ impl Content {
         self.distance.is_some() || self.within.is_some()
     }
 
+    /// How much it says that its bytes were met: a run of the same byte says little, and zeros least, for much is padded.
+    pub(crate) fn strength(&self) -> usize {
+        let mut before = None;
+        let said = self.bytes.iter().map(|&byte| {
+            let again = before.replace(byte) == Some(byte);
+            match byte {
+                _ if again => 1,
+                0 => 2,
+                _ => 4,
+            }
+        });
+        said.sum()
+    }
+
+    /// Where in a buffer it ends at the latest, as far as that does not depend on the traffic.
+    pub(crate) fn reach(&self) -> usize {
+        let literal = |number: Number| match number {
+            Number::Literal(number) => usize::try_from(number).ok(),
+            Number::Extracted(_) => None,
+        };
+        let offset = self.offset.map_or(Some(0), literal);
+        let depth = self.depth.and_then(literal).filter(|_| !self.relative());
+        offset.zip(depth).map_or(usize::MAX, |(offset, depth)| offset.saturating_add(depth))
+    }
+
     /// The part of a buffer of `length` bytes in which it must lie, when the match before it ended at `previous`.
     fn window(&self, length: usize, previous: usize, registers: &Registers) -> (usize, usize) {
         let clamp = |at: i64| at.clamp(0, length as i64) as usize;

@@ -1,20 +1,26 @@
-//! Which rules of a group can match at all: a bit a rule, narrowed by exact keys and by fast patterns.
+//! Which rules of a group can match at all.
 //!
-//! A column maps the value of one key (a function code, a port) to the set of rules which allow it. Rules with a fast
-//! pattern remain only when one multi-pattern search over their buffer found it. What remains is inspected.
+//! Rules with a fast pattern are found by it. They stand on *shelves*, by what their headers ask for: those for a few
+//! ports of the receiver, those for a few ports of the sender, and the others; on each shelf one [`Sieve`] a buffer holds
+//! the patterns of just those rules which allow the packet's port, IP protocol, direction and kind of addresses. Rules
+//! without a pattern are narrowed by [`Column`]s of exact keys: function codes, flags, ports, addresses. What remains is
+//! inspected.
 
-use aho_corasick::automaton::OverlappingState;
-use aho_corasick::{AhoCorasick, Input, MatchKind};
-use vigia_parsers::Direction;
+use std::cmp::Reverse;
+use std::collections::HashMap;
 
-use super::view::{Key, View, as_number};
-use crate::engine::buffer::Buffer;
+use super::buffer::Buffer;
+use super::column::{Column, Domains, and, ones, set};
+use super::sieve::{Found, Pool, Sieve, Wanted};
+use super::view::{Key, View};
 use crate::language::set::RangeSet;
 
 /// Columns of a group: each costs a look-up as long as rules are left, so only those that divide most are kept.
 const COLUMNS: usize = 8;
-/// Words of all rows of a column; a column that would need more is left out.
-const COLUMN_WORDS: usize = 1 << 18;
+/// Kinds of packets that shelves tell apart by protocol, direction and addresses, at the most.
+const PLACES: usize = 256;
+/// Ports of a rule that stands on a shelf by ports, at the most: it stands there once for each kind of port.
+const NARROW: u64 = 1024;
 
 /// What a group needs to know of a rule.
 pub(crate) struct Member {
@@ -22,68 +28,91 @@ pub(crate) struct Member {
     pub(crate) rule: u32,
     /// Values of keys that it needs.
     pub(crate) domains: Vec<(Key, RangeSet<u64>)>,
-    /// Bytes that must occur in a buffer, in lower case.
-    pub(crate) pattern: Option<(Buffer, Vec<u8>)>,
+    /// Bytes that must occur in a buffer.
+    pub(crate) pattern: Option<Pattern>,
+}
+
+/// Longest pattern that is looked for in streams: the more is longer, the more of what was seen is searched again.
+const LONGEST: usize = 24;
+
+impl Member {
+    /// The same for streams, in which places do not count, and what is looked for may be spread over segments.
+    pub(super) fn anywhere(mut self) -> Self {
+        if let Some(pattern) = &mut self.pattern {
+            pattern.reach = usize::MAX;
+            pattern.bytes.drain(..pattern.bytes.len().saturating_sub(LONGEST));
+        }
+        self
+    }
+}
+
+/// Bytes that must occur in a buffer for a rule to match.
+#[derive(Debug, Clone)]
+pub(crate) struct Pattern {
+    pub(crate) buffer: Buffer,
+    /// In any case.
+    pub(crate) bytes: Vec<u8>,
+    /// Where in the buffer they end at the latest.
+    pub(crate) reach: usize,
 }
 
 /// Rules inspected at one moment.
 #[derive(Default)]
 pub(crate) struct Group {
-    /// The engine's index of each rule, ascending.
-    rules: Box<[u32]>,
-    /// All rules.
-    all: Box<[u64]>,
-    /// Rules without a pattern.
-    unpatterned: Box<[u64]>,
-    columns: Box<[Column]>,
-    patterns: Box<[Patterns]>,
+    plain: Plain,
+    shelves: Shelves,
 }
 
-/// Reused bit sets.
+/// Reused working memory.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
     live: Vec<u64>,
     row: Vec<u64>,
-    hits: Vec<u64>,
+    found: Found,
 }
 
 impl Group {
     pub(crate) fn new(mut members: Vec<Member>) -> Self {
         members.sort_by_key(|member| member.rule);
-        let words = members.len().div_ceil(64);
-        let mut all = vec![0; words];
-        let mut unpatterned = vec![0; words];
-        for (at, member) in members.iter().enumerate() {
-            set(&mut all, at);
-            if member.pattern.is_none() {
-                set(&mut unpatterned, at);
-            }
-        }
-        Self {
-            rules: members.iter().map(|member| member.rule).collect(),
-            all: all.into(),
-            unpatterned: unpatterned.into(),
-            columns: columns(&members),
-            patterns: Patterns::build(&members),
-        }
+        let (patterned, plain): (Vec<_>, Vec<_>) = members.into_iter().partition(|member| member.pattern.is_some());
+        Self { plain: Plain::new(&plain), shelves: Shelves::new(&patterned) }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.plain.rules.is_empty() && self.shelves.is_empty()
     }
 
     /// Length of the longest fast pattern of the payload.
     pub(crate) fn longest(&self) -> usize {
-        self.patterns
-            .iter()
-            .filter(|patterns| patterns.buffer == Buffer::Payload)
-            .map(|p| p.longest())
-            .max()
-            .unwrap_or(0)
+        self.shelves.longest
     }
 
-    /// Appends the rules that the view may match, in ascending order.
+    /// Appends the rules that the view may match, each once, in no order.
     pub(crate) fn select(&self, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
+        self.plain.select(view, work, candidates);
+        self.shelves.select(view, work, candidates);
+    }
+}
+
+/// Rules without a pattern.
+#[derive(Default)]
+struct Plain {
+    /// The engine's index of each rule.
+    rules: Box<[u32]>,
+    all: Box<[u64]>,
+    columns: Box<[Column]>,
+}
+
+impl Plain {
+    fn new(members: &[Member]) -> Self {
+        Self {
+            rules: members.iter().map(|member| member.rule).collect(),
+            all: all(members.len()),
+            columns: columns(members),
+        }
+    }
+
+    fn select(&self, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
         if self.rules.is_empty() {
             return;
         }
@@ -95,224 +124,229 @@ impl Group {
                 return;
             }
         }
-        if !self.patterns.is_empty() {
-            work.hits.clear();
-            work.hits.extend_from_slice(&self.unpatterned);
-            for patterns in &self.patterns {
-                patterns.search(view, &work.live, &mut work.hits);
-            }
-            and(&mut work.live, &work.hits);
-        }
-        for (index, &word) in work.live.iter().enumerate() {
-            let mut word = word;
-            while word != 0 {
-                let at = index * 64 + word.trailing_zeros() as usize;
-                word &= word - 1;
-                candidates.extend(self.rules.get(at));
-            }
-        }
+        candidates.extend(ones(&work.live).filter_map(|at| self.rules.get(at)));
     }
 }
 
-fn set(bits: &mut [u64], at: usize) {
-    if let Some(word) = bits.get_mut(at / 64) {
-        *word |= 1 << (at % 64);
-    }
+/// As many bits, all set.
+fn all(count: usize) -> Box<[u64]> {
+    let mut bits = vec![0; count.div_ceil(64)];
+    (0..count).for_each(|at| set(&mut bits, at));
+    bits.into()
 }
 
-fn and(bits: &mut [u64], other: &[u64]) {
-    for (word, other) in bits.iter_mut().zip(other) {
-        *word &= other;
-    }
-}
-
-fn or(bits: &mut [u64], other: &[u64]) {
-    for (word, other) in bits.iter_mut().zip(other) {
-        *word |= other;
-    }
-}
-
-/// Chooses the keys that divide the group best and makes their columns.
+/// Chooses the keys that divide the rules best and makes their columns.
 fn columns(members: &[Member]) -> Box<[Column]> {
-    let mut keys: Vec<(usize, Key)> = Vec::new();
+    let mut keys: HashMap<Key, usize> = HashMap::new();
     for (key, _) in members.iter().flat_map(|member| &member.domains) {
-        match keys.iter_mut().find(|known| known.1 == *key) {
-            Some(known) => known.0 += 1,
-            None => keys.push((1, *key)),
-        }
+        *keys.entry(*key).or_default() += 1;
     }
     // The look-up for a single rule would cost as much as its inspection.
-    keys.retain(|&(count, _)| count > 1);
-    keys.sort_by_key(|&(count, key)| (std::cmp::Reverse(count), key));
+    let mut keys: Vec<(Key, usize)> = keys.into_iter().filter(|&(_, count)| count > 1).collect();
+    keys.sort_by_key(|&(key, count)| (Reverse(count), key));
     keys.truncate(COLUMNS);
-    keys.iter().filter_map(|&(_, key)| Column::new(key, members)).collect()
+    keys.iter().filter_map(|&(key, _)| Column::new(key, members.iter().map(|member| &*member.domains))).collect()
 }
 
-/// The rules of a group by the value of one key.
-struct Column {
-    key: Key,
-    words: usize,
-    /// First value of each segment of the number line; the first is 0.
-    starts: Box<[u64]>,
-    /// One row a segment: the rules that allow its values.
-    rows: Box<[u64]>,
-    /// Rules that do not ask for the key: what remains when it has no value.
-    indifferent: Box<[u64]>,
-    /// Segment of each value below 256.
-    small: Box<[u32; 256]>,
+/// Rules with a pattern.
+#[derive(Default)]
+struct Shelves {
+    pool: Pool,
+    /// By pattern: the rules that have it.
+    rules: Box<[Box<[u32]>]>,
+    /// What tells places apart: IP protocol, direction, addresses.
+    places: Box<[Column]>,
+    /// Number of places.
+    count: usize,
+    shelves: Box<[Shelf]>,
+    sieves: Box<[Box<[(Buffer, Sieve)]>]>,
+    longest: usize,
 }
 
-impl Column {
-    fn new(key: Key, members: &[Member]) -> Option<Self> {
-        let words = members.len().div_ceil(64);
-        // A rule may constrain a key more than once: all must hold.
-        let constraints: Vec<Option<RangeSet<u64>>> = members
-            .iter()
-            .map(|member| {
-                let sets = member.domains.iter().filter(|domain| domain.0 == key).map(|domain| domain.1.clone());
-                sets.reduce(|a, b| a.intersection(&b))
+/// Sieves by port and place.
+struct Shelf {
+    ports: Option<Column>,
+    /// By row of the ports, then by place: the sieves of this number, from 1; 0 for none.
+    cells: Box<[u32]>,
+}
+
+impl Shelves {
+    fn new(members: &[Member]) -> Self {
+        let places = places(members);
+        let mut patterns = Patterns::default();
+        let wanted: Vec<(Buffer, Wanted)> = members.iter().filter_map(|member| patterns.add(member)).collect();
+        let mut maker = Maker { wanted: &wanted, places: &places, pool: &patterns.pool, known: HashMap::new(), made: Vec::new() };
+        let narrow = |key: Key, member: &Member| {
+            let mut sets = member.domains.iter().filter(|domain| domain.0 == key);
+            let width = |set: &RangeSet<u64>| set.ranges().iter().map(|range| range.1 - range.0 + 1).sum::<u64>();
+            sets.any(|domain| width(&domain.1) <= NARROW)
+        };
+        let shelf_of = |member: &Member| match () {
+            () if narrow(Key::DestinationPort, member) => Some(Key::DestinationPort),
+            () if narrow(Key::SourcePort, member) => Some(Key::SourcePort),
+            () => None,
+        };
+        let kinds = [Some(Key::DestinationPort), Some(Key::SourcePort), None];
+        let shelves = kinds.into_iter().filter_map(|key| {
+            let mut on = vec![0; members.len().div_ceil(64)];
+            let chosen = members.iter().enumerate().filter(|(_, member)| shelf_of(member) == key);
+            chosen.for_each(|(at, _)| set(&mut on, at));
+            on.iter().any(|&word| word != 0).then(|| {
+                let ports = key.and_then(|key| Column::new(key, members.iter().map(|member| &*member.domains)));
+                maker.shelf(ports, &on)
             })
-            .collect();
-        let mut starts = vec![0];
-        for &(low, high) in constraints.iter().flatten().flat_map(|set| set.ranges()) {
-            starts.push(low);
-            starts.extend(high.checked_add(1));
+        });
+        let shelves = shelves.collect();
+        let sieves = maker.made.into();
+        patterns.pool.shrink();
+        Self {
+            longest: patterns.longest,
+            pool: patterns.pool,
+            rules: patterns.rules.into_iter().map(Into::into).collect(),
+            count: places.iter().map(Column::rows).product(),
+            places,
+            shelves,
+            sieves,
         }
-        starts.sort_unstable();
-        starts.dedup();
-        if starts.len().saturating_mul(words) > COLUMN_WORDS {
-            return None;
-        }
-        let mut indifferent = vec![0; words];
-        for (at, _) in constraints.iter().enumerate().filter(|(_, constraint)| constraint.is_none()) {
-            set(&mut indifferent, at);
-        }
-        let mut rows = indifferent.repeat(starts.len());
-        for (at, constraint) in constraints.iter().enumerate() {
-            for &(low, high) in constraint.iter().flat_map(|set| set.ranges()) {
-                let first = starts.partition_point(|&start| start < low);
-                let last = starts.partition_point(|&start| start <= high);
-                for row in rows.chunks_exact_mut(words).take(last).skip(first) {
-                    set(row, at);
-                }
-            }
-        }
-        let mut small = Box::new([0; 256]);
-        for (value, segment) in small.iter_mut().enumerate() {
-            *segment = (starts.partition_point(|&start| start <= value as u64) - 1) as u32;
-        }
-        Some(Self { key, words, starts: starts.into(), rows: rows.into(), indifferent: indifferent.into(), small })
     }
 
-    fn row(&self, value: u64) -> &[u64] {
-        let segment = match self.small.get(value as usize) {
-            Some(&segment) => segment as usize,
-            None => self.starts.partition_point(|&start| start <= value).saturating_sub(1),
-        };
-        self.rows.get(segment * self.words..(segment + 1) * self.words).unwrap_or(&self.indifferent)
+    fn is_empty(&self) -> bool {
+        self.rules.is_empty()
     }
 
-    fn narrow(&self, view: &View<'_>, live: &mut [u64], row: &mut Vec<u64>) {
-        let moment = view.moment;
-        let value = match self.key {
-            Key::IpProtocol => moment.ip_protocol.into(),
-            Key::SourcePort => moment.source.1.into(),
-            Key::DestinationPort => moment.destination.1.into(),
-            Key::Direction => direction(moment.direction),
-            Key::Field(field) => return self.narrow_by_field(field, view, live, row),
-        };
-        and(live, self.row(value));
-    }
-
-    fn narrow_by_field(&self, field: usize, view: &View<'_>, live: &mut [u64], row: &mut Vec<u64>) {
-        if let [live] = live {
-            // Up to 64 rules: the whole row is one word.
-            let mut word = 0;
-            view.visit(field, &mut |value| {
-                word |= as_number(value).map_or(0, |value| self.row(value).first().copied().unwrap_or_default())
-            });
-            *live &= word | self.indifferent.first().copied().unwrap_or_default();
+    fn select(&self, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
+        if self.is_empty() {
             return;
         }
-        row.clear();
-        row.extend_from_slice(&self.indifferent);
-        view.visit(field, &mut |value| {
-            if let Some(value) = as_number(value) {
-                or(row, self.row(value));
+        let place = self.places.iter().fold(0, |place, column| place * column.rows() + column.find(view) as usize);
+        let places = self.count;
+        work.found.begin(&self.pool);
+        for shelf in &self.shelves {
+            let row = shelf.ports.as_ref().map_or(0, |ports| ports.find(view) as usize);
+            let cell = shelf.cells.get(row * places + place).map_or(0, |&cell| cell as usize);
+            let Some(sieves) = cell.checked_sub(1).and_then(|at| self.sieves.get(at)) else { continue };
+            for (buffer, sieve) in sieves {
+                if *buffer == Buffer::Payload && !view.seam.is_empty() {
+                    sieve.search(&self.pool, view.seam, &mut work.found);
+                }
+                view.buffer(*buffer, &mut |bytes| sieve.search(&self.pool, bytes, &mut work.found));
             }
-        });
-        and(live, row);
+        }
+        for &pattern in work.found.patterns() {
+            candidates.extend(self.rules.get(pattern as usize).into_iter().flatten());
+        }
     }
 }
 
-/// The value of [`Key::Direction`].
-pub(crate) fn direction(direction: Option<Direction>) -> u64 {
-    direction.map_or(2, |direction| direction.index() as u64)
-}
-
-/// The fast patterns of a group in one buffer.
+/// The distinct patterns of a group: the same bytes in another buffer are another.
+#[derive(Default)]
 struct Patterns {
-    buffer: Buffer,
-    /// Rules with a pattern in this buffer: when none of them is left, the search is spared.
-    members: Box<[u64]>,
-    automaton: AhoCorasick,
-    /// By pattern: the rules it is the pattern of.
-    rules: Box<[Box<[u32]>]>,
+    pool: Pool,
+    rules: Vec<Vec<u32>>,
+    known: HashMap<(Buffer, Vec<u8>), u32>,
+    longest: usize,
 }
 
 impl Patterns {
-    fn build(members: &[Member]) -> Box<[Self]> {
-        let mut buffers: Vec<Buffer> = members.iter().flat_map(|m| &m.pattern).map(|pattern| pattern.0).collect();
-        buffers.sort_unstable();
-        buffers.dedup();
-        buffers.iter().filter_map(|&buffer| Self::new(buffer, members)).collect()
+    fn add(&mut self, member: &Member) -> Option<(Buffer, Wanted)> {
+        let Pattern { buffer, bytes, reach } = member.pattern.as_ref()?;
+        let number = *self.known.entry((*buffer, bytes.to_ascii_lowercase())).or_insert_with(|| {
+            self.rules.push(Vec::new());
+            self.pool.push(bytes)
+        });
+        if let Some(rules) = self.rules.get_mut(number as usize) {
+            rules.push(member.rule);
+        }
+        if *buffer == Buffer::Payload {
+            self.longest = self.longest.max(bytes.len());
+        }
+        Some((*buffer, Wanted { pattern: number, reach: *reach }))
     }
+}
 
-    fn new(buffer: Buffer, members: &[Member]) -> Option<Self> {
-        let mut bits = vec![0; members.len().div_ceil(64)];
-        let mut patterns: Vec<(&[u8], u32)> = Vec::new();
-        for (at, member) in members.iter().enumerate() {
-            if let Some((_, pattern)) = member.pattern.as_ref().filter(|pattern| pattern.0 == buffer) {
-                set(&mut bits, at);
-                patterns.push((pattern, at as u32));
+/// The columns by which shelves tell places apart, with few rows each.
+fn places(members: &[Member]) -> Box<[Column]> {
+    let keys = [Key::IpProtocol, Key::Direction, Key::Source, Key::Destination];
+    let mut columns: Vec<Column> = keys
+        .iter()
+        .filter_map(|&key| {
+            // Sets that few rules ask for would make many places and spare little.
+            let mut counts: HashMap<&RangeSet<u64>, usize> = HashMap::new();
+            for domain in members.iter().flat_map(|member| &member.domains).filter(|domain| domain.0 == key) {
+                *counts.entry(&domain.1).or_default() += 1;
+            }
+            let common = |set: &RangeSet<u64>| counts.get(set).is_some_and(|&count| count * 64 >= members.len());
+            let domains: Vec<Vec<(Key, RangeSet<u64>)>> = members
+                .iter()
+                .map(|member| member.domains.iter().filter(|(of, set)| *of == key && common(set)).cloned().collect())
+                .collect();
+            Column::new(key, domains.iter().map(|domains| -> &Domains { domains }))
+        })
+        .collect();
+    while columns.iter().map(Column::rows).product::<usize>() > PLACES {
+        let widest = (0..columns.len()).max_by_key(|&at| columns[at].rows()).unwrap_or(0);
+        columns.remove(widest);
+    }
+    columns.into()
+}
+
+/// Makes shelves; the same rules in several cells have the same sieves.
+struct Maker<'a> {
+    wanted: &'a [(Buffer, Wanted)],
+    places: &'a [Column],
+    pool: &'a Pool,
+    known: HashMap<Box<[u64]>, u32>,
+    made: Vec<Box<[(Buffer, Sieve)]>>,
+}
+
+impl Maker<'_> {
+    /// The shelf of those rules whose bits are `on`.
+    fn shelf(&mut self, ports: Option<Column>, on: &[u64]) -> Shelf {
+        let count = self.places.iter().map(Column::rows).product::<usize>();
+        let mut cells = Vec::new();
+        for port in 0..ports.as_ref().map_or(1, Column::rows) {
+            let mut of_port = on.to_vec();
+            if let Some(ports) = &ports {
+                and(&mut of_port, ports.row(port as u32));
+            }
+            if of_port.iter().all(|&word| word == 0) {
+                cells.extend(std::iter::repeat_n(0, count));
+                continue;
+            }
+            for place in 0..count {
+                let mut rules = of_port.clone();
+                let mut rest = place;
+                for column in self.places.iter().rev() {
+                    and(&mut rules, column.row((rest % column.rows()) as u32));
+                    rest /= column.rows();
+                }
+                cells.push(self.sieves(rules));
             }
         }
-        patterns.sort_unstable();
-        let distinct: Vec<&[(&[u8], u32)]> = patterns.chunk_by(|a, b| a.0 == b.0).collect();
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .build(distinct.iter().map(|same| same[0].0))
-            .ok()?;
-        let rules = distinct.iter().map(|same| same.iter().map(|pattern| pattern.1).collect()).collect();
-        Some(Self { buffer, members: bits.into(), automaton, rules })
+        Shelf { ports, cells: cells.into() }
     }
 
-    fn longest(&self) -> usize {
-        self.automaton.max_pattern_len()
-    }
-
-    fn search(&self, view: &View<'_>, live: &[u64], hits: &mut [u64]) {
-        if !self.members.iter().zip(live).any(|(member, live)| member & live != 0) {
-            return;
+    /// Number of the sieves of these rules, from 1; 0 without a rule.
+    fn sieves(&mut self, rules: Vec<u64>) -> u32 {
+        if rules.iter().all(|&word| word == 0) {
+            return 0;
         }
-        view.buffer(self.buffer, &mut |bytes| self.search_bytes(bytes, hits));
-    }
-
-    fn search_bytes(&self, bytes: &[u8], hits: &mut [u64]) {
-        if bytes.is_empty() {
-            return;
+        if let Some(&number) = self.known.get(&*rules) {
+            return number;
         }
-        let mut state = OverlappingState::start();
-        loop {
-            // The automaton has standard match semantics, for which overlapping search does not fail.
-            if self.automaton.try_find_overlapping(Input::new(bytes), &mut state).is_err() {
-                return;
-            }
-            let Some(found) = state.get_match() else { return };
-            for &rule in self.rules.get(found.pattern().as_usize()).into_iter().flatten() {
-                set(hits, rule as usize);
-            }
-        }
+        let mut wanted: Vec<(Buffer, Wanted)> = ones(&rules).filter_map(|at| self.wanted.get(at).copied()).collect();
+        // Of a pattern that several rules want, the furthest reach comes last and counts.
+        wanted.sort_unstable();
+        wanted.reverse();
+        wanted.dedup_by_key(|it| it.1.pattern);
+        let buffers = wanted.chunk_by(|a, b| a.0 == b.0);
+        let sieves = buffers.map(|same| {
+            let patterns: Vec<Wanted> = same.iter().map(|it| it.1).collect();
+            (same[0].0, Sieve::new(self.pool, &patterns))
+        });
+        self.made.push(sieves.collect());
+        let number = self.made.len() as u32;
+        self.known.insert(rules.into(), number);
+        number
     }
 }

@@ -109,11 +109,18 @@ struct StreamTail {
 }
 
 impl StreamTail {
-    fn keep(&mut self, joined: &[u8], new: usize, engine: u64, waiting: impl Iterator<Item = u32>) {
-        self.through += new as u64;
-        let from = joined.len().saturating_sub(TAIL);
-        self.bytes.clear();
-        self.bytes.extend_from_slice(joined.get(from..).unwrap_or_default());
+    /// Takes note of the next bytes of the stream, and of the rules to come back to.
+    fn follow(&mut self, new: &[u8], engine: u64, waiting: impl Iterator<Item = u32>) {
+        self.through += new.len() as u64;
+        let new = new.get(new.len().saturating_sub(TAIL)..).unwrap_or_default();
+        if self.bytes.len() + new.len() > 2 * TAIL {
+            // Moved once for every TAIL bytes or so, not for every segment.
+            let keep = TAIL - new.len();
+            let from = self.bytes.len().saturating_sub(keep);
+            self.bytes.copy_within(from.., 0);
+            self.bytes.truncate(keep);
+        }
+        self.bytes.extend_from_slice(new);
         if self.engine != engine {
             self.waiting.clear();
             self.engine = engine;
@@ -208,7 +215,8 @@ impl FlowMemory {
 
     /// What was inspected last of this direction's stream.
     pub(crate) fn tail(&self, direction: Direction) -> &[u8] {
-        self.streams.get(direction.index()).map_or(&[], |stream| &stream.bytes)
+        let bytes = self.streams.get(direction.index()).map_or(&[][..], |stream| &stream.bytes);
+        bytes.get(bytes.len().saturating_sub(TAIL)..).unwrap_or_default()
     }
 
     /// Rules of this engine whose fast pattern stands in the tail.
@@ -217,17 +225,17 @@ impl FlowMemory {
         stream.into_iter().flat_map(|stream| stream.waiting.iter().map(|entry| entry.0))
     }
 
-    /// Keeps the end of `joined`, of which the last `new` bytes are new, and the rules to come back to.
-    pub(crate) fn keep_tail(
+    /// Keeps the end of what was inspected of this direction's stream, of which `new` is new, and the rules to come
+    /// back to.
+    pub(crate) fn follow(
         &mut self,
         direction: Direction,
-        joined: &[u8],
-        new: usize,
+        new: &[u8],
         engine: u64,
         waiting: impl Iterator<Item = u32>,
     ) {
         if let Some(stream) = self.streams.get_mut(direction.index()) {
-            stream.keep(joined, new, engine, waiting);
+            stream.follow(new, engine, waiting);
         }
     }
 

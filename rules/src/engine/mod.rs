@@ -14,11 +14,13 @@ pub(crate) mod chain;
 pub(crate) mod content;
 pub(crate) mod dataset;
 pub(crate) mod gate;
-mod group;
+mod column;
+pub(crate) mod group;
 pub(crate) mod hosts;
 mod memory;
 pub(crate) mod program;
 pub(crate) mod regex;
+mod sieve;
 pub(crate) mod transform;
 pub(crate) mod value;
 pub(crate) mod view;
@@ -37,7 +39,7 @@ pub use memory::{Delayed, FlowMemory, Tagged};
 use crate::language::{Diagnostic, Source, Variables};
 use crate::tuning::{Change, Override, Unmatched};
 use gate::{Gated, Track};
-pub(crate) use group::direction as direction_number;
+pub(crate) use column::direction as direction_number;
 use group::{Group, Work};
 use program::{Program, Scope};
 use value::Registers;
@@ -179,6 +181,8 @@ impl Watch for () {
 pub struct Engine {
     rules: Vec<Rule>,
     programs: Vec<Program>,
+    /// Rules about addresses and ports alone.
+    flows: Group,
     packets: Group,
     /// By [`vigia_parsers::packet::DecodeEvent`].
     decode_events: Vec<Vec<u32>>,
@@ -235,6 +239,8 @@ pub struct FlowFacts {
     pub bytes: [u64; 2],
     /// How far the sequence numbers of TCP have come since the SYN, by sender.
     pub sent: [u32; 2],
+    /// These rules have seen a packet that went this way: those about nothing but addresses have had their say.
+    pub seen: bool,
 }
 
 /// What is inspected.
@@ -266,6 +272,8 @@ pub struct Scratch {
     /// Values that matches noted for the gate.
     noted: Vec<(RuleId, u64)>,
     bypass: bool,
+    /// The part of it in which a pattern may stand that began before.
+    seam: Vec<u8>,
 }
 
 impl Scratch {
@@ -307,14 +315,14 @@ impl Engine {
     /// Is any rule inspected at [`Subject::Packet`], if only for decode events? When not, the caller need not ask for
     /// packets.
     pub fn wants_packets(&self) -> bool {
-        !self.packets.is_empty() || self.decode_events.iter().any(|rules| !rules.is_empty())
+        !self.packets.is_empty() || !self.flows.is_empty() || self.decode_events.iter().any(|rules| !rules.is_empty())
     }
 
     /// Is any rule inspected at [`Subject::Packet`] for this packet? Cheaper than to inspect it: rules on decode events
     /// ask only for packets that have some.
     #[inline]
     pub fn wants_packet(&self, packet: &Packet<'_>) -> bool {
-        !self.packets.is_empty() || !packet.events.is_empty()
+        !self.packets.is_empty() || !self.flows.is_empty() || !packet.events.is_empty()
     }
 
     /// Is any rule inspected at [`Subject::Stream`]? When not, the caller need not ask for stream bytes.
@@ -395,21 +403,30 @@ impl Engine {
         let payload = || moment.packet.map(Packet::payload).unwrap_or_default();
         let registers = scratch.registers.take().unwrap_or_default();
         let mut joined = std::mem::take(&mut scratch.joined);
-        let mut view = View { moment, payload: &[], seen: 0, record: None, anomalies: &[], registers: &registers };
+        let mut view = View { moment, payload: &[], seen: 0, seam: &[], record: None, anomalies: &[], registers: &registers };
         match *subject {
             Subject::Packet => {
                 view.payload = payload();
                 self.select_packet(&view, scratch);
             }
             Subject::Stream(bytes) => {
-                joined.clear();
-                if let (Some(memory), Some(direction)) = (memory.as_deref(), moment.direction) {
-                    joined.extend_from_slice(memory.tail(direction));
+                view.payload = bytes;
+                let tail = memory.as_deref().zip(moment.direction).map_or(&[][..], |(it, way)| it.tail(way));
+                self.select_stream(&view, tail, scratch);
+                let fresh = scratch.candidates.len();
+                let waiting = memory.as_deref().zip(moment.direction).map(|(it, way)| it.waiting(way, self.stamp));
+                scratch.candidates.extend(waiting.into_iter().flatten());
+                if !scratch.candidates.is_empty() && !tail.is_empty() {
+                    joined.clear();
+                    joined.extend_from_slice(tail);
+                    joined.extend_from_slice(bytes);
+                    view = View { payload: &joined, seen: tail.len(), ..view };
                 }
-                view.seen = joined.len();
-                joined.extend_from_slice(bytes);
-                view.payload = &joined;
-                self.select_stream(&view, memory, scratch);
+                if let Some(direction) = moment.direction {
+                    let found = scratch.candidates.iter().take(fresh).copied();
+                    let found = found.filter(|&rule| self.has_pattern(rule));
+                    memory.get_or_insert_default().follow(direction, bytes, self.stamp, found);
+                }
             }
             Subject::StreamEvent(event) => {
                 view.payload = payload();
@@ -421,36 +438,38 @@ impl Engine {
             }
         }
         if !scratch.candidates.is_empty() {
+            scratch.in_order();
             self.evaluate(&view, subject, memory, scratch, watch);
         }
         scratch.registers = Some(registers);
         scratch.joined = joined;
     }
 
-    /// Candidates in the new bytes, which may complete a fast pattern that began before, and those that wait for more.
-    fn select_stream(&self, view: &View<'_>, memory: &mut Option<Box<FlowMemory>>, scratch: &mut Scratch) {
-        let from = view.seen.saturating_sub(self.streams.longest().saturating_sub(1));
-        let near = View { payload: view.payload.get(from..).unwrap_or_default(), ..*view };
-        self.streams.select(&near, &mut scratch.work, &mut scratch.candidates);
-        let Some(direction) = view.moment.direction else { return };
-        let memory = memory.get_or_insert_default();
-        let fresh = scratch.candidates.len();
-        scratch.candidates.extend(memory.waiting(direction, self.stamp));
-        let with_pattern = |rule: &u32| self.programs.get(*rule as usize).is_some_and(|p| p.pattern.is_some());
-        let found = scratch.candidates.iter().take(fresh).copied().filter(with_pattern);
-        memory.keep_tail(direction, view.payload, view.payload.len() - view.seen, self.stamp, found);
-        if scratch.candidates.len() > fresh {
-            scratch.in_order();
+    /// Candidates in the new bytes of a stream, and where they meet the old ones.
+    fn select_stream(&self, view: &View<'_>, tail: &[u8], scratch: &mut Scratch) {
+        let most = self.streams.longest().saturating_sub(1);
+        if !tail.is_empty() {
+            scratch.seam.clear();
+            scratch.seam.extend_from_slice(tail.get(tail.len().saturating_sub(most)..).unwrap_or_default());
+            scratch.seam.extend_from_slice(view.payload.get(..most).unwrap_or(view.payload));
         }
+        let seam = if tail.is_empty() { &[][..] } else { &scratch.seam };
+        self.streams.select(&View { seam, ..*view }, &mut scratch.work, &mut scratch.candidates);
+    }
+
+    fn has_pattern(&self, rule: u32) -> bool {
+        self.programs.get(rule as usize).is_some_and(|program| program.pattern.is_some())
     }
 
     fn select_packet(&self, view: &View<'_>, scratch: &mut Scratch) {
+        if !view.moment.flow.is_some_and(|flow| flow.seen) {
+            self.flows.select(view, &mut scratch.work, &mut scratch.candidates);
+        }
         self.packets.select(view, &mut scratch.work, &mut scratch.candidates);
         let Some(packet) = view.moment.packet.filter(|packet| !packet.events.is_empty()) else { return };
         for event in packet.events.iter() {
             scratch.candidates.extend(self.decode_events.get(event as usize).into_iter().flatten());
         }
-        scratch.in_order();
     }
 
     fn select_message(&self, view: &View<'_>, scratch: &mut Scratch) {
@@ -462,7 +481,6 @@ impl Engine {
         if !view.anomalies.is_empty() {
             scratch.candidates.extend(messages.iter().flat_map(|messages| &messages.events));
             scratch.candidates.extend(&self.events);
-            scratch.in_order();
         }
     }
 
@@ -492,7 +510,7 @@ impl Engine {
             }
             let fresh = match (program.scope, transaction) {
                 (Scope::Flow, _) if view.moment.direction.is_some() => {
-                    let direction = group::direction(view.moment.direction);
+                    let direction = column::direction(view.moment.direction);
                     memory.get_or_insert_default().first(program.identity, direction)
                 }
                 (_, Some(transaction)) => {

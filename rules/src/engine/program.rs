@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use vigia_parsers::{Direction, Protocol};
 
+use super::column;
 use super::gate::{RateFilter, Suppression, Threshold, Track};
-use super::group::Member;
+use super::group::{Member, Pattern};
 use super::hosts::HostBits;
 use super::memory::FlowMemory;
 use super::view::{Condition, Key, View, same};
-use super::{Buffer, Moment};
+use super::Moment;
 use crate::language::header::{AddressSet, PortSet};
 use crate::language::set::RangeSet;
 use crate::language::syntax::Arrow;
@@ -66,6 +67,8 @@ impl Header {
             };
             domains.extend(self.source_ports.iter().map(|ports| (Key::SourcePort, wide(ports))));
             domains.extend(self.destination_ports.iter().map(|ports| (Key::DestinationPort, wide(ports))));
+            domains.extend(self.source.iter().map(|set| (Key::Source, column::addresses(set))));
+            domains.extend(self.destination.iter().map(|set| (Key::Destination, column::addresses(set))));
         }
         domains
     }
@@ -179,7 +182,7 @@ pub(crate) struct Program {
     pub(crate) flow: FlowTest,
     pub(crate) bit_tests: Vec<BitTest>,
     pub(crate) conditions: Vec<Box<dyn Condition>>,
-    pub(crate) pattern: Option<(Buffer, Vec<u8>)>,
+    pub(crate) pattern: Option<Pattern>,
     pub(crate) bit_effects: Vec<BitEffect>,
     pub(crate) count_tests: Vec<CountTest>,
     pub(crate) count_effects: Vec<CountEffect>,
@@ -209,6 +212,11 @@ impl Program {
         }
         domains.extend(self.conditions.iter().filter_map(|condition| condition.domain()));
         Member { rule, domains, pattern: self.pattern.clone() }
+    }
+
+    /// Is it about nothing but what no packet of a flow changes?
+    pub(crate) fn about_flows(&self) -> bool {
+        self.scope == Scope::Flow && self.header.protocol.is_none()
     }
 
     /// Does it count or mark across flows, so that a [`Gate`](super::Gate) must be asked?

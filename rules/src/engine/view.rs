@@ -17,6 +17,8 @@ pub(crate) struct View<'a> {
     pub(crate) payload: &'a [u8],
     /// Bytes at the beginning of `payload` that were inspected before.
     pub(crate) seen: usize,
+    /// Where bytes of a stream meet those that were inspected before: fast patterns may stand across.
+    pub(crate) seam: &'a [u8],
     pub(crate) record: Option<&'a dyn Record>,
     pub(crate) anomalies: &'a [Anomaly],
     pub(crate) registers: &'a Registers,
@@ -103,6 +105,14 @@ pub(crate) enum Key {
     DestinationPort,
     /// Port of the sender.
     SourcePort,
+    /// Address of the sender: that of IPv4 as a number, one number for all of IPv6.
+    Source,
+    /// Address of the receiver.
+    Destination,
+    /// Flags of the TCP header.
+    TcpFlags,
+    /// Type of the ICMP or ICMPv6 message.
+    IcmpType,
     /// A field of the record.
     Field(usize),
 }

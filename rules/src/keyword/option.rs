@@ -6,9 +6,10 @@ use super::packet::tcp;
 use super::payload::literal;
 use super::{Arity, Draft, Environment, Keyword, Use};
 use crate::engine::buffer::{ip, is_icmp};
-use crate::engine::view::{Condition, View};
+use crate::engine::view::{Condition, Key, View};
 use crate::language::Problem;
 use crate::language::integer::{self, Domain, IntegerTest};
+use crate::language::set::RangeSet;
 use crate::language::syntax::Word;
 
 type Outcome = Result<(), Problem>;
@@ -156,11 +157,12 @@ struct Bits {
     mode: Mode,
     bits: u64,
     ignored: u64,
+    /// What they are the value of, for the index.
+    key: Option<Key>,
 }
 
-impl Condition for Bits {
-    fn holds(&self, view: &View<'_>) -> bool {
-        let Some(value) = view.moment.packet.and_then(self.read) else { return false };
+impl Bits {
+    fn hold(&self, value: u64) -> bool {
         let value = value & !self.ignored;
         match self.mode {
             Mode::Exact => value == self.bits,
@@ -168,6 +170,17 @@ impl Condition for Bits {
             Mode::Any => value & self.bits != 0,
             Mode::None => value & self.bits == 0,
         }
+    }
+}
+
+impl Condition for Bits {
+    fn holds(&self, view: &View<'_>) -> bool {
+        view.moment.packet.and_then(self.read).is_some_and(|value| self.hold(value))
+    }
+
+    fn domain(&self) -> Option<(Key, RangeSet<u64>)> {
+        let values = (0..=255).filter(|&value| self.hold(value)).map(|value| (value, value));
+        Some((self.key?, RangeSet::new(values.collect())))
     }
 }
 
@@ -229,7 +242,7 @@ fn tcp_flags(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         return Err(Problem::new("missing-value", "no flag is named", it.value.span()));
     }
     let (bits, ignored) = (letters(wanted, TCP_FLAGS)?, letters(ignored, TCP_FLAGS)?);
-    draft.conditions.push(Box::new(Bits { read, mode, bits: bits & !ignored, ignored }));
+    draft.conditions.push(Box::new(Bits { read, mode, bits: bits & !ignored, ignored, key: Some(Key::TcpFlags) }));
     Ok(())
 }
 
@@ -249,7 +262,7 @@ fn fragbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     let (mode, wanted) = mode(it.value);
     let bits = letters(wanted, &[('M', 1), ('D', 2), ('R', 4)])?;
     let read = |packet: &Packet<'_>| Some(u64::from(*ip(packet, false)?.get(6)? >> 5));
-    draft.conditions.push(Box::new(Bits { read, mode, bits, ignored: 0 }));
+    draft.conditions.push(Box::new(Bits { read, mode, bits, ignored: 0, key: None }));
     draft.packet = true;
     Ok(())
 }

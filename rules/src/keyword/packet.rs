@@ -87,6 +87,8 @@ type Read = fn(&Packet<'_>) -> Option<u64>;
 struct HeaderField {
     read: Read,
     test: IntegerTest,
+    /// What it is the value of, for the index.
+    key: Option<Key>,
 }
 
 impl Condition for HeaderField {
@@ -97,11 +99,19 @@ impl Condition for HeaderField {
     fn seen(&self, view: &View<'_>) -> Vec<String> {
         view.moment.packet.and_then(self.read).map(|value| value.to_string()).into_iter().collect()
     }
+
+    fn domain(&self) -> Option<(Key, RangeSet<u64>)> {
+        match &self.test {
+            IntegerTest::In(set) => Some((self.key?, set.clone())),
+            IntegerTest::Mask { .. } => None,
+        }
+    }
 }
 
 fn header(draft: &mut Draft, it: Use<'_>, domain: Domain, read: Read) -> Result<(), Problem> {
     let test = integer::parse(it.value.unquoted(), domain)?;
-    draft.conditions.push(Box::new(HeaderField { read, test }));
+    let key = (it.name.text == "itype").then_some(Key::IcmpType);
+    draft.conditions.push(Box::new(HeaderField { read, test, key }));
     draft.packet = true;
     Ok(())
 }
@@ -178,7 +188,7 @@ fn dsize(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Prob
     if it.value.text.starts_with('!') {
         // "Any size but this" is about packets that carry something.
         let test = IntegerTest::In(RangeSet::new(vec![(1, u64::MAX)]));
-        draft.conditions.push(Box::new(HeaderField { read: |packet| Some(payload_length(packet)), test }));
+        draft.conditions.push(Box::new(HeaderField { read: |packet| Some(payload_length(packet)), test, key: None }));
     }
     Ok(())
 }

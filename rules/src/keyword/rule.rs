@@ -7,6 +7,7 @@ use crate::engine::build::Ready;
 use crate::engine::chain::{Absence, Chain, Step};
 use crate::engine::content::Content;
 use crate::engine::gate::Threshold;
+use crate::engine::group::Pattern;
 use crate::engine::hosts::HostBits;
 use crate::engine::program::{BitEffect, BitTest, CountEffect, CountTest, FlowTest, Header, Program, Scope};
 use crate::engine::transform::Transform;
@@ -260,17 +261,17 @@ impl Draft {
     }
 
     /// The bytes whose presence is looked for first: the author's choice, else the longest content.
-    pub(crate) fn pattern(&self) -> Option<(Buffer, Vec<u8>)> {
+    pub(crate) fn pattern(&self) -> Option<Pattern> {
         // Only what is always looked for, and in a buffer as it stands, can be looked for first.
         let plain = |section: &&Section| {
             section.transforms.is_empty() && section.absence.is_none() && section.buffer != Buffer::Decoded
         };
         let contents = self.sections.iter().filter(plain).flat_map(Section::contents);
         let positive = contents.filter(|(_, content)| !content.negated);
-        let rank = |content: &Content| (content.fast_pattern.is_some(), content.bytes.len());
+        let rank = |content: &Content| (content.fast_pattern.is_some(), content.strength());
         let (buffer, content) = positive.reduce(|a, b| if rank(b.1) > rank(a.1) { b } else { a })?;
         let part = content.fast_pattern.clone().and_then(|part| content.bytes.get(part));
-        Some((buffer, part.unwrap_or(&content.bytes).to_ascii_lowercase()))
+        Some(Pattern { buffer, bytes: part.unwrap_or(&content.bytes).to_vec(), reach: content.reach() })
     }
 
     /// Where the rule is inspected, and whether that is the stream for TCP.

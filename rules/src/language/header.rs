@@ -28,6 +28,16 @@ impl AddressSet {
         }
     }
 
+    /// The addresses of IPv4.
+    pub(crate) fn v4(&self) -> &RangeSet<u32> {
+        &self.v4
+    }
+
+    /// Is any address of IPv6 in the set?
+    pub(crate) fn has_v6(&self) -> bool {
+        !self.v6.is_empty()
+    }
+
     fn is_everything(&self) -> bool {
         self.v4.is_everything() && self.v6.is_everything()
     }

@@ -27,7 +27,7 @@ macro_rules! number {
 number!(u16, u32, u64, u128);
 
 /// A set of numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct RangeSet<T>(Box<[(T, T)]>);
 
 impl<T: Number> RangeSet<T> {

@@ -108,6 +108,8 @@ pub struct Flow {
     pub conversation: Option<Box<Conversation>>,
     /// A rule asked that the rest of it be passed by: it is counted, and no more.
     pub bypass: bool,
+    /// Which rules have seen a packet of it, by direction: a mark of their generation.
+    pub ruled: [u8; 2],
     /// What rules remember of it.
     pub memory: Option<Box<FlowMemory>>,
     links: timer::Links,
@@ -139,6 +141,7 @@ impl Flow {
             transactions: 0,
             conversation: None,
             bypass: false,
+            ruled: [0; 2],
             memory: None,
             links: timer::Links::new(packet.timestamp),
         }
@@ -165,6 +168,7 @@ impl Flow {
             transactions: 0,
             conversation: None,
             bypass: false,
+            ruled: [0; 2],
             memory: None,
             links: timer::Links::new(Timestamp(0)),
         }
@@ -242,6 +246,7 @@ impl Flow {
         self.packets.swap(0, 1);
         self.bytes.swap(0, 1);
         self.tcp_flags.swap(0, 1);
+        self.ruled.swap(0, 1);
         self.tcp.reverse();
         if let Some(memory) = &mut self.memory {
             memory.reverse();

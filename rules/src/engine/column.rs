@@ -1,0 +1,239 @@
+//! The rules of a group by the value of one exact key: a bit a rule.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use vigia_parsers::Direction;
+use vigia_parsers::field::Value;
+use vigia_parsers::packet::Transport;
+
+use super::view::{Key, View, as_number};
+use crate::language::header::AddressSet;
+use crate::language::set::RangeSet;
+
+/// What a rule needs of keys.
+pub(super) type Domains = [(Key, RangeSet<u64>)];
+
+/// For each value of a key, the rules which allow it. Values with the same rules share a row.
+pub(super) struct Column {
+    key: Key,
+    words: usize,
+    /// Number of rows.
+    count: usize,
+    /// First value of each segment of the number line; the first is 0.
+    starts: Box<[u64]>,
+    /// Row of each segment.
+    segments: Box<[u32]>,
+    /// Row of each small value, so that the segment need not be looked for.
+    small: Box<[u32]>,
+    rows: Box<[u64]>,
+    /// The row of the rules that do not ask for the key: what remains when it has no value.
+    indifferent: u32,
+}
+
+/// Values of ports.
+const PORTS: usize = 1 << 16;
+
+impl Column {
+    /// The column of `key` for rules with these domains; `None` when no rule asks for the key.
+    pub(super) fn new<'m>(key: Key, rules: impl ExactSizeIterator<Item = &'m Domains>) -> Option<Self> {
+        let words = rules.len().div_ceil(64);
+        let mut row = vec![0u64; words];
+        let mut edges = Vec::new();
+        for (at, domains) in rules.enumerate() {
+            // A rule may constrain a key more than once: all must hold.
+            let sets = domains.iter().filter(|domain| domain.0 == key).map(|domain| &domain.1);
+            let mut sets = sets.cloned();
+            let Some(first) = sets.next() else {
+                set(&mut row, at);
+                continue;
+            };
+            for &(low, high) in sets.fold(first, |a, b| a.intersection(&b)).ranges() {
+                edges.push((low, at));
+                edges.extend(high.checked_add(1).map(|after| (after, at)));
+            }
+        }
+        if edges.is_empty() && row.iter().map(|word| word.count_ones()).sum::<u32>() > 0 {
+            return None;
+        }
+        edges.sort_unstable();
+        let mut rows = Rows::default();
+        let indifferent = rows.number(&row);
+        let (mut starts, mut segments) = (vec![0], vec![indifferent]);
+        for same in edges.chunk_by(|a, b| a.0 == b.0) {
+            for edge in same {
+                flip(&mut row, edge.1);
+            }
+            let (start, number) = (same[0].0, rows.number(&row));
+            if start == 0 {
+                segments[0] = number;
+            } else if segments.last() != Some(&number) {
+                starts.push(start);
+                segments.push(number);
+            }
+        }
+        let ports = matches!(key, Key::SourcePort | Key::DestinationPort) && starts.len() > 8;
+        let mut small = Vec::new();
+        let mut segment = 0;
+        for value in 0..if ports { PORTS } else { 256 } {
+            segment += usize::from(starts.get(segment + 1).is_some_and(|&next| next <= value as u64));
+            small.push(segments[segment]);
+        }
+        Some(Self {
+            key,
+            words,
+            count: rows.numbers.len(),
+            starts: starts.into(),
+            segments: segments.into(),
+            small: small.into(),
+            rows: rows.words.into(),
+            indifferent,
+        })
+    }
+
+    /// Number of distinct rows.
+    pub(super) fn rows(&self) -> usize {
+        self.count
+    }
+
+    #[inline]
+    pub(super) fn row(&self, number: u32) -> &[u64] {
+        let from = number as usize * self.words;
+        self.rows.get(from..from + self.words).unwrap_or_default()
+    }
+
+    /// The row of a value.
+    #[inline]
+    fn number(&self, value: u64) -> u32 {
+        if let Some(&number) = usize::try_from(value).ok().and_then(|value| self.small.get(value)) {
+            return number;
+        }
+        let segment = self.starts.partition_point(|&start| start <= value).saturating_sub(1);
+        self.segments.get(segment).copied().unwrap_or(self.indifferent)
+    }
+
+    /// The row of what is inspected, for keys that have one value there.
+    #[inline]
+    pub(super) fn find(&self, view: &View<'_>) -> u32 {
+        value(self.key, view).map_or(self.indifferent, |value| self.number(value))
+    }
+
+    /// Leaves those rules that allow what is inspected.
+    #[inline]
+    pub(super) fn narrow(&self, view: &View<'_>, live: &mut [u64], row: &mut Vec<u64>) {
+        let Key::Field(field) = self.key else { return and(live, self.row(self.find(view))) };
+        let of = |value: Value<'_>| as_number(value).map_or(&[][..], |value| self.row(self.number(value)));
+        let indifferent = self.row(self.indifferent);
+        if let [live] = live {
+            // Up to 64 rules: the whole row is one word.
+            let mut word = indifferent.first().copied().unwrap_or_default();
+            view.visit(field, &mut |value| word |= of(value).first().copied().unwrap_or_default());
+            *live &= word;
+            return;
+        }
+        row.clear();
+        row.extend_from_slice(indifferent);
+        view.visit(field, &mut |value| or(row, of(value)));
+        and(live, row);
+    }
+}
+
+/// Distinct rows.
+#[derive(Default)]
+struct Rows {
+    numbers: HashMap<Box<[u64]>, u32>,
+    words: Vec<u64>,
+}
+
+impl Rows {
+    fn number(&mut self, row: &[u64]) -> u32 {
+        if let Some(&number) = self.numbers.get(row) {
+            return number;
+        }
+        let number = self.numbers.len() as u32;
+        self.words.extend_from_slice(row);
+        self.numbers.insert(row.into(), number);
+        number
+    }
+}
+
+/// The one value that a key has at a moment; none of a header that is not there.
+#[inline]
+fn value(key: Key, view: &View<'_>) -> Option<u64> {
+    let moment = view.moment;
+    let transport = || moment.packet.map(|packet| packet.transport);
+    Some(match key {
+        Key::IpProtocol => moment.ip_protocol.into(),
+        Key::SourcePort => moment.source.1.into(),
+        Key::DestinationPort => moment.destination.1.into(),
+        Key::Source => address(moment.source.0),
+        Key::Destination => address(moment.destination.0),
+        Key::Direction => direction(moment.direction),
+        Key::TcpFlags => match transport() {
+            Some(Transport::Tcp(tcp)) => tcp.flags.into(),
+            _ => return None,
+        },
+        Key::IcmpType => match transport() {
+            Some(Transport::Icmp { kind, .. }) => kind.into(),
+            _ => return None,
+        },
+        Key::Field(_) => return None,
+    })
+}
+
+/// The value of [`Key::Direction`].
+pub(crate) fn direction(direction: Option<Direction>) -> u64 {
+    direction.map_or(2, |direction| direction.index() as u64)
+}
+
+/// What stands for every IPv6 address as the value of [`Key::Source`] and [`Key::Destination`].
+const V6: u64 = 1 << 32;
+
+/// Addresses as values of [`Key::Source`] and [`Key::Destination`].
+pub(super) fn addresses(set: &AddressSet) -> RangeSet<u64> {
+    let v4 = set.v4().ranges().iter().map(|range| (range.0.into(), range.1.into()));
+    RangeSet::new(v4.chain(set.has_v6().then_some((V6, V6))).collect())
+}
+
+fn address(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(address) => address.to_bits().into(),
+        IpAddr::V6(_) => V6,
+    }
+}
+
+pub(super) fn set(bits: &mut [u64], at: usize) {
+    if let Some(word) = bits.get_mut(at / 64) {
+        *word |= 1 << (at % 64);
+    }
+}
+
+fn flip(bits: &mut [u64], at: usize) {
+    if let Some(word) = bits.get_mut(at / 64) {
+        *word ^= 1 << (at % 64);
+    }
+}
+
+pub(super) fn and(bits: &mut [u64], other: &[u64]) {
+    for (word, other) in bits.iter_mut().zip(other) {
+        *word &= other;
+    }
+}
+
+fn or(bits: &mut [u64], other: &[u64]) {
+    for (word, other) in bits.iter_mut().zip(other) {
+        *word |= other;
+    }
+}
+
+/// The places of the bits that are set.
+pub(super) fn ones(bits: &[u64]) -> impl Iterator<Item = usize> + '_ {
+    bits.iter().enumerate().flat_map(|(index, &word)| {
+        let mut word = word;
+        std::iter::from_fn(move || {
+            let at = (word != 0).then(|| index * 64 + word.trailing_zeros() as usize)?;
+            word &= word - 1;
+            Some(at)
+        })
+    })
+}

@@ -1,0 +1,423 @@
+//! Which of many byte patterns occur in a buffer, ASCII case ignored.
+//!
+//! From each pattern a few overlapping *grams* (one to three bytes) are taken, as many as the stride with which a buffer
+//! is walked: wherever the pattern stands, one of them is met. A filter of single bits says of nearly every place that
+//! nothing begins there; only where it does not, the patterns with that gram are compared. Three quarters of the bytes of
+//! a buffer are so never looked at alone, whatever the number of patterns, and building takes no more than a sort.
+//!
+//! That is at its best with patterns of six bytes and more. A few shorter ones are looked for with vector instructions
+//! (the *Teddy* algorithm of `aho-corasick`), and so are longer ones that are few enough to go along.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aho_corasick::Span;
+use aho_corasick::packed::{Config, MatchKind, Searcher};
+
+/// Patterns shared by the sieves of a group, in lower case.
+#[derive(Default)]
+pub(super) struct Pool {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Pool {
+    /// Adds a pattern and gives its number.
+    pub(super) fn push(&mut self, pattern: &[u8]) -> u32 {
+        self.bytes.extend(pattern.iter().map(u8::to_ascii_lowercase));
+        self.ends.push(self.bytes.len() as u32);
+        self.ends.len() as u32 - 1
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    #[inline]
+    pub(super) fn get(&self, pattern: u32) -> &[u8] {
+        let at = pattern as usize;
+        let from = at.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |&end| end as usize);
+        let to = self.ends.get(at).map_or(from, |&end| end as usize);
+        self.bytes.get(from..to).unwrap_or_default()
+    }
+
+    pub(super) fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.ends.shrink_to_fit();
+    }
+}
+
+/// A pattern that a sieve is to find, and how far into a buffer it may end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Wanted {
+    pub(super) pattern: u32,
+    pub(super) reach: usize,
+}
+
+/// A set of patterns ready to be searched for.
+pub(super) struct Sieve {
+    few: Option<Few>,
+    lanes: Box<[Lane]>,
+}
+
+/// Patterns that may end no further than this are searched apart: the rest of a buffer need not be walked for them.
+const NEAR: usize = 64;
+/// Patterns of this length can be found with the longest grams at the widest stride.
+const LONG: usize = 6;
+
+/// Is it the same byte all over? Padding would be full of it.
+fn uniform(pattern: &[u8]) -> bool {
+    pattern.iter().all(|byte| pattern.first() == Some(byte))
+}
+
+impl Sieve {
+    pub(super) fn new(pool: &Pool, wanted: &[Wanted]) -> Self {
+        let far = |it: &Wanted| it.reach > NEAR && !uniform(pool.get(it.pattern));
+        let short = |it: &Wanted| far(it) && pool.get(it.pattern).len() < LONG;
+        // All if they are few enough, else the short ones, else none.
+        let few = |chosen: &dyn Fn(&Wanted) -> bool| {
+            let (chosen, others): (Vec<_>, Vec<_>) = wanted.iter().copied().partition(chosen);
+            Some((Some(Few::new(pool, &chosen)?), others))
+        };
+        let (few, mut wanted) = few(&far).or_else(|| few(&short)).unwrap_or_else(|| (None, wanted.to_vec()));
+        let kind = |it: &Wanted| (it.reach > NEAR, geometry(pool.get(it.pattern).len()));
+        wanted.sort_by_key(kind);
+        let lanes = wanted.chunk_by(|a, b| kind(a) == kind(b)).map(|same| Lane::new(pool, kind(&same[0]).1, same));
+        Self { few, lanes: lanes.collect() }
+    }
+
+    /// Notes each pattern that occurs in `buffer`.
+    pub(super) fn search(&self, pool: &Pool, buffer: &[u8], found: &mut Found) {
+        if let Some(few) = &self.few {
+            few.search(pool, buffer, found);
+        }
+        for lane in &self.lanes {
+            lane.search(pool, buffer.get(..lane.reach).unwrap_or(buffer), found);
+        }
+    }
+}
+
+/// The patterns that one search found, each once.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    patterns: Vec<u32>,
+    /// By pattern: the last search that found it.
+    last: Vec<u32>,
+    search: u32,
+}
+
+impl Found {
+    /// Begins a search for patterns of `pool`.
+    pub(super) fn begin(&mut self, pool: &Pool) {
+        self.patterns.clear();
+        if self.last.len() < pool.len() {
+            self.last.resize(pool.len(), 0);
+        }
+        self.search = self.search.checked_add(1).unwrap_or_else(|| {
+            self.last.fill(0);
+            1
+        });
+    }
+
+    pub(super) fn patterns(&self) -> &[u32] {
+        &self.patterns
+    }
+
+    fn has(&self, pattern: u32) -> bool {
+        self.last.get(pattern as usize) == Some(&self.search)
+    }
+
+    fn add(&mut self, pattern: u32) {
+        if let Some(last) = self.last.get_mut(pattern as usize) {
+            *last = self.search;
+            self.patterns.push(pattern);
+        }
+    }
+}
+
+/// A few patterns, found by a piece of each.
+struct Few {
+    searcher: Searcher,
+    /// By piece: the patterns that have it, and where.
+    origins: Box<[Box<[Origin]>]>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    pattern: u32,
+    offset: u32,
+}
+
+/// Pieces that the vector search takes without many places that look like one.
+const PIECES: usize = 48;
+/// Bytes of a piece.
+const PIECE: usize = 3;
+
+impl Few {
+    /// None for too many pieces, or where the processor lacks the instructions.
+    fn new(pool: &Pool, wanted: &[Wanted]) -> Option<Self> {
+        let mut pieces: BTreeMap<Vec<u8>, Vec<Origin>> = BTreeMap::new();
+        for it in wanted {
+            let pattern = pool.get(it.pattern);
+            let letters = |piece: &[u8]| piece.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+            let cost = |piece: &[u8]| (letters(piece), piece.iter().map(|&byte| commonness(byte)).sum::<u32>());
+            let windows = pattern.windows(PIECE.min(pattern.len())).enumerate().filter(|(_, piece)| !uniform(piece));
+            let (offset, piece) = windows.min_by_key(|(_, piece)| cost(piece))?;
+            for variant in variants(piece) {
+                pieces.entry(variant).or_default().push(Origin { pattern: it.pattern, offset: offset as u32 });
+            }
+            if pieces.len() > PIECES {
+                return None;
+            }
+        }
+        // The search tells of the longest piece at a place only: it speaks for those that it begins with.
+        let of = |piece: &[u8]| (1..=piece.len()).filter_map(|end| pieces.get(&piece[..end])).flatten().copied().collect();
+        let origins = pieces.keys().map(|piece| of(piece)).collect();
+        let mut builder = Config::new().match_kind(MatchKind::LeftmostLongest).builder();
+        let searcher = builder.extend(pieces.keys()).build().filter(|_| !pieces.is_empty())?;
+        Some(Self { searcher, origins })
+    }
+
+    fn search(&self, pool: &Pool, buffer: &[u8], found: &mut Found) {
+        let mut start = 0;
+        while let Some(piece) = self.searcher.find_in(buffer, Span { start, end: buffer.len() }) {
+            for origin in self.origins.get(piece.pattern().as_usize()).into_iter().flatten() {
+                if !found.has(origin.pattern) && stands(pool.get(origin.pattern), buffer, piece.start(), origin.offset) {
+                    found.add(origin.pattern);
+                }
+            }
+            start = piece.start() + 1;
+        }
+    }
+}
+
+/// All spellings of a piece.
+fn variants(piece: &[u8]) -> Vec<Vec<u8>> {
+    piece.iter().fold(vec![Vec::new()], |begun, byte| {
+        let mut cases = vec![byte.to_ascii_lowercase(), byte.to_ascii_uppercase()];
+        cases.dedup();
+        begun.iter().flat_map(|begun| cases.iter().map(|&byte| [&begun[..], &[byte]].concat())).collect()
+    })
+}
+
+/// Does the pattern stand in the buffer so that its byte at `offset` is at `at`?
+fn stands(pattern: &[u8], buffer: &[u8], at: usize, offset: u32) -> bool {
+    let place = at.checked_sub(offset as usize).and_then(|start| buffer.get(start..start + pattern.len()));
+    place.is_some_and(|place| place.eq_ignore_ascii_case(pattern))
+}
+
+/// Patterns found by grams of one width at one stride.
+struct Lane {
+    /// Bytes of a buffer that need to be walked.
+    reach: usize,
+    width: usize,
+    stride: usize,
+    /// What of four bytes is a gram.
+    mask: u32,
+    /// A bit for each value of a gram's hash.
+    filter: Box<[u64]>,
+    filter_shift: u32,
+    /// First entry of each value of the hash's upper bits.
+    buckets: Box<[u32]>,
+    bucket_shift: u32,
+    entries: Box<[Entry]>,
+}
+
+/// A gram of a pattern.
+#[derive(Clone, Copy)]
+struct Entry {
+    gram: u32,
+    /// Where in the pattern it begins.
+    offset: u32,
+    pattern: u32,
+}
+
+/// Bits that letters of both cases have in common, and some other characters: what is compared first.
+const FOLD: u32 = 0x2020_2020;
+
+/// Of a gram, its place in the filter, in the upper bits.
+#[inline(always)]
+fn hash(gram: u32) -> u32 {
+    gram.wrapping_mul(0x9e37_79b1)
+}
+
+/// Four bytes from `at` on, the first in the lowest bits; missing ones are 0.
+fn load(bytes: &[u8], at: usize) -> u32 {
+    let rest = bytes.get(at..).unwrap_or_default();
+    match rest.first_chunk::<4>() {
+        Some(four) => u32::from_le_bytes(*four),
+        None => rest.iter().rev().fold(0, |value, &byte| value << 8 | u32::from(byte)),
+    }
+}
+
+/// Width and stride for patterns of this length: together no more than that, and a byte.
+fn geometry(length: usize) -> (usize, usize) {
+    match length {
+        0 | 1 => (1, 1),
+        2 => (2, 1),
+        3 => (2, 2),
+        4 => (3, 2),
+        5 => (2, 4),
+        _ => (3, 4),
+    }
+}
+
+/// How often a byte stands in traffic, roughly: what is padding, a separator or a common letter says least.
+fn commonness(byte: u8) -> u32 {
+    match byte {
+        0 => 12,
+        b' ' | b'/' | b'=' | b'.' | 0xff | b'e' | b't' | b'a' | b'o' | b'\r' | b'\n' | 1 => 5,
+        b'a'..=b'z' | b'0'..=b'9' | b'-' | b':' | b'&' => 3,
+        _ => 1,
+    }
+}
+
+impl Lane {
+    fn new(pool: &Pool, (width, stride): (usize, usize), wanted: &[Wanted]) -> Self {
+        let mask = u32::MAX >> (32 - 8 * width);
+        let gram = |pattern: &[u8], at: usize| (load(pattern, at) | FOLD) & mask;
+        // Grams that many patterns have in common tell little: each pattern gives those of its rarest part.
+        let mut shared: HashMap<u32, u32> = HashMap::new();
+        for it in wanted {
+            let pattern = pool.get(it.pattern);
+            for at in 0..=pattern.len() - width {
+                *shared.entry(gram(pattern, at)).or_default() += 1;
+            }
+        }
+        let mut entries = Vec::with_capacity(wanted.len() * stride);
+        for it in wanted {
+            let pattern = pool.get(it.pattern);
+            let cost = |from: &usize| -> u32 {
+                let grams = (*from..from + stride).map(|at| shared.get(&gram(pattern, at)).map_or(0, |n| n.min(&64) * 2));
+                let bytes = pattern.get(*from..from + width + stride - 1).unwrap_or_default();
+                grams.sum::<u32>() + bytes.iter().map(|&byte| commonness(byte)).sum::<u32>()
+            };
+            let from = (0..=pattern.len() + 1 - width - stride).min_by_key(cost).unwrap_or(0);
+            let offsets = from..from + stride;
+            entries.extend(offsets.map(|at| Entry { gram: gram(pattern, at), offset: at as u32, pattern: it.pattern }));
+        }
+        let bits = usize::BITS - entries.len().leading_zeros();
+        let (filter_bits, bucket_bits) = ((bits + 5).clamp(9, 20), bits.clamp(1, 20));
+        let (filter_shift, bucket_shift) = (32 - filter_bits, 32 - bucket_bits);
+        entries.sort_by_key(|entry| hash(entry.gram));
+        let mut filter = vec![0u64; 1 << (filter_bits - 6)];
+        for entry in &entries {
+            let bit = (hash(entry.gram) >> filter_shift) as usize;
+            filter[bit / 64] |= 1 << (bit % 64);
+        }
+        let below = |bucket: u32| entries.partition_point(|entry| hash(entry.gram) >> bucket_shift < bucket) as u32;
+        let buckets = (0..=1 << bucket_bits).map(below).collect();
+        let reach = wanted.iter().map(|it| it.reach).max().unwrap_or(usize::MAX);
+        Self {
+            reach,
+            width,
+            stride,
+            mask,
+            filter: filter.into(),
+            filter_shift,
+            buckets,
+            bucket_shift,
+            entries: entries.into(),
+        }
+    }
+
+    fn search(&self, pool: &Pool, buffer: &[u8], found: &mut Found) {
+        // The strides are constants of the loops, so that these are unrolled.
+        match self.stride {
+            1 => self.walk::<1>(pool, buffer, found),
+            2 => self.walk::<2>(pool, buffer, found),
+            _ => self.walk::<4>(pool, buffer, found),
+        }
+    }
+
+    fn walk<const STRIDE: usize>(&self, pool: &Pool, buffer: &[u8], found: &mut Found) {
+        let mut at = 0;
+        let mut rest = buffer;
+        while let Some(four) = rest.first_chunk::<4>() {
+            let gram = (u32::from_le_bytes(*four) | FOLD) & self.mask;
+            if self.passes(gram) {
+                self.compare(pool, buffer, at, gram, found);
+            }
+            at += STRIDE;
+            rest = rest.get(STRIDE..).unwrap_or_default();
+        }
+        while at + self.width <= buffer.len() {
+            let gram = (load(buffer, at) | FOLD) & self.mask;
+            if self.passes(gram) {
+                self.compare(pool, buffer, at, gram, found);
+            }
+            at += STRIDE;
+        }
+    }
+
+    #[inline(always)]
+    fn passes(&self, gram: u32) -> bool {
+        let bit = (hash(gram) >> self.filter_shift) as usize;
+        self.filter.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 != 0)
+    }
+
+    #[inline(never)]
+    fn compare(&self, pool: &Pool, buffer: &[u8], at: usize, gram: u32, found: &mut Found) {
+        let bucket = (hash(gram) >> self.bucket_shift) as usize;
+        let (Some(&from), Some(&to)) = (self.buckets.get(bucket), self.buckets.get(bucket + 1)) else { return };
+        for entry in self.entries.get(from as usize..to as usize).into_iter().flatten() {
+            if entry.gram != gram || found.has(entry.pattern) {
+                continue;
+            }
+            if stands(pool.get(entry.pattern), buffer, at, entry.offset) {
+                found.add(entry.pattern);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn found(patterns: &[Vec<u8>], reach: usize, text: &[u8]) -> Vec<u32> {
+        let mut pool = Pool::default();
+        let wanted: Vec<Wanted> =
+            patterns.iter().map(|pattern| Wanted { pattern: pool.push(pattern), reach }).collect();
+        let mut found = Found::default();
+        found.begin(&pool);
+        Sieve::new(&pool, &wanted).search(&pool, text, &mut found);
+        found.patterns.sort_unstable();
+        found.patterns
+    }
+
+    #[test]
+    fn finds_patterns_of_every_length_wherever_they_stand_in_any_case() {
+        for length in 1..20 {
+            let pattern: Vec<u8> = (0..length).map(|at| b'a' + at as u8).collect();
+            for before in 0..9 {
+                for after in 0..9 {
+                    let text = [vec![b'-'; before], pattern.to_ascii_uppercase(), vec![b'-'; after]].concat();
+                    assert_eq!(found(&[pattern.clone()], usize::MAX, &text), [0], "{length} after {before}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_beyond_their_reach_are_not_looked_for() {
+        let text = [vec![b'-'; 60], b"abcdefg".to_vec()].concat();
+        assert!(found(&[b"abcdefg".to_vec()], 64, &text).is_empty());
+        assert_eq!(found(&[b"abcdefg".to_vec()], 67, &text), [0]);
+    }
+
+    proptest! {
+        #[test]
+        fn finds_what_naive_search_finds(patterns in prop::collection::vec("[abA.]{1,9}", 1..40), text in "[abA.]{0,60}") {
+            let patterns: Vec<Vec<u8>> = patterns.into_iter().map(String::into_bytes).collect();
+            let lower = text.to_ascii_lowercase();
+            let naive: Vec<u32> = (0u32..)
+                .zip(&patterns)
+                .filter(|(_, pattern)| lower.as_bytes().windows(pattern.len()).any(|part| part == pattern.to_ascii_lowercase()))
+                .map(|(number, _)| number)
+                .collect();
+            prop_assert_eq!(found(&patterns, usize::MAX, text.as_bytes()), naive);
+        }
+    }
+}

@@ -367,6 +367,10 @@ fn key_name(key: Key, place: Option<&Place>) -> String {
         (Key::Direction, _) => "direction".to_owned(),
         (Key::DestinationPort, _) => "destination_port".to_owned(),
         (Key::SourcePort, _) => "source_port".to_owned(),
+        (Key::Source, _) => "source_address".to_owned(),
+        (Key::Destination, _) => "destination_address".to_owned(),
+        (Key::TcpFlags, _) => "tcp.flags".to_owned(),
+        (Key::IcmpType, _) => "itype".to_owned(),
         (Key::Field(field), Some(Place::Message(protocol))) => {
             let name = protocol.fields.get(field).map_or("", |field| field.name);
             format!("{}.{name}", protocol.name)
@@ -492,7 +496,8 @@ impl Probe {
             return None;
         }
         let registers = Registers::default();
-        let view = View { moment, payload: &[], seen: 0, record: None, anomalies: &[], registers: &registers };
+        let view =
+            View { moment, payload: &[], seen: 0, seam: &[], record: None, anomalies: &[], registers: &registers };
         let payload = moment.packet.map(Packet::payload).unwrap_or_default();
         let mut sighting = match *subject {
             Subject::Packet | Subject::StreamEvent(_) => self.try_all(&View { payload, ..view }, memory),

@@ -69,8 +69,8 @@ fn is_selective(anatomy: &Anatomy) -> bool {
     !many
         || anatomy.ready.program.member(0).domains.iter().any(|(key, values)| match key {
             Key::SourcePort | Key::DestinationPort => size(values) <= MANY_PORTS,
-            Key::Field(_) => true,
-            Key::IpProtocol | Key::Direction => false,
+            Key::Field(_) | Key::TcpFlags | Key::IcmpType => true,
+            Key::IpProtocol | Key::Direction | Key::Source | Key::Destination => false,
         })
 }
 
@@ -181,6 +181,9 @@ fn keys(anatomy: &Anatomy, span: &Range<usize>) -> Option<(String, Range<usize>)
             Key::IpProtocol => "IP protocol",
             Key::SourcePort | Key::DestinationPort => "port",
             Key::Direction => "direction",
+            Key::Source | Key::Destination => "address",
+            Key::TcpFlags => "combination of TCP flags",
+            Key::IcmpType => "ICMP type",
         };
         Some((format!("no {name} fulfils all that is asked of it"), span.clone()))
     })

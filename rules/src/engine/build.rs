@@ -234,6 +234,7 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
             .map(|(protocol, records, events)| Messages { protocol, records: Group::new(records), events })
             .collect(),
         events,
+        step_limit: None,
         bits,
         stamp: u64::from_str_radix(hash.get(..16).unwrap_or_default(), 16).unwrap_or(0),
         hash,

@@ -11,7 +11,19 @@ use super::view::{Condition, View};
 use crate::language::decimal::DecimalTest;
 use crate::language::integer::IntegerTest;
 
-/// Places where the steps of one chain are tried before it counts as not matching: no payload may stall the sensor.
+/// Steps that searching so many bytes for a content takes, beside the first: about as long as anything else that is a step.
+fn search_steps(bytes: usize) -> u64 {
+    bytes as u64 / 32
+}
+
+/// Steps that matching an expression with so many bytes may take: from each of them, if the worst comes, a good part of
+/// those that follow is looked at.
+fn expression_steps(bytes: usize) -> u64 {
+    let bytes = bytes as u64;
+    8 + bytes + bytes * bytes.min(1500) / 256
+}
+
+/// Places where the steps of one chain are tried before it counts as not matching.
 const BUDGET: u32 = 3000;
 
 /// One step.
@@ -372,6 +384,9 @@ impl<W: Watch> Search<'_, W> {
 
     fn content(&mut self, needle: &Needle, retry: bool, rest: &[Prepared], previous: usize) -> bool {
         let (mut from, to) = needle.window(self.buffer, previous, self.registers);
+        if !self.registers.spend(1 + search_steps(to.saturating_sub(from))) {
+            return false;
+        }
         if needle.content.negated {
             return needle.find(self.buffer, from, to).is_none() && self.from(rest, previous);
         }
@@ -379,7 +394,7 @@ impl<W: Watch> Search<'_, W> {
             if self.from(rest, at + needle.content.bytes.len()) {
                 return true;
             }
-            if !retry || !self.spend() {
+            if !retry || !self.spend(search_steps(at + 1 - from)) {
                 return false;
             }
             from = at + 1;
@@ -391,6 +406,9 @@ impl<W: Watch> Search<'_, W> {
         let start = if expression.relative { previous } else { 0 };
         // What a relative expression may see begins where it may match: `^` stands for that place.
         let Some(buffer) = self.buffer.get(start..) else { return false };
+        if !self.registers.spend(expression_steps(buffer.len())) {
+            return false;
+        }
         if expression.negated {
             return expression.find(buffer, 0).is_none() && self.from(rest, previous);
         }
@@ -399,7 +417,7 @@ impl<W: Watch> Search<'_, W> {
             if self.from(rest, start + found.end) {
                 return true;
             }
-            if !retry || !self.spend() || found.start >= buffer.len() {
+            if !retry || found.start >= buffer.len() || !self.spend(expression_steps(buffer.len() - found.start)) {
                 return false;
             }
             from = found.start + 1;
@@ -407,10 +425,10 @@ impl<W: Watch> Search<'_, W> {
         false
     }
 
-    /// One more place tried; false when the budget is used up.
-    fn spend(&mut self) -> bool {
+    /// One more place is tried, which takes so many steps more; false when that is one too many.
+    fn spend(&mut self, steps: u64) -> bool {
         self.budget = self.budget.saturating_sub(1);
-        self.budget > 0
+        self.budget > 0 && self.registers.spend(1 + steps)
     }
 }
 

@@ -175,7 +175,8 @@ impl Shelves {
         let places = places(members);
         let mut patterns = Patterns::default();
         let wanted: Vec<(Buffer, Wanted)> = members.iter().filter_map(|member| patterns.add(member)).collect();
-        let mut maker = Maker { wanted: &wanted, places: &places, pool: &patterns.pool, known: HashMap::new(), made: Vec::new() };
+        let mut maker =
+            Maker { wanted: &wanted, places: &places, pool: &patterns.pool, known: HashMap::new(), made: Vec::new() };
         let narrow = |key: Key, member: &Member| {
             let mut sets = member.domains.iter().filter(|domain| domain.0 == key);
             let width = |set: &RangeSet<u64>| set.ranges().iter().map(|range| range.1 - range.0 + 1).sum::<u64>();

@@ -227,13 +227,7 @@ impl FlowMemory {
 
     /// Keeps the end of what was inspected of this direction's stream, of which `new` is new, and the rules to come
     /// back to.
-    pub(crate) fn follow(
-        &mut self,
-        direction: Direction,
-        new: &[u8],
-        engine: u64,
-        waiting: impl Iterator<Item = u32>,
-    ) {
+    pub(crate) fn follow(&mut self, direction: Direction, new: &[u8], engine: u64, waiting: impl Iterator<Item = u32>) {
         if let Some(stream) = self.streams.get_mut(direction.index()) {
             stream.follow(new, engine, waiting);
         }

@@ -11,10 +11,10 @@ pub(crate) mod buffer;
 pub(crate) mod build;
 pub(crate) mod bytes;
 pub(crate) mod chain;
+mod column;
 pub(crate) mod content;
 pub(crate) mod dataset;
 pub(crate) mod gate;
-mod column;
 pub(crate) mod group;
 pub(crate) mod hosts;
 mod memory;
@@ -38,8 +38,8 @@ pub use memory::{Delayed, FlowMemory, Tagged};
 
 use crate::language::{Diagnostic, Source, Variables};
 use crate::tuning::{Change, Override, Unmatched};
-use gate::{Gated, Track};
 pub(crate) use column::direction as direction_number;
+use gate::{Gated, Track};
 use group::{Group, Work};
 use program::{Program, Scope};
 use value::Registers;
@@ -194,6 +194,8 @@ pub struct Engine {
     /// Names of flowbits.
     bits: HashMap<u64, String>,
     hash: String,
+    /// Steps that one inspection may take.
+    step_limit: Option<u64>,
     /// A part of the hash: what flows remember by rule number holds for this engine only.
     stamp: u64,
 }
@@ -274,9 +276,23 @@ pub struct Scratch {
     bypass: bool,
     /// The part of it in which a pattern may stand that began before.
     seam: Vec<u8>,
+    /// The last inspection ended early.
+    cut: bool,
+    /// Steps that it took.
+    steps: u64,
 }
 
 impl Scratch {
+    /// Did the last inspection end before all candidates were tried, since it had used up its steps?
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// Steps that the last inspection took: a candidate, a place tried, some bytes searched are one.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
     /// Rules that matched in the last inspection and want an alert, in the order in which they are to be reported.
     pub fn matches(&self) -> &[RuleId] {
         &self.matches
@@ -333,6 +349,12 @@ impl Engine {
     /// Is any rule inspected at [`Subject::Message`] of this protocol?
     pub fn wants_messages(&self, protocol: &'static Protocol) -> bool {
         !self.events.is_empty() || self.messages.iter().any(|messages| view::same(messages.protocol, protocol))
+    }
+
+    /// Bounds the steps that one inspection may take; `None` for no bound. What is left then is not inspected, and
+    /// [`Scratch::is_cut`] tells.
+    pub fn limit_steps(&mut self, limit: Option<u64>) {
+        self.step_limit = limit;
     }
 
     /// Hash of the rules in force, as hexadecimal digits: the same text and variables give the same hash everywhere.
@@ -400,10 +422,12 @@ impl Engine {
         scratch.candidates.clear();
         scratch.noted.clear();
         scratch.bypass = false;
+        (scratch.cut, scratch.steps) = (false, 0);
         let payload = || moment.packet.map(Packet::payload).unwrap_or_default();
         let registers = scratch.registers.take().unwrap_or_default();
         let mut joined = std::mem::take(&mut scratch.joined);
-        let mut view = View { moment, payload: &[], seen: 0, seam: &[], record: None, anomalies: &[], registers: &registers };
+        let mut view =
+            View { moment, payload: &[], seen: 0, seam: &[], record: None, anomalies: &[], registers: &registers };
         match *subject {
             Subject::Packet => {
                 view.payload = payload();
@@ -439,7 +463,9 @@ impl Engine {
         }
         if !scratch.candidates.is_empty() {
             scratch.in_order();
+            registers.begin(self.step_limit);
             self.evaluate(&view, subject, memory, scratch, watch);
+            (scratch.cut, scratch.steps) = (registers.is_spent(), registers.steps());
         }
         scratch.registers = Some(registers);
         scratch.joined = joined;
@@ -501,6 +527,9 @@ impl Engine {
         let segment = view.moment.ip_protocol == TCP && matches!(subject, Subject::Packet);
         for &candidate in &scratch.candidates {
             let Some(program) = self.programs.get(candidate as usize) else { continue };
+            if !view.registers.spend(1) {
+                return;
+            }
             if program.in_stream && segment {
                 continue;
             }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use vigia_parsers::{Direction, Protocol};
 
+use super::Moment;
 use super::column;
 use super::gate::{RateFilter, Suppression, Threshold, Track};
 use super::group::{Member, Pattern};
 use super::hosts::HostBits;
 use super::memory::FlowMemory;
 use super::view::{Condition, Key, View, same};
-use super::Moment;
 use crate::language::header::{AddressSet, PortSet};
 use crate::language::set::RangeSet;
 use crate::language::syntax::Arrow;

@@ -10,6 +10,9 @@ pub(crate) const SLOTS: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Registers {
     values: [Cell<u64>; SLOTS],
+    /// Steps taken since the inspection began, and how many it may take.
+    steps: Cell<u64>,
+    limit: Cell<Option<u64>>,
     /// What `base64_decode` gave last.
     pub(crate) decoded: RefCell<Vec<u8>>,
     free: RefCell<Vec<Vec<u8>>>,
@@ -18,6 +21,29 @@ pub(crate) struct Registers {
 }
 
 impl Registers {
+    /// Begins an inspection that may take so many steps; `None` for any number.
+    pub(crate) fn begin(&self, limit: Option<u64>) {
+        self.steps.set(0);
+        self.limit.set(limit);
+    }
+
+    /// Takes steps; false when those allowed were used up before.
+    pub(crate) fn spend(&self, steps: u64) -> bool {
+        let allowed = !self.is_spent();
+        self.steps.set(self.steps.get().saturating_add(steps));
+        allowed
+    }
+
+    /// Are all steps used up that the inspection may take?
+    pub(crate) fn is_spent(&self) -> bool {
+        self.limit.get().is_some_and(|limit| self.steps.get() >= limit)
+    }
+
+    /// Steps taken since the inspection began.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps.get()
+    }
+
     /// The value extracted into a slot; 0 before it was.
     pub(crate) fn value(&self, slot: u8) -> u64 {
         self.values.get(usize::from(slot)).map_or(0, Cell::get)

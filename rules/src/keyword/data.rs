@@ -47,11 +47,14 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     },
 ];
 
+/// The score of each value.
+type Scores = HashMap<Box<[u8]>, u16>;
+
 /// The sets that the rules compiled so far name.
 #[derive(Default)]
 pub(super) struct Sets {
     sets: HashMap<String, Arc<Dataset>>,
-    scores: HashMap<String, (Kind, Arc<HashMap<Box<[u8]>, u16>>)>,
+    scores: HashMap<String, (Kind, Arc<Scores>)>,
 }
 
 const KINDS: &[(&str, Kind)] = &[

@@ -24,7 +24,7 @@ pub(crate) mod threshold;
 mod transform;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use vigia_parsers::field::{Cardinality, Kind};
 use vigia_parsers::{Protocol, operation};
@@ -253,5 +253,10 @@ pub fn keywords() -> Vec<KeywordInfo> {
             waits_for: Some(need.name()),
         })
     });
-    language.chain(fields).chain(registered).collect()
+    let mut known: Vec<KeywordInfo> = language.chain(fields).collect();
+    // The dissector of some is there by now.
+    let names: HashSet<String> =
+        known.iter().flat_map(|it| it.aliases.iter().map(|&alias| alias.to_owned()).chain([it.name.clone()])).collect();
+    known.extend(registered.filter(|keyword| !names.contains(&keyword.name)));
+    known
 }

@@ -64,15 +64,11 @@ pub(super) fn apply(draft: &mut Draft, number: u16, takes: Takes, it: Use<'_>) -
     let given = !it.value.text.is_empty();
     match takes {
         Takes::Integer(_) | Takes::Value if !given => {
-            return Err(Problem::new("missing-value", format!("`{}` needs a value", it.name.text), it.name.span())
-                .help(format!("expected `{}:...;`", it.name.text)));
+            let problem = Problem::new("missing-value", format!("`{}` needs a value", it.name.text), it.name.span());
+            Err(problem.help(format!("expected `{}:...;`", it.name.text)))
         }
         Takes::Buffer | Takes::Buffers | Takes::Modifier | Takes::Nothing if given => {
-            return Err(Problem::new(
-                "unexpected-value",
-                format!("`{}` takes no value", it.name.text),
-                it.value.span(),
-            ));
+            Err(Problem::new("unexpected-value", format!("`{}` takes no value", it.name.text), it.value.span()))
         }
         Takes::Buffer | Takes::Buffers => draft.stick(Buffer::Waiting(number), true, it.name),
         Takes::Modifier => draft.last_content(it.name).map(drop),

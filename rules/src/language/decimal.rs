@@ -54,7 +54,8 @@ pub(crate) fn parse(value: Word<'_>) -> Result<DecimalTest, Problem> {
         }
         return Ok(DecimalTest { compare: Compare::Between(low, high), negated });
     }
-    let operators: [(&str, fn(f64) -> Compare); 5] = [
+    type Make = fn(f64) -> Compare;
+    let operators: [(&str, Make); 5] = [
         (">=", Compare::AtLeast),
         ("<=", Compare::AtMost),
         (">", Compare::Above),

@@ -361,8 +361,9 @@ fn frames_of_noise_are_judged_as_the_reference_does() {
     let starts = proptest::collection::vec((0..crafted.len(), 14_usize..90), 20);
     let noise = proptest::collection::vec(any::<u8>(), 14..1600);
     for mode in MODES {
-        // Loading a program takes longer than running it on a thousand frames.
-        let pair = RefCell::new(Pair::new(mode, busy(), duplicates(true, true)));
+        // Loading a program takes longer than running it on a thousand frames. Mirrored copies are left to the crafted
+        // frames: among thousands the kernel's direct-mapped memory forgets some, which the reference does not.
+        let pair = RefCell::new(Pair::new(mode, busy(), duplicates(true, false)));
         let mut runner = TestRunner::new(ProptestConfig { cases: 128, ..ProptestConfig::default() });
         let judged = runner.run(&(&noise, &starts, &kind), |(mut frame, starts, kind)| {
             let mut pair = pair.borrow_mut();

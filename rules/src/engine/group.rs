@@ -148,6 +148,9 @@ fn columns(members: &[Member]) -> Box<[Column]> {
     keys.iter().filter_map(|&(key, _)| Column::new(key, members.iter().map(|member| &*member.domains))).collect()
 }
 
+/// The sieves of one place on a shelf, each for its buffer.
+type Sieves = Box<[(Buffer, Sieve)]>;
+
 /// Rules with a pattern.
 #[derive(Default)]
 struct Shelves {
@@ -159,7 +162,7 @@ struct Shelves {
     /// Number of places.
     count: usize,
     shelves: Box<[Shelf]>,
-    sieves: Box<[Box<[(Buffer, Sieve)]>]>,
+    sieves: Box<[Sieves]>,
     longest: usize,
 }
 
@@ -297,7 +300,7 @@ struct Maker<'a> {
     places: &'a [Column],
     pool: &'a Pool,
     known: HashMap<Box<[u64]>, u32>,
-    made: Vec<Box<[(Buffer, Sieve)]>>,
+    made: Vec<Sieves>,
 }
 
 impl Maker<'_> {

@@ -397,7 +397,11 @@ mod tests {
             for before in 0..9 {
                 for after in 0..9 {
                     let text = [vec![b'-'; before], pattern.to_ascii_uppercase(), vec![b'-'; after]].concat();
-                    assert_eq!(found(&[pattern.clone()], usize::MAX, &text), [0], "{length} after {before}");
+                    assert_eq!(
+                        found(std::slice::from_ref(&pattern), usize::MAX, &text),
+                        [0],
+                        "{length} after {before}"
+                    );
                 }
             }
         }

@@ -11,6 +11,7 @@ use vigia_parsers::{Direction, Protocol};
 use crate::anatomy::{Anatomy, environment};
 pub use crate::engine::chain::Shortfall;
 use crate::engine::chain::Step;
+use crate::engine::gate::Track;
 use crate::engine::program::{Header, Scope};
 use crate::engine::value::Registers;
 use crate::engine::view::{Key, View, same};
@@ -482,6 +483,11 @@ impl Probe {
     /// What the rule needs, in the order in which it is asked.
     pub fn requirements(&self) -> &[Requirement] {
         &self.requirements
+    }
+
+    /// Are its matches counted in their flow, and only some of them reported?
+    pub fn counts_by_flow(&self) -> bool {
+        self.anatomy.ready.program.threshold.as_ref().is_some_and(|threshold| threshold.track == Track::Flow)
     }
 
     /// When the rule is inspected.

@@ -318,6 +318,9 @@ messages! {
     SilentQuiet: "{0} matches only set marks: the rule has noalert", "{0} coincidencias solo dejan marcas: la regla tiene noalert";
     SilentRepeated: "{0} matches of what it had alerted on before", "{0} coincidencias de lo que ya había alertado";
     SilentPassed: "{0} matches silenced by a pass rule", "{0} coincidencias silenciadas por una regla pass";
+    SilentCounted: "{0} matches held back by a threshold on the flow", "{0} coincidencias retenidas por un umbral del flujo";
+    SilentOvertaken: "{0} matches undone by a mark that a rule before it changed on the same packet",
+        "{0} coincidencias anuladas por una marca que cambió otra regla con el mismo paquete";
     TraceNothing: "there is nothing in the capture that the rule is asked of; seen: {0}",
         "en la captura no hay nada con lo que se consulte la regla; visto: {0}";
     TraceNear: "what came nearest, first:", "lo que más se acercó, primero:";

@@ -230,6 +230,31 @@ fn explain_tells_what_a_threshold_or_a_pass_rule_held_back() {
 }
 
 #[test]
+fn explain_counts_marks_that_rules_before_it_set_on_the_same_message() {
+    let folder = Folder::new();
+    let rules = folder.file(
+        "marks.rules",
+        "alert modbus any any -> any any (modbus.request; flowbits:set,asked; noalert; sid:1;)\n\
+         alert modbus any any -> any any (modbus.request; flowbits:isset,asked; sid:2;)\n\
+         alert modbus any any -> any any (modbus.request; flowbits:isset,asked; modbus.function:6; sid:3;)\n\
+         alert modbus any any -> any any (modbus.request; flowbits:isnotset,asked; sid:4;)\n\
+         alert modbus any any -> any any (modbus.function:5; threshold:type threshold, track by_flow, count 9, \
+         seconds 60; sid:5;)\n",
+    );
+    let trace = |sid: &str| {
+        let output = vigia(&["rules", "explain", sid, "--rules", &rules, "--capture", &capture(), "--json"]);
+        json(&output)["trace"].clone()
+    };
+    let of = trace("2");
+    assert_eq!((&of["alerts"], &of["matched"], &of["disagreed"]), (&1.into(), &1.into(), &0.into()));
+    assert_eq!(trace("3")["near_misses"][0]["failed"]["text"], "modbus.function:6");
+    assert_eq!(trace("4")["matched_silently"]["marks_changed"], 1);
+    // The answer belongs to the transaction of the request, which was counted.
+    let silent = trace("5")["matched_silently"].clone();
+    assert_eq!((&silent["threshold"], &silent["repeated"]), (&1.into(), &1.into()));
+}
+
+#[test]
 fn a_test_that_fails_says_what_differs() {
     let folder = Folder::new();
     folder.file("mine.rules", GOOD);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Value, json};
 use vigia_parsers::{Direction, Timestamp};
 use vigia_rules::explain::{Asked, End, Probe, Reason, Requirement, Shortfall, Sighting, Silence};
-use vigia_rules::{Engine, FlowMemory, Moment, Scratch, Subject};
+use vigia_rules::{Action, Engine, FlowMemory, Moment, Scratch, Subject};
 
 use crate::inspection::Observer;
 use crate::language::{Language, Message, Phrase};
@@ -40,6 +40,10 @@ pub(super) enum Silenced {
     Known(Silence),
     /// A pass rule matched the same packet or message.
     Outranked,
+    /// Its threshold counts in the flow.
+    Counted,
+    /// A rule before it changed the marks of the flow on the same packet or message.
+    Overtaken,
 }
 
 impl Silenced {
@@ -48,6 +52,8 @@ impl Silenced {
             Self::Known(Silence::Quiet) => "noalert",
             Self::Known(Silence::Repeated) => "repeated",
             Self::Known(Silence::Passed) | Self::Outranked => "passed",
+            Self::Counted => "threshold",
+            Self::Overtaken => "marks_changed",
         }
     }
 
@@ -56,6 +62,8 @@ impl Silenced {
             Self::Known(Silence::Quiet) => Message::SilentQuiet,
             Self::Known(Silence::Repeated) => Message::SilentRepeated,
             Self::Known(Silence::Passed) | Self::Outranked => Message::SilentPassed,
+            Self::Counted => Message::SilentCounted,
+            Self::Overtaken => Message::SilentOvertaken,
         }
     }
 }
@@ -132,6 +140,14 @@ impl Tracer {
     }
 }
 
+impl Tracer {
+    /// Is a flowbit or count what the rule came no further than?
+    fn waits_for_mark(&self, sighting: &Sighting) -> bool {
+        let failed = self.probe.requirements().get(sighting.met).filter(|_| sighting.reason.is_some());
+        failed.is_some_and(|failed| matches!(failed.kind, Asked::Flowbit | Asked::Count))
+    }
+}
+
 impl Observer for Tracer {
     fn inspect(
         &mut self,
@@ -141,17 +157,44 @@ impl Observer for Tracer {
         memory: &mut Option<Box<FlowMemory>>,
         scratch: &mut Scratch,
     ) {
-        let sighting = self.probe.look(moment, subject, memory.as_deref());
+        let mut sighting = self.probe.look(moment, subject, memory.as_deref());
         engine.inspect(moment, subject, memory, scratch);
         let mine = |id: &&vigia_rules::RuleId| {
             let rule = engine.rule(**id);
             (rule.gid, rule.sid) == self.rule
         };
         let reported = scratch.matches().iter().any(|id| mine(&id));
+        // What rules before it set on the same packet or message counts for it. Of a stream, the memory now holds these
+        // bytes as well, so that they cannot be shown again.
+        if let Some(first) = &mut sighting
+            && !reported
+            && self.waits_for_mark(first)
+            && !matches!(subject, Subject::Stream(_))
+            && let Some(second) = self.probe.look(moment, subject, memory.as_deref())
+            && second.met > first.met
+            && second.reason.is_some()
+        {
+            *first = second;
+        }
+        let unexplained = || {
+            if self.probe.counts_by_flow() {
+                Silenced::Counted
+            } else if engine.rules().iter().any(|rule| rule.action == Action::Pass) {
+                Silenced::Outranked
+            } else {
+                Silenced::Overtaken
+            }
+        };
         let mut trace = self.trace.lock().unwrap_or_else(PoisonError::into_inner);
         trace.saw(subject);
-        if let Some(sighting) = sighting {
-            trace.add(sighting, reported, moment);
+        match sighting {
+            Some(sighting) if reported => {
+                trace.disagreed += u64::from(sighting.reason.is_some() && !self.waits_for_mark(&sighting));
+                trace.tried += 1;
+                trace.matched += 1;
+            }
+            Some(sighting) => trace.add(sighting, unexplained, moment),
+            None => trace.disagreed += u64::from(reported),
         }
     }
 }
@@ -168,16 +211,13 @@ impl Trace {
         *self.seen.entry(kind).or_default() += 1;
     }
 
-    fn add(&mut self, sighting: Sighting, reported: bool, moment: &Moment<'_>) {
+    /// Adds a subject that the rule did not report.
+    fn add(&mut self, sighting: Sighting, unexplained: impl FnOnce() -> Silenced, moment: &Moment<'_>) {
         self.tried += 1;
         let Sighting { met, reason, silence } = sighting;
-        if reported && (reason.is_some() || silence.is_some()) {
-            self.disagreed += 1;
-        }
         match reason {
-            None if reported => self.matched += 1,
             None => {
-                let why = silence.map_or(Silenced::Outranked, Silenced::Known);
+                let why = silence.map_or_else(unexplained, Silenced::Known);
                 self.silent.entry(why.name()).or_insert((why, 0)).1 += 1;
             }
             Some(reason) => {

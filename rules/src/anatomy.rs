@@ -26,6 +26,8 @@ pub(crate) struct Anatomy {
     pub(crate) pattern: Option<(Buffer, Vec<u8>)>,
     /// Names of its flowbits.
     pub(crate) bits: Vec<(u64, String)>,
+    /// It is switched off, for a keyword that is not there yet.
+    pub(crate) waiting: bool,
     pub(crate) ready: Ready,
 }
 
@@ -128,6 +130,7 @@ impl Anatomy {
             buffers,
             pattern,
             bits,
+            waiting: draft.is_waiting(),
             ready: finish(draft, header),
         }))
     }

@@ -36,7 +36,9 @@ pub fn lint(sources: &[Source], variables: &Variables) -> Vec<Diagnostic> {
         for statement in statements(&source.text) {
             let Ok(Some(anatomy)) = Anatomy::of(statement, &environment, &mut resolver) else { continue };
             let span = statement.start..statement.start + head(statement.text);
+            // Of a rule that is switched off, only the marks count: another may rely on them.
             let problems = cost(&anatomy, &span).into_iter().chain(impossible(&anatomy, &span));
+            let problems = problems.filter(|_| !anatomy.waiting);
             found.extend(problems.map(|problem| problem.diagnostic(Severity::Warning, source)));
             set.add(&anatomy, source, span);
         }
@@ -288,6 +290,9 @@ impl Ruleset {
             if program.bit_tests.iter().any(|test| test.bits.contains(bit)) {
                 known.asked = known.asked.take().or_else(place);
             }
+        }
+        if anatomy.waiting {
+            return;
         }
         let asks = anatomy.parts.iter().filter(|part| !REMARKS.contains(&part.name.as_str()));
         self.rules.push(Seen {

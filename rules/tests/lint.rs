@@ -83,6 +83,14 @@ fn rules_that_another_stands_before_are_named() {
 }
 
 #[test]
+fn of_rules_that_wait_for_a_dissector_only_the_marks_count() {
+    let waits = "alert smtp any any -> any any (smtp.helo; content:\"a\"; flowbits:set,seen; sid:1;)\n\
+                 alert smtp any any -> any any (smtp.helo; content:\"a\"; flowbits:set,seen; sid:2;)\n";
+    let asks = "alert tcp any any -> any 25 (content:\"abc\"; flowbits:isset,seen; sid:3;)\n";
+    assert_eq!(found(&format!("{waits}{asks}")), []);
+}
+
+#[test]
 fn what_is_found_stands_where_it_says() {
     let text = "\n# remark\nalert tcp any any -> any any (content:\"good\"; sid:1;)\n\
                 alert udp any any -> any any (msg:\"x\"; content:\"ab\"; sid:2;)\n";

@@ -200,6 +200,11 @@ impl Draft {
         self.sticky.as_ref().map_or(Buffer::Payload, |sticky| sticky.buffer)
     }
 
+    /// Does it use a keyword that is not there yet, so that the rule is switched off?
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Where the name of the sticky buffer in force stands.
     pub(crate) fn sticking(&self) -> Option<usize> {
         self.sticky.as_ref().map(|sticky| sticky.span.start).filter(|&start| start > 0)

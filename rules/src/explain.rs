@@ -358,6 +358,7 @@ fn occasion(place: Place) -> Occasion {
         Place::Stream => Occasion::Streams,
         Place::StreamEvent(event) => Occasion::StreamEvent(event.to_owned()),
         Place::Message(protocol) => Occasion::Messages(protocol.name),
+        Place::Waiting(protocol) => Occasion::Messages(protocol),
         Place::Anomaly(protocol) => Occasion::Anomalies(protocol.map(|protocol| protocol.name)),
     }
 }

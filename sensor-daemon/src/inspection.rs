@@ -55,6 +55,16 @@ fn ask(
     }
 }
 
+/// What counts inspections of subjects like this one that ended early.
+#[cold]
+fn cut_counter(subject: &Subject<'_>) -> Counter {
+    match subject {
+        Subject::Packet => Counter::CutPackets,
+        Subject::Stream(_) | Subject::StreamEvent(_) => Counter::CutStreams,
+        Subject::Message { .. } => Counter::CutMessages,
+    }
+}
+
 /// What a worker needs to inspect any flow.
 pub struct Inspector {
     /// Where events go, with the worker's counters.
@@ -434,11 +444,23 @@ impl Inspector {
         interface: InterfaceId,
         timestamp: Timestamp,
     ) -> (Inspection<'p>, &'p mut Reassembler) {
-        let facts = Facts::of(flow);
         let conversation = flow.conversation.take();
         if let Some(conversation) = &conversation {
             self.held.change(&Held::of(conversation), u64::wrapping_sub);
         }
+        let (pass, reassembler) = self.pass(flow, packet, interface, timestamp);
+        (Inspection { conversation, ..pass }, reassembler)
+    }
+
+    /// A pass that has nothing to say to the flow's conversation.
+    fn pass<'p>(
+        &'p mut self,
+        flow: &'p mut Flow,
+        packet: Option<&'p Packet<'p>>,
+        interface: InterfaceId,
+        timestamp: Timestamp,
+    ) -> (Inspection<'p>, &'p mut Reassembler) {
+        let facts = Facts::of(flow);
         let pass = Inspection {
             rules: &self.rules.engine,
             scratch: &mut self.scratch,
@@ -450,7 +472,7 @@ impl Inspector {
             packet,
             timestamp,
             facts,
-            conversation,
+            conversation: None,
             memory: &mut flow.memory,
             alerted: &mut flow.alerted,
             bypass: &mut flow.bypass,
@@ -486,11 +508,9 @@ impl Inspector {
         let mark = self.rules.mark();
         let seen = flow.ruled.map(|ruled| ruled == mark);
         flow.ruled[direction.index()] = mark;
-        let (mut pass, _) = self.begin(flow, Some(packet), interface, packet.timestamp);
+        let (mut pass, _) = self.pass(flow, Some(packet), interface, packet.timestamp);
         pass.facts.seen = seen;
         pass.inspect(direction, &Subject::Packet, packet.payload());
-        let conversation = pass.conversation.take();
-        self.keep(flow, conversation);
     }
 
     /// Shows a packet without a flow (ARP, bare Ethernet) to the rules that look at packets.
@@ -512,6 +532,9 @@ impl Inspector {
         };
         let (observer, engine) = (self.observer.as_deref_mut(), &self.rules.engine);
         ask(observer, engine, &moment, &Subject::Packet, &mut None, &mut self.scratch);
+        if self.scratch.is_cut() {
+            self.output.counters.add(Counter::CutPackets, 1);
+        }
         let header = packet_header(packet, &self.names, interface, 0);
         let alert = Alert {
             flow: None,
@@ -674,6 +697,9 @@ impl<'p> Inspection<'p> {
         };
         ask(self.observer.as_deref_mut(), self.rules, &moment, subject, self.memory, self.scratch);
         *self.bypass |= self.scratch.bypass();
+        if self.scratch.is_cut() {
+            self.output.counters.add(cut_counter(subject), 1);
+        }
         if !self.scratch.matches().is_empty() {
             self.matched();
             let stream = matches!(subject, Subject::Stream(_));

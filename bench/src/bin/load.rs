@@ -1,4 +1,5 @@
-//! What it takes to load rules: processor time and memory of parsing and compiling whole folders of rule files.
+//! What it takes to load rules: processor time and memory of parsing and compiling whole folders of rule files. Rules
+//! that wait for a dissector are compiled as if it were there.
 //!
 //! Usage: vigia-load FOLDER...
 
@@ -13,16 +14,17 @@ fn main() -> Result<()> {
         read(Path::new(&folder), &mut sources)?;
     }
     let (text, before) = (sources.iter().map(|source: &Source| source.text.len()).sum::<usize>(), processor_time());
-    let compiled = Engine::compile(&sources, &Variables::standard());
+    let compiled = Engine::compile_whole(&sources, &Variables::standard());
     let seconds = processor_time() - before;
     let peak = memory("VmHWM:");
     drop(sources);
     println!(
-        "{} rules loaded, {} failed, {} skipped, of {:.1} MB of text: {seconds:.2} s of processor time, {} MB resident \
+        "{} rules loaded, {} failed, {} skipped, {} switched off, of {:.1} MB of text: {seconds:.2} s of processor time, {} MB resident \
          then, {} MB at the peak",
         compiled.engine.rules().len(),
         compiled.failed,
         compiled.skipped,
+        compiled.switched_off,
         text as f64 / 1e6,
         memory("VmRSS:") / 1000,
         peak / 1000,

@@ -34,10 +34,12 @@ pub(crate) fn compile(
     variables: &Variables,
     protocols: &'static [&'static Protocol],
     overrides: &[Override],
+    whole: bool,
 ) -> Compiled {
     let enabled = tuning::enabled(sources, variables, protocols, overrides);
     let sources = enabled.as_deref().unwrap_or(sources);
-    let environment = Environment::new(variables, protocols);
+    let mut environment = Environment::new(variables, protocols);
+    environment.whole = whole;
     let mut resolver = Resolver::new(variables);
     let mut diagnostics = Vec::new();
     let (mut failed, mut skipped) = (0, 0);
@@ -191,6 +193,7 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
     let mut stream_events: HashMap<&'static str, Vec<u32>> = HashMap::new();
     let (mut flows, mut packets, mut streams, mut events) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut messages: Vec<(&'static Protocol, Vec<_>, Vec<u32>)> = Vec::new();
+    let mut waiting: HashMap<&'static str, Vec<_>> = HashMap::new();
     let mut bits = HashMap::new();
     for (id, one) in ready.iter_mut().enumerate() {
         let id = id as u32;
@@ -212,6 +215,7 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
                     let at = of(protocol);
                     messages[at].1.push(one.program.member(id));
                 }
+                Place::Waiting(protocol) => waiting.entry(protocol).or_default().push(one.program.member(id)),
                 Place::Anomaly(Some(protocol)) => {
                     let at = of(protocol);
                     messages[at].2.push(id);
@@ -234,6 +238,7 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
             .map(|(protocol, records, events)| Messages { protocol, records: Group::new(records), events })
             .collect(),
         events,
+        waiting: waiting.into_values().map(Group::new).collect(),
         step_limit: None,
         bits,
         stamp: u64::from_str_radix(hash.get(..16).unwrap_or_default(), 16).unwrap_or(0),

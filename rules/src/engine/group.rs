@@ -163,6 +163,8 @@ struct Shelves {
     count: usize,
     shelves: Box<[Shelf]>,
     sieves: Box<[Sieves]>,
+    /// All patterns are looked for in the payload.
+    payload_only: bool,
     longest: usize,
 }
 
@@ -204,6 +206,7 @@ impl Shelves {
         let sieves = maker.made.into();
         patterns.pool.shrink();
         Self {
+            payload_only: wanted.iter().all(|(buffer, _)| *buffer == Buffer::Payload),
             longest: patterns.longest,
             pool: patterns.pool,
             rules: patterns.rules.into_iter().map(Into::into).collect(),
@@ -219,7 +222,7 @@ impl Shelves {
     }
 
     fn select(&self, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
-        if self.is_empty() {
+        if self.is_empty() || self.payload_only && view.payload.is_empty() {
             return;
         }
         let place = self.places.iter().fold(0, |place, column| place * column.rows() + column.find(view) as usize);

@@ -194,6 +194,9 @@ pub struct Engine {
     /// Names of flowbits.
     bits: HashMap<u64, String>,
     hash: String,
+    /// Rules that wait for a dissector or another feature.
+    #[expect(dead_code, reason = "held so that its memory is measured; see `Engine::compile_whole`")]
+    waiting: Box<[Group]>,
     /// Steps that one inspection may take.
     step_limit: Option<u64>,
     /// A part of the hash: what flows remember by rule number holds for this engine only.
@@ -320,12 +323,18 @@ impl Engine {
 
     /// Compiles the rules of `sources` for traffic of `protocols`.
     pub fn compile_for(sources: &[Source], variables: &Variables, protocols: &'static [&'static Protocol]) -> Compiled {
-        build::compile(sources, variables, protocols, &[])
+        build::compile(sources, variables, protocols, &[], false)
     }
 
     /// Compiles the rules of `sources`, changed by `overrides` in their order.
     pub fn compile_tuned(sources: &[Source], variables: &Variables, overrides: &[Override]) -> Compiled {
-        build::compile(sources, variables, vigia_parsers::registry::PROTOCOLS, overrides)
+        build::compile(sources, variables, vigia_parsers::registry::PROTOCOLS, overrides, false)
+    }
+
+    /// Compiles all rules of `sources`, those that wait for a dissector or another feature too: they are never inspected,
+    /// but take the time and memory that they will take when it is there. For measuring.
+    pub fn compile_whole(sources: &[Source], variables: &Variables) -> Compiled {
+        build::compile(sources, variables, vigia_parsers::registry::PROTOCOLS, &[], true)
     }
 
     /// Is any rule inspected at [`Subject::Packet`], if only for decode events? When not, the caller need not ask for

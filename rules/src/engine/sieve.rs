@@ -55,7 +55,7 @@ pub(super) struct Wanted {
 
 /// A set of patterns ready to be searched for.
 pub(super) struct Sieve {
-    few: Option<Few>,
+    few: Box<[Few]>,
     lanes: Box<[Lane]>,
 }
 
@@ -76,9 +76,13 @@ impl Sieve {
         // All if they are few enough, else the short ones, else none.
         let few = |chosen: &dyn Fn(&Wanted) -> bool| {
             let (chosen, others): (Vec<_>, Vec<_>) = wanted.iter().copied().partition(chosen);
-            Some((Some(Few::new(pool, &chosen)?), others))
+            // The shortest piece decides how much a place must look like one: those of less than a full piece go apart.
+            let (full, shorter): (Vec<_>, Vec<_>) =
+                chosen.into_iter().partition(|it| pool.get(it.pattern).len() >= PIECE);
+            let made = [full, shorter].into_iter().filter(|some| !some.is_empty()).map(|some| Few::new(pool, &some));
+            Some((made.collect::<Option<Box<[Few]>>>()?, others))
         };
-        let (few, mut wanted) = few(&far).or_else(|| few(&short)).unwrap_or_else(|| (None, wanted.to_vec()));
+        let (few, mut wanted) = few(&far).or_else(|| few(&short)).unwrap_or_else(|| (Box::default(), wanted.to_vec()));
         let kind = |it: &Wanted| (it.reach > NEAR, geometry(pool.get(it.pattern).len()));
         wanted.sort_by_key(kind);
         let lanes = wanted.chunk_by(|a, b| kind(a) == kind(b)).map(|same| Lane::new(pool, kind(&same[0]).1, same));
@@ -87,7 +91,7 @@ impl Sieve {
 
     /// Notes each pattern that occurs in `buffer`.
     pub(super) fn search(&self, pool: &Pool, buffer: &[u8], found: &mut Found) {
-        if let Some(few) = &self.few {
+        for few in &self.few {
             few.search(pool, buffer, found);
         }
         for lane in &self.lanes {
@@ -148,7 +152,7 @@ struct Origin {
 }
 
 /// Pieces that the vector search takes without many places that look like one.
-const PIECES: usize = 48;
+const PIECES: usize = 32;
 /// Bytes of a piece.
 const PIECE: usize = 3;
 

@@ -97,6 +97,8 @@ pub(crate) struct Environment<'v> {
     keywords: HashMap<&'static str, &'static Keyword>,
     registered: HashMap<&'static str, (u16, Need, Takes)>,
     sets: RefCell<data::Sets>,
+    /// Rules that wait for something are compiled like the others, so that what they will cost can be measured.
+    pub(crate) whole: bool,
 }
 
 impl<'v> Environment<'v> {
@@ -112,7 +114,7 @@ impl<'v> Environment<'v> {
                 registered.insert(*name, (registered.len() as u16, *need, *takes));
             }
         }
-        Self { variables, protocols, keywords, registered, sets: RefCell::default() }
+        Self { variables, protocols, keywords, registered, sets: RefCell::default(), whole: false }
     }
 
     /// The protocol of that name.

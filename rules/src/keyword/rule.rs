@@ -32,6 +32,8 @@ pub(crate) enum Place {
     StreamEvent(&'static str),
     /// Messages of the protocol.
     Message(&'static Protocol),
+    /// Nowhere yet: what is to give its buffers is not there, a protocol's dissector for one.
+    Waiting(&'static str),
     /// Anomalies of the protocol, or of the application layer at large.
     Anomaly(Option<&'static Protocol>),
 }
@@ -131,6 +133,11 @@ impl Draft {
         let section = if anew { None } else { self.sections.iter().position(same) };
         self.sticky = Some(Sticky { buffer, transforms: Vec::new(), section, span: name.span() });
         Ok(())
+    }
+
+    /// What the rule waits for first.
+    fn awaited(&self) -> Option<&'static str> {
+        self.waiting.first().map(|(_, _, need)| need.name())
     }
 
     /// The rule is switched off: it uses `name`, which waits for something.
@@ -338,10 +345,13 @@ pub(crate) fn compile(
 ) -> Result<Fate, Problem> {
     Ok(match draft(tree, environment, resolver, warnings, |_, _| {})? {
         None => Fate::Skipped,
-        Some((draft, _)) if !draft.waiting.is_empty() => {
-            Fate::Waiting(Waiting { sid: draft.rule.sid, keywords: draft.waiting })
-        }
-        Some((draft, header)) => Fate::Ready(Box::new(finish(draft, header))),
+        Some((draft, header)) => match draft.awaited() {
+            None => Fate::Ready(Box::new(finish(draft, header))),
+            Some(what) if environment.whole => {
+                Fate::Ready(Box::new(Ready { places: vec![Place::Waiting(what)], ..finish(draft, header) }))
+            }
+            Some(_) => Fate::Waiting(Waiting { sid: draft.rule.sid, keywords: draft.waiting }),
+        },
     })
 }
 

@@ -3,6 +3,7 @@
 //! Tokens come from `suricatax-rule-parser`. It gives no offsets, so each token is found again in the text, in order;
 //! and it lacks a few spellings, so the text is [`normalise`]d first, byte for byte at the same offsets.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -151,7 +152,10 @@ fn line_end(text: &str, start: usize) -> usize {
 
 /// The statement with the same bytes at the same offsets, except: line continuations become spaces, white space in
 /// brackets of the header becomes [`GAP`], and the arrow `=>` becomes `->` (the second value tells).
-pub(crate) fn normalise(text: &str) -> (String, bool) {
+pub(crate) fn normalise(text: &str) -> (Cow<'_, str>, bool) {
+    if is_normal(text) {
+        return (Cow::Borrowed(text), false);
+    }
     let mut out = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
     let (mut header, mut depth, mut transaction) = (true, 0usize, false);
@@ -181,7 +185,24 @@ pub(crate) fn normalise(text: &str) -> (String, bool) {
             _ => out.push(c),
         }
     }
-    (out, transaction)
+    (Cow::Owned(out), transaction)
+}
+
+/// Has it nothing to be normalised? Nearly every rule of the public sets has not.
+fn is_normal(text: &str) -> bool {
+    let header = text.split_once('(').map_or(text, |(header, _)| header);
+    let gap = || {
+        let mut depth = 0usize;
+        header.bytes().any(|byte| {
+            match byte {
+                b'[' => depth += 1,
+                b']' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth > 0 && matches!(byte, b' ' | b'\t')
+        })
+    };
+    memchr::memchr2(b'\r', b'\n', text.as_bytes()).is_none() && !header.contains("=>") && !gap()
 }
 
 /// Parses a normalised statement that stands at `start` of its source.
@@ -273,7 +294,10 @@ impl<'a> Cursor<'a> {
     /// The next token, which reads `token`; white space before it is skipped.
     fn take(&mut self, token: &str) -> Word<'a> {
         let rest = &self.text[self.at..];
-        let from = rest.find(token).map_or(self.at, |offset| self.at + offset);
+        let trimmed = rest.trim_start();
+        // Nearly always it is what comes next.
+        let offset = if trimmed.starts_with(token) { Some(rest.len() - trimmed.len()) } else { rest.find(token) };
+        let from = offset.map_or(self.at, |offset| self.at + offset);
         let to = self.text.len().min(from + token.len());
         self.at = to;
         Word { text: self.text.get(from..to).unwrap_or_default(), start: self.start + from }

@@ -27,6 +27,10 @@ pub struct Settings {
     /// Start with no rules that are at fault: an error in any of them keeps the sensor from starting, and a reload from
     /// taking place. Otherwise such rules are left out and counted (`vigia_rules_failed`), and all others load.
     pub strict: bool,
+    /// How much may be done to inspect one packet, piece of a stream or message: a rule tried, a place of one of its
+    /// contents, 32 bytes searched are a step each; an expression takes as many as it may cost at the worst. What is left
+    /// then is not tried, and `vigia_inspections_cut_total` counts it. So no packet can stall the sensor. 0 sets no bound.
+    pub inspection_steps: u64,
     /// Changes to rules without touching their files.
     #[serde(rename = "override")]
     pub overrides: Vec<Override>,
@@ -60,6 +64,7 @@ impl Default for Settings {
             files: Vec::new(),
             classifications: None,
             strict: false,
+            inspection_steps: 250_000,
             overrides: Vec::new(),
             references: None,
             thresholds: None,
@@ -180,9 +185,10 @@ impl Settings {
         texts.extend(beside);
         let changed = overrides::compile(&self.overrides, &variables);
         let compiled = Engine::compile_tuned(&sources, &variables, &changed);
-        let Compiled { engine, diagnostics: found, failed, skipped, switched_off, changes, unmatched } = compiled;
+        let Compiled { mut engine, diagnostics: found, failed, skipped, switched_off, changes, unmatched } = compiled;
         diagnostics.extend(found.into_iter().map(|diagnostic| translate(diagnostic, &texts)));
         diagnostics.extend(unmatched.iter().map(|unmatched| self.written.warn(unmatched)));
+        engine.limit_steps((self.inspection_steps > 0).then_some(self.inspection_steps));
         let skipped = skipped + switched_off;
         Ruleset { engine, diagnostics, failed, skipped, files, changes, read: Read { sources, variables } }
     }

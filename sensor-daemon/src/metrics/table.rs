@@ -182,6 +182,9 @@ counters! {
 
     SignatureMatches: Counter Sum "vigia_signature_matches_total" "Matches of signatures: alerts, suppressed ones, and those lost before the journal";
     AlertsSuppressed: Counter Sum "vigia_alerts_suppressed_total" "Matches that a threshold keeps from being alerts" => "detect.alerts_suppressed";
+    CutPackets: Counter Sum "vigia_inspections_cut_total" {subject = "packet"} "Inspections that ended before all rules were tried, since they took too many steps";
+    CutStreams: Counter Sum "vigia_inspections_cut_total" {subject = "stream"} "Inspections that ended before all rules were tried, since they took too many steps";
+    CutMessages: Counter Sum "vigia_inspections_cut_total" {subject = "message"} "Inspections that ended before all rules were tried, since they took too many steps";
     AlertsForced: Counter Sum "vigia_alert_merge_forced_total" "Alerts released out of packet order because the merge of the workers was at its bound" => "detect.alert_queue_overflow";
     MergeHeld: Gauge Sum "vigia_alert_merge_held_bytes" "Bytes of alerts that wait for a worker that is behind";
     ThresholdEntries: Gauge Sum "vigia_threshold_entries" "Counters that thresholds across flows keep";

@@ -1,0 +1,293 @@
+//! The engine against a matcher that is slow and obviously right: the same rules match the same payloads.
+
+mod common;
+
+use common::{Flow, compile};
+use proptest::prelude::*;
+use proptest::sample::select;
+use vigia_parsers::Direction::ToServer;
+
+/// Where a content may stand.
+#[derive(Debug, Clone)]
+enum Place {
+    Anywhere,
+    Window { offset: usize, depth: Option<usize> },
+    After { distance: i64, within: Option<i64> },
+    Start,
+}
+
+/// What a rule asks, one after the other.
+#[derive(Debug, Clone)]
+enum Step {
+    Content { text: String, negated: bool, nocase: bool, place: Place, at_end: bool, fast: bool },
+    Pcre { atoms: Vec<&'static str>, caseless: bool, negated: bool, relative: bool },
+    ByteTest { operator: &'static str, value: u8, offset: usize, relative: bool, negated: bool },
+    IsDataAt { at: usize, relative: bool, negated: bool },
+}
+
+/// Whom a rule is about, and whether that is the packet of the test.
+type Header = (&'static str, bool);
+
+/// The packet goes from 10.0.0.10:40000 to 10.0.0.1:502.
+const HEADERS: [Header; 9] = [
+    ("any any -> any any", true),
+    ("any any -> any 502", true),
+    ("10.0.0.0/8 any -> any [500:510,!505]", true),
+    ("any 1024: -> $HOME_NET any", true),
+    ("$EXTERNAL_NET any -> $HOME_NET any", false),
+    ("any any -> any 80", false),
+    ("any 502 -> any any", false),
+    ("any any -> !$HOME_NET 502", false),
+    ("10.0.0.1 502 <> 10.0.0.10 40000", true),
+];
+
+/// Does a step hold in `payload` after a match that ended at `before`? Every place where the next may count from.
+fn ends(step: &Step, payload: &[u8], before: usize) -> Vec<usize> {
+    let when = |holds: bool| if holds { vec![before] } else { Vec::new() };
+    match step {
+        Step::Content { text, negated, nocase, place, at_end, .. } => {
+            let length = text.len();
+            let admitted = |start: usize| {
+                let end = start + length;
+                let placed = match *place {
+                    Place::Anywhere => true,
+                    Place::Start => start == 0,
+                    Place::Window { offset, depth } => {
+                        start >= offset && depth.is_none_or(|depth| end <= offset + depth)
+                    }
+                    Place::After { distance, within } => {
+                        let from = before as i64 + distance;
+                        start as i64 >= from && within.is_none_or(|within| end as i64 <= from + within)
+                    }
+                };
+                let part = payload.get(start..end).unwrap_or_default();
+                let same = if *nocase { part.eq_ignore_ascii_case(text.as_bytes()) } else { part == text.as_bytes() };
+                placed && same && part.len() == length && (!at_end || end == payload.len())
+            };
+            let found: Vec<usize> = (0..=payload.len()).filter(|&start| admitted(start)).collect();
+            if *negated { when(found.is_empty()) } else { found.iter().map(|start| start + length).collect() }
+        }
+        Step::Pcre { atoms, caseless, negated, relative } => {
+            let from = if *relative { before } else { 0 };
+            let fits = |atom: &str, byte: u8| match atom {
+                "." => true,
+                "[ab]" if *caseless => b"abAB".contains(&byte),
+                "[ab]" => b"ab".contains(&byte),
+                letter if *caseless => letter.as_bytes()[0].eq_ignore_ascii_case(&byte),
+                letter => letter.as_bytes()[0] == byte,
+            };
+            let starts = (from..=payload.len()).filter(|&start| {
+                let part = payload.get(start..start + atoms.len());
+                part.is_some_and(|part| atoms.iter().zip(part).all(|(atom, &byte)| fits(atom, byte)))
+            });
+            let found: Vec<usize> = starts.map(|start| start + atoms.len()).collect();
+            if *negated { when(found.is_empty()) } else { found }
+        }
+        Step::ByteTest { operator, value, offset, relative, negated } => {
+            let at = if *relative { before + offset } else { *offset };
+            when(payload.get(at).is_some_and(|byte| {
+                let holds = match *operator {
+                    "<" => byte < value,
+                    ">" => byte > value,
+                    "=" => byte == value,
+                    _ => byte & value != 0,
+                };
+                holds != *negated
+            }))
+        }
+        Step::IsDataAt { at, relative, negated } => {
+            let there = if *relative { before + at <= payload.len() } else { *at < payload.len() };
+            when(there != *negated)
+        }
+    }
+}
+
+/// Do all steps hold, the first after a match that ended at `before`?
+fn matches(steps: &[Step], payload: &[u8], before: usize) -> bool {
+    let Some((step, rest)) = steps.split_first() else { return true };
+    ends(step, payload, before).into_iter().any(|end| matches(rest, payload, end))
+}
+
+fn write(step: &Step) -> String {
+    let not = |negated: &bool| if *negated { "!" } else { "" };
+    match step {
+        Step::Content { text, negated, nocase, place, at_end, fast } => {
+            let mut out = format!("content:{}\"{text}\"; ", not(negated));
+            match place {
+                Place::Anywhere => {}
+                Place::Start => out += "startswith; ",
+                Place::Window { offset, depth } => {
+                    out += &format!("offset:{offset}; ");
+                    out += &depth.map(|depth| format!("depth:{depth}; ")).unwrap_or_default();
+                }
+                Place::After { distance, within } => {
+                    out += &format!("distance:{distance}; ");
+                    out += &within.map(|within| format!("within:{within}; ")).unwrap_or_default();
+                }
+            }
+            for (wanted, word) in [(nocase, "nocase; "), (at_end, "endswith; "), (fast, "fast_pattern; ")] {
+                out += if *wanted { word } else { "" };
+            }
+            out
+        }
+        Step::Pcre { atoms, caseless, negated, relative } => {
+            let flag = |set: &bool, letter| if *set { letter } else { "" };
+            format!("pcre:{}\"/{}/{}{}\"; ", not(negated), atoms.concat(), flag(caseless, "i"), flag(relative, "R"))
+        }
+        Step::ByteTest { operator, value, offset, relative, negated } => {
+            let relative = if *relative { ",relative" } else { "" };
+            format!("byte_test:1,{}{operator},{value},{offset}{relative}; ", not(negated))
+        }
+        Step::IsDataAt { at, relative, negated } => {
+            format!("isdataat:{}{at}{}; ", not(negated), if *relative { ",relative" } else { "" })
+        }
+    }
+}
+
+fn content(positive: bool) -> impl Strategy<Value = Step> {
+    let place = |length: usize| {
+        prop_oneof![
+            3 => Just(Place::Anywhere),
+            1 => Just(Place::Start),
+            2 => (0usize..6, proptest::option::of(0usize..6))
+                .prop_map(move |(offset, more)| Place::Window { offset, depth: more.map(|more| length + more) }),
+            3 => (-3i64..5, proptest::option::of(0i64..6))
+                .prop_map(move |(distance, more)| Place::After { distance, within: more.map(|more| length as i64 + more) }),
+        ]
+    };
+    ("[abAB-]{1,7}", any::<[bool; 2]>(), proptest::bool::weighted(0.2), proptest::bool::weighted(0.2)).prop_flat_map(
+        move |(text, [nocase, fast], negated, at_end)| {
+            let negated = negated && !positive;
+            place(text.len()).prop_map(move |place| Step::Content {
+                text: text.clone(),
+                negated,
+                nocase,
+                at_end: at_end && !positive && !matches!(place, Place::Start),
+                fast: fast && !negated,
+                place,
+            })
+        },
+    )
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let atoms = prop::collection::vec(select(vec!["a", "b", "A", "-", ".", "[ab]"]), 1..5);
+    prop_oneof![
+        6 => content(false),
+        1 => (atoms, any::<[bool; 2]>(), proptest::bool::weighted(0.2))
+            .prop_map(|(atoms, [caseless, relative], negated)| Step::Pcre { atoms, caseless, negated, relative }),
+        1 => (select(vec!["<", ">", "=", "&"]), select(b"abAB-".to_vec()), 0usize..6, any::<[bool; 2]>())
+            .prop_map(|(operator, value, offset, [relative, negated])| {
+                Step::ByteTest { operator, value, offset, relative, negated }
+            }),
+        1 => (0usize..20, any::<[bool; 2]>())
+            .prop_map(|(at, [relative, negated])| Step::IsDataAt { at, relative, negated }),
+    ]
+}
+
+/// One fast pattern a rule, for more are a mistake.
+fn single_fast_pattern(mut steps: Vec<Step>) -> Vec<Step> {
+    let mut chosen = false;
+    for step in &mut steps {
+        if let Step::Content { fast, .. } = step {
+            *fast &= !chosen;
+            chosen |= *fast;
+        }
+    }
+    steps
+}
+
+fn is_anywhere(step: &Step) -> bool {
+    matches!(step, Step::Content { place: Place::Anywhere, .. })
+}
+
+fn rules() -> impl Strategy<Value = Vec<(Header, Vec<Step>)>> {
+    let steps = prop::collection::vec(step(), 1..5).prop_map(single_fast_pattern);
+    prop::collection::vec((select(HEADERS.to_vec()), steps), 1..24)
+}
+
+fn text<'r>(transport: &str, rules: impl Iterator<Item = (Header, &'r [Step])>) -> String {
+    let rule = |(sid, (header, steps)): (usize, (Header, &[Step]))| {
+        let options: String = steps.iter().map(write).collect();
+        format!("alert {transport} {} (msg:\"r\"; {options}sid:{sid};)\n", header.0)
+    };
+    (1..).zip(rules).map(rule).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn packets_match_the_rules_that_they_should(rules in rules(), payloads in prop::collection::vec("[abAB-]{0,40}", 1..8)) {
+        let text = text("udp", rules.iter().map(|(header, steps)| (*header, &**steps)));
+        let compiled = compile(&text);
+        prop_assert_eq!(compiled.failed, 0, "{}\n{:?}", text, compiled.diagnostics);
+        for payload in &payloads {
+            let expected: Vec<u32> = (1u32..)
+                .zip(&rules)
+                .filter(|(_, (header, steps))| header.1 && matches(steps, payload.as_bytes(), 0))
+                .map(|(sid, _)| sid)
+                .collect();
+            let raised = Flow::new(&compiled.engine).packet(17, payload.as_bytes(), ToServer);
+            prop_assert_eq!(raised, expected, "{} in\n{}", payload, text);
+        }
+    }
+
+    /// What only asks for bytes to be there is found once it is there, however the stream is cut.
+    #[test]
+    fn streams_match_however_they_are_cut(
+        contents in prop::collection::vec(prop::collection::vec(content(true), 1..4), 1..12),
+        stream in "[abAB-]{1,60}",
+        cuts in prop::collection::vec(0usize..60, 0..4),
+    ) {
+        let loose = |step: &Step| !matches!(step, Step::Content { place: Place::Start | Place::Window { .. }, .. });
+        let contents: Vec<Vec<Step>> = contents
+            .into_iter()
+            .map(|steps| single_fast_pattern(steps.into_iter().filter(loose).collect()))
+            // What counts from nothing has its place, too: where the inspection began.
+            .map(|steps| steps.into_iter().skip_while(|step| !is_anywhere(step)).collect::<Vec<_>>())
+            .filter(|steps| !steps.is_empty())
+            .collect();
+        let text = text("tcp", contents.iter().map(|steps| (HEADERS[0], &**steps)));
+        let compiled = compile(&text);
+        prop_assert_eq!(compiled.failed, 0, "{}\n{:?}", text, compiled.diagnostics);
+        let mut cuts: Vec<usize> = cuts.into_iter().filter(|&cut| cut < stream.len()).chain([0, stream.len()]).collect();
+        cuts.sort_unstable();
+        let mut flow = Flow::new(&compiled.engine);
+        let mut raised: Vec<u32> =
+            cuts.windows(2).flat_map(|cut| flow.stream(&stream.as_bytes()[cut[0]..cut[1]], ToServer)).collect();
+        raised.sort_unstable();
+        raised.dedup();
+        let expected: Vec<u32> = (1u32..)
+            .zip(&contents)
+            .filter(|(_, steps)| matches(steps, stream.as_bytes(), 0))
+            .map(|(sid, _)| sid)
+            .collect();
+        prop_assert_eq!(raised, expected, "{} cut at {:?} in\n{}", stream, cuts, text);
+    }
+}
+
+/// A payload of near misses for contents that depend on each other, and an expression that tries everything.
+#[test]
+fn a_hostile_payload_is_not_looked_into_for_ever() {
+    let near = "content:\"a\"; content:\"a\"; distance:0; content:\"a\"; distance:0; content:\"b\"; distance:0; ";
+    let hard = "content:\"aaaa\"; pcre:\"/(a+)+(a+)+c/\"; ";
+    let rules: String = (1..=2_000)
+        .map(|sid| {
+            let options = if sid % 2 == 0 { near } else { hard };
+            format!("alert udp any any -> any any (msg:\"m\"; {options}sid:{sid};)\n")
+        })
+        .collect();
+    let last = "alert udp any any -> any any (msg:\"m\"; content:\"aaaa\"; priority:1; sid:9999;)";
+    let mut engine = common::engine(&(rules + last));
+    let payload = vec![b'a'; 1_400];
+    engine.limit_steps(Some(250_000));
+    let mut flow = Flow::new(&engine);
+    // The most severe rule comes first, so it has had its say.
+    assert_eq!(flow.packet(17, &payload, ToServer), [9999]);
+    assert!(flow.scratch.is_cut());
+    // One step more may have been begun: the costliest is an expression over the whole payload.
+    assert!(flow.scratch.steps() < 250_000 + 20_000, "{}", flow.scratch.steps());
+    assert_eq!(flow.packet(17, b"aaaa", ToServer), [9999]);
+    assert!(!flow.scratch.is_cut());
+}

@@ -390,7 +390,8 @@ impl Inspector {
         self.waiting.clear();
     }
 
-    /// Reports what flows have held for long enough, or `all` of it: those whose rules are about to be replaced.
+    /// Reports what flows have held for long enough, or `all` of it: those whose rules are about to be replaced. Each is
+    /// forgotten before it is reported, so that after a panic the rest can be.
     pub fn release_late(&mut self, flows: &mut FlowTable, now: Timestamp, all: bool) {
         while let Some(&(since, id)) = self.waiting.front()
             && (all || now.since(since) >= PATIENCE)

@@ -294,12 +294,26 @@ impl Worker {
         }
     }
 
-    /// After a panic: flows and fragments begin anew, since they may be half changed. Events that were written stay.
+    /// After a panic: flows and fragments begin anew, since they may be half changed. Events that were written stay, and
+    /// matches that only wait for an acknowledgement are reported first: nobody will wait for it any more.
     #[cold]
     fn restart(&mut self) {
         tracing::error!(packet = self.through, "a worker failed and begins anew; its flows are forgotten");
+        self.release_held();
         self.state = State::new(&self.flow);
         self.inspector.restart();
+    }
+
+    /// Reports what flows hold. One that makes this fail, too, is lost with what it holds; the others are not.
+    fn release_held(&mut self) {
+        loop {
+            let Self { state, inspector, now, .. } = self;
+            let released = || inspector.release_late(&mut state.flows, *now, true);
+            if catch_unwind(AssertUnwindSafe(released)).is_ok() {
+                return;
+            }
+            self.inspector.output.counters.add(Counter::HeldMatchesLost, 1);
+        }
     }
 
     /// Ends flows. Their ends dissect, match and report as packets do, and what can panic there costs the flows only.

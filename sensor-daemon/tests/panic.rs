@@ -85,7 +85,8 @@ struct Bench {
 
 impl Bench {
     fn new(eve: &Path) -> Self {
-        let rules = r#"alert modbus any any -> any any (msg:"write"; modbus: function 6; sid:1;)"#;
+        let rules = "alert modbus any any -> any any (msg:\"write\"; modbus: function 6; sid:1;)\n\
+                     alert tcp any any -> any 9 (msg:\"stream\"; content:\"attack\"; sid:2;)\n";
         let source = vigia_rules::Source { name: "test.rules".into(), text: rules.into() };
         let engine = Arc::new(Engine::compile(&[source], &Variables::default()).engine);
         let rules = Rules { engine: Arc::clone(&engine), ruleset: Ruleset::default() };
@@ -192,4 +193,20 @@ fn a_flow_that_makes_a_worker_panic_when_it_ends_costs_no_packet() {
     assert_eq!(snapshot["packets"]["processed"], packets);
     assert_eq!(snapshot["series"]["vigia_worker_restarts_total"], 2);
     assert_eq!(count(&events, "alert"), 3, "{events:#?}");
+}
+
+#[test]
+fn alerts_that_wait_for_an_acknowledgement_are_not_lost_when_a_worker_panics() {
+    let folder = tempfile::tempdir().unwrap();
+    let eve = folder.path().join("eve.json");
+    let mut bench = Bench::new(&eve);
+    let mut other = Session::new(([10, 0, 0, 5], 40000), ([10, 0, 0, 6], 9));
+    let mut fragile = Session::new(([10, 0, 0, 3], 40001), ([10, 0, 0, 4], 7));
+    other.handshake().iter().chain(&fragile.handshake()).for_each(|frame| bench.frame(frame));
+    bench.frame(&other.say(Way::ToServer, b"an attack"));
+    bench.frame(&fragile.say(Way::ToServer, b"!n1"));
+    let (snapshot, events) = bench.finish(&eve);
+
+    assert_eq!(snapshot["series"]["vigia_worker_restarts_total"], 1);
+    assert_eq!(count(&events, "alert"), 1, "{events:#?}");
 }

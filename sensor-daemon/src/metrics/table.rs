@@ -232,6 +232,7 @@ counters! {
 
     Workers: Gauge Sum "vigia_workers" "Workers running";
     WorkerRestarts: Counter Sum "vigia_worker_restarts_total" "Workers restarted after a panic";
+    HeldMatchesLost: Counter Sum "vigia_held_matches_lost_total" "Flows whose matches waited for an acknowledgement and could not be reported when their worker was restarted";
 }
 
 /// Labels of alert severities: 1 is the most severe, whatever is beyond 4 is shown together.

@@ -187,7 +187,7 @@ pub struct Protocol {
     pub name: &'static str,
     /// Full name and the standard it follows.
     pub title: &'static str,
-    /// Well-known TCP ports: hints, not conditions.
+    /// Well-known TCP ports: hints, not conditions. A protocol that has ports in TCP or UDP only is carried there only.
     pub tcp_ports: &'static [u16],
     /// Well-known UDP ports: hints, not conditions.
     pub udp_ports: &'static [u16],

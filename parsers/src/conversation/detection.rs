@@ -99,7 +99,7 @@ impl Detection {
         let held = self.joined(envelope.direction, chunk);
         let bytes = held.as_deref().unwrap_or(chunk);
         let mut possible = false;
-        for protocol in self.protocols.iter().filter(|protocol| protocol.ethertypes.is_empty()) {
+        for protocol in self.protocols.iter().filter(|protocol| self.may_carry(protocol)) {
             match self.judge(protocol, envelope.direction, bytes) {
                 Judgement::Decided { reversed } => return Outcome::Found { protocol, reversed },
                 Judgement::Possible => possible = true,
@@ -187,8 +187,18 @@ impl Detection {
         self.opening.medium == Medium::Datagram
     }
 
+    /// A protocol that has ports in one medium only is not looked for in the other; one without ports may be in either.
+    fn may_carry(&self, protocol: &Protocol) -> bool {
+        let anywhere = protocol.tcp_ports.is_empty() && protocol.udp_ports.is_empty();
+        protocol.ethertypes.is_empty() && (anywhere || !self.ports(protocol).is_empty())
+    }
+
+    fn ports(&self, protocol: &Protocol) -> &'static [u16] {
+        if self.is_datagram() { protocol.udp_ports } else { protocol.tcp_ports }
+    }
+
     fn hints(&self, protocol: &Protocol) -> bool {
-        let ports = if self.is_datagram() { protocol.udp_ports } else { protocol.tcp_ports };
+        let ports = self.ports(protocol);
         ports.contains(&self.opening.server_port) || ports.contains(&self.opening.client_port)
     }
 

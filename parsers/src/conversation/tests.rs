@@ -283,3 +283,22 @@ fn a_conversation_is_small_enough_for_a_million() {
     assert!(size_of::<Conversation>() <= 56, "{}", size_of::<Conversation>());
     assert!(size_of::<Detection>() <= 56, "{}", size_of::<Detection>());
 }
+
+#[test]
+fn a_protocol_with_ports_in_one_medium_is_not_looked_for_in_the_other() {
+    static DATAGRAMS: Protocol = Protocol { tcp_ports: &[], ..STRONG };
+    static EITHER: Protocol = Protocol { tcp_ports: &[], udp_ports: &[], ..STRONG };
+    static ONE: &[&Protocol] = &[&DATAGRAMS];
+    static OTHER: &[&Protocol] = &[&EITHER];
+    for (protocols, medium, found) in [
+        (ONE, Medium::Stream, false),
+        (ONE, Medium::Datagram, true),
+        (OTHER, Medium::Stream, true),
+        (OTHER, Medium::Datagram, true),
+    ] {
+        let opening = Opening { client_port: 40000, server_port: 9999, medium, roles_known: true };
+        let (mut talk, mut heard) = (Conversation::new(opening, protocols, &Limits::DEFAULT), Heard::default());
+        say(&mut talk, &mut heard, ToServer, &strong(b"hello"));
+        assert_eq!(talk.protocol().is_some(), found, "{medium:?}");
+    }
+}

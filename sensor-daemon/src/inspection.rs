@@ -14,6 +14,7 @@ use vigia_parsers::{Anomaly, Bound, Direction, Envelope, Limits, Protocol, Recor
 use vigia_rules::{Delayed, Engine, FlowFacts, FlowMemory, Moment, RuleId, Scratch, Subject};
 
 use crate::capture::InterfaceId;
+use crate::config::Dissection;
 use crate::event::{
     self, Alert, Anomalous, Endpoints, FlowReason, FlowSoFar, FlowSummary, Header, Output, PacketSource, TcpSummary,
 };
@@ -75,6 +76,7 @@ pub struct Inspector {
     streams: flow::tcp::Settings,
     protocols: &'static [&'static Protocol],
     limits: Limits,
+    most_unfinished: u64,
     histogram: Option<Box<Histogram>>,
     names: Names,
     observer: Option<Box<dyn Observer>>,
@@ -83,6 +85,10 @@ pub struct Inspector {
     /// Flows with matches that wait for an acknowledgement, and since when.
     waiting: VecDeque<(Timestamp, FlowId)>,
 }
+
+/// Bytes of unfinished messages that a flow may hold though all together hold too many: whoever floods the sensor with
+/// beginnings of long messages must not make it lose the short ones of others.
+const FEW_UNFINISHED: u64 = 4096;
 
 /// How long a match in stream bytes waits for their acknowledgement before it is reported all the same, in nanoseconds.
 const PATIENCE: u64 = 1_000_000_000;
@@ -141,7 +147,7 @@ impl Inspector {
     pub fn new(
         rules: Rules,
         streams: &flow::tcp::Settings,
-        (protocols, limits): (&'static [&'static Protocol], Limits),
+        (protocols, dissection): (&'static [&'static Protocol], &Dissection),
         output: Output,
         histogram: bool,
         names: Names,
@@ -153,7 +159,8 @@ impl Inspector {
             reassembler: Reassembler::new(streams),
             streams: streams.clone(),
             protocols,
-            limits,
+            limits: dissection.limits(),
+            most_unfinished: dissection.max_unfinished_bytes,
             histogram: histogram.then(Box::default),
             names,
             observer: None,
@@ -497,6 +504,11 @@ impl Inspector {
             flow.reverse();
         }
         flow.foreign = conversation.is_unknown();
+        let unfinished = conversation.buffered() as u64;
+        if unfinished > FEW_UNFINISHED && self.held.messages + unfinished > self.most_unfinished {
+            conversation.forget_unfinished();
+            self.output.counters.add(Counter::BoundedUnfinished, 1);
+        }
         self.held.change(&Held::of(&conversation), u64::wrapping_add);
         flow.conversation = (!flow.foreign).then_some(conversation);
     }

@@ -16,10 +16,11 @@ use std::sync::Arc;
 use vigia_parsers::packet::{
     Captured, DecodeEvent, DecodeLimits, Packet, RedundancyKind, Transport, decode, decode_ip,
 };
-use vigia_parsers::{Limits, Protocol, Timestamp};
+use vigia_parsers::{Protocol, Timestamp};
 use vigia_rules::Engine;
 
 use crate::capture::{InterfaceId, Source, SourceCounts};
+use crate::config::Dissection;
 use crate::event::{Output, Ruleset};
 use crate::flow::{self, Defragmenter, Duplicates, EndedFlow, FlowTable};
 use crate::histogram::Histogram;
@@ -35,7 +36,7 @@ pub struct Parts {
     /// Bounds of decoding.
     pub decode: DecodeLimits,
     /// Bounds of what dissectors keep of a flow.
-    pub dissection: Limits,
+    pub dissection: Dissection,
     /// Drop packets with a wrong checksum.
     pub verify_checksums: bool,
     /// The protocols that are dissected.
@@ -156,7 +157,7 @@ impl Worker {
             inspector: Inspector::new(
                 parts.rules,
                 &parts.flow.tcp,
-                (parts.protocols, parts.dissection),
+                (parts.protocols, &parts.dissection),
                 parts.output,
                 parts.histogram,
                 parts.names,

@@ -197,3 +197,35 @@ fn files_of_noise_are_refused_by_name_and_the_next_one_is_processed() {
     assert!(summary["packets"]["seen"].as_u64().unwrap() >= frames);
     assert!(summary["faults"].as_array().unwrap().len() >= 40, "{summary:#}");
 }
+
+/// Long messages that never end, in many sessions: the sensor holds what it is told to, and short ones are not lost.
+#[test]
+fn beginnings_of_long_messages_fill_no_more_than_their_bound() {
+    use wire::{Capture, Session, Way, write_register};
+    let folder = tempfile::tempdir().unwrap();
+    let mut capture = Capture::default();
+    let mut plc = Session::new(([10, 0, 0, 1], 40000), ([10, 0, 0, 2], 502));
+    plc.handshake().iter().for_each(|frame| capture.push(frame));
+    let write = write_register(1, 1, 1);
+    capture.push(&plc.say(Way::ToServer, &write[..7]));
+    for port in 0..20 {
+        let mut client = Session::new(([10, 0, 0, 3], 41000 + port), ([10, 0, 0, 4], 1883));
+        client.handshake().iter().for_each(|frame| capture.push(frame));
+        // MQTT 3.1.1 CONNECT, then a PUBLISH of a million bytes that never come.
+        capture.push(&client.say(Way::ToServer, b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a"));
+        capture.push(&client.say(Way::ToServer, b"\x30\xc0\x84\x3d\x00\x01t"));
+        (0..8).for_each(|_| capture.push(&client.say(Way::ToServer, &[b'x'; 1000])));
+    }
+    capture.push(&plc.say(Way::ToServer, &write[7..]));
+    let (pcap, config) = (folder.path().join("flood.pcap"), folder.path().join("vigia.toml"));
+    capture.write(&pcap);
+    fs::write(&config, "[dissection]\nmax_unfinished_bytes = 40960\n").unwrap();
+    let mut command = wire::vigia();
+    command.args(["replay", "--json", "--workers", "1", "--config"]).arg(&config).arg("--output").arg(folder.path());
+    let output = command.arg(&pcap).output().unwrap();
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let bounded = "vigia_dissection_bounded_total{bound=\"unfinished_bytes\"}";
+    assert!(summary["series"][bounded].as_u64().is_some_and(|count| count > 0), "{summary:#}");
+    let events = fs::read_to_string(folder.path().join("eve.json")).unwrap();
+    assert_eq!(events.lines().filter(|line| line.contains("\"event_type\":\"modbus\"")).count(), 1);
+}

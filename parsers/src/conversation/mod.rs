@@ -109,6 +109,11 @@ impl Conversation {
         }
     }
 
+    /// Lets go of the bytes of unfinished messages, as if they had been lost: the next message is found again.
+    pub fn forget_unfinished(&mut self) {
+        [Direction::ToServer, Direction::ToClient].into_iter().for_each(|direction| self.gap(direction));
+    }
+
     /// The flow ended: transactions that are still open are reported.
     pub fn finish(&mut self, timestamp: Timestamp, sink: &mut dyn Sink) {
         if let State::Known(framer) = &mut self.state {

@@ -124,12 +124,21 @@ pub struct Dissection {
     /// Bytes of a flow's messages that are being joined from several frames or segments.
     #[schemars(range(min = 1024))]
     pub max_joined_bytes: u32,
+    /// Bytes of unfinished messages that all flows of a worker hold together. Beyond, a flow that holds more than 4096 of
+    /// them lets go of its own and is picked up again at its next message.
+    #[schemars(range(min = 4096))]
+    pub max_unfinished_bytes: u64,
 }
 
 impl Default for Dissection {
     fn default() -> Self {
         let Limits { requests, request_bytes, joined_bytes } = Limits::DEFAULT;
-        Self { max_requests: requests, max_request_bytes: request_bytes, max_joined_bytes: joined_bytes }
+        Self {
+            max_requests: requests,
+            max_request_bytes: request_bytes,
+            max_joined_bytes: joined_bytes,
+            max_unfinished_bytes: 64 << 20,
+        }
     }
 }
 

@@ -63,7 +63,7 @@ impl Bench<'_> {
             share,
             flow: self.config.flow.clone(),
             decode: self.config.decode.limits(),
-            dissection: self.config.dissection.limits(),
+            dissection: self.config.dissection.clone(),
             verify_checksums: self.config.decode.checksums == Checksums::Check,
             protocols: PROTOCOLS,
             rules: rules.as_ref().clone(),

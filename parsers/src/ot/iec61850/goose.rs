@@ -6,8 +6,8 @@
 //! configuration changes, and when simulation begins or ends, since repetitions say nothing new.
 
 use super::data;
-use super::header::{self, Header};
-use crate::dissector::{AnomalyKind, Direction, Dissector, Envelope, Frame, Probe, Protocol, Record, Sink};
+use super::header::{self, INVALID_ENCODING, MISSING_FIELD, Outer, hash, kind};
+use crate::dissector::{AnomalyKind, Dissector, Envelope, Protocol, Record, Sink};
 use crate::encoding::ber::{Element, Elements};
 use crate::field::{Tree, Value, Visit};
 use crate::findings::Findings;
@@ -15,10 +15,6 @@ use crate::identity::{End, Fact, FactKind, VisitFacts};
 use crate::operation::{Operation, Point, VisitPoints};
 use crate::time::Timestamp;
 
-pub(super) const TRUNCATED: &str = "truncated_message";
-const INVALID_LENGTH: &str = "invalid_length";
-const INVALID_ENCODING: &str = "invalid_encoding";
-const MISSING_FIELD: &str = "missing_field";
 const ENTRY_COUNT: &str = "entry_count_mismatch";
 const UNKNOWN_DATA: &str = "unknown_data";
 const STATE_BACK: &str = "state_number_stepped_back";
@@ -29,11 +25,11 @@ const LATE: &str = "time_allowed_to_live_exceeded";
 const REVISION: &str = "configuration_revision_changed";
 const MANY_BLOCKS: &str = "too_many_control_blocks";
 
-pub(super) static ANOMALIES: &[AnomalyKind] = &[
-    kind(TRUNCATED, "The frame ends before the message does; what is there is read"),
-    kind(INVALID_LENGTH, "The length in the header is less than the header's own (IEC 61850-8-1 annex C)"),
-    kind(INVALID_ENCODING, "The message does not follow the basic encoding rules, or a field is not of its type"),
-    kind(MISSING_FIELD, "A mandatory field of the message is not there (§18.1)"),
+static ANOMALIES: &[AnomalyKind] = &[
+    header::ANOMALIES[0],
+    header::ANOMALIES[1],
+    header::ANOMALIES[2],
+    header::ANOMALIES[3],
     kind(ENTRY_COUNT, "The number of data set entries announced is not that of the values"),
     kind(UNKNOWN_DATA, "A value is of no type of MMS data"),
     kind(STATE_BACK, "The state number is less than before: the publisher restarted, or somebody else speaks for it"),
@@ -44,10 +40,6 @@ pub(super) static ANOMALIES: &[AnomalyKind] = &[
     kind(REVISION, "The configuration revision is not that of the message before"),
     kind(MANY_BLOCKS, "More control blocks of one publisher than are followed; numbers of the others are not checked"),
 ];
-
-const fn kind(name: &'static str, doc: &'static str) -> AnomalyKind {
-    AnomalyKind { name, doc }
-}
 
 /// GOOSE on the link layer.
 pub static PROTOCOL: Protocol = TEMPLATE;
@@ -63,26 +55,10 @@ pub(super) const TEMPLATE: Protocol = Protocol {
     longest_message: 1500,
     fields: FIELDS,
     anomalies: ANOMALIES,
-    probe,
-    frame,
+    probe: |bytes, _| header::probe(bytes, PDU),
+    frame: |bytes, _| header::frame(bytes),
     open: |limits| Box::new(Publisher::new(limits.requests.into())),
 };
-
-fn probe(bytes: &[u8], _: Direction) -> Probe {
-    match Header::read(bytes) {
-        Some(header) if header.apdu.first() == Some(&PDU) => Probe::Certain,
-        Some(_) => Probe::Maybe,
-        None => Probe::No,
-    }
-}
-
-/// The whole message; of one that the frame cuts, what is there.
-fn frame(bytes: &[u8], _: Direction) -> Frame {
-    match Header::read(bytes) {
-        Some(header) => Frame::Whole(header::LENGTH + header.apdu.len()),
-        None => Frame::Need(header::LENGTH),
-    }
-}
 
 /// Tag of a GOOSE PDU, and of the management PDU that asks for control blocks (annex A).
 const PDU: u8 = 0x61;
@@ -114,22 +90,13 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads an APDU that begins at `offset` of its message.
-    fn read(apdu: &'a [u8], offset: usize, findings: &mut Findings) -> Self {
-        let mut message = Self::default();
-        let mut outer = Elements::new(apdu, offset);
-        let pdu = outer.next();
-        if let Some(fault) = outer.fault() {
-            findings.push(if fault.truncated { TRUNCATED } else { INVALID_ENCODING }, fault.offset);
-        }
-        let Some(pdu) = pdu.filter(|pdu| pdu.tag.is_application(1)) else {
-            if outer.fault().is_none() {
-                findings.push(INVALID_ENCODING, offset);
-            }
-            return message;
-        };
+    /// Reads an APDU.
+    fn read(outer: &mut Outer<'a>) -> Self {
+        let Outer { app_id, simulated: header_simulated, routed, .. } = *outer;
+        let mut message = Self { app_id, header_simulated, routed, ..Self::default() };
+        let Some((mut fields, offset, cut)) = outer.fields(1) else { return message };
+        let findings = &mut outer.findings;
         let mut seen = 0u32;
-        let mut fields = pdu.elements();
         for field in fields.by_ref() {
             let Some(number) = field.tag.context().filter(|&number| number < 32) else {
                 findings.push(INVALID_ENCODING, field.offset);
@@ -141,13 +108,10 @@ impl<'a> Message<'a> {
             }
         }
         match fields.fault() {
-            Some(fault) if outer.fault().is_none() => findings.push(INVALID_ENCODING, fault.offset),
-            Some(_) => {}
-            None => {
-                if MANDATORY.iter().any(|number| seen >> number & 1 == 0) && outer.fault().is_none() {
-                    findings.push(MISSING_FIELD, pdu.offset);
-                }
-            }
+            _ if cut => {}
+            Some(fault) => findings.push(INVALID_ENCODING, fault.offset),
+            None if MANDATORY.iter().any(|number| seen >> number & 1 == 0) => findings.push(MISSING_FIELD, offset),
+            None => {}
         }
         message.check_data(findings);
         message
@@ -354,15 +318,13 @@ impl Publisher {
         Self { blocks: Vec::new(), most: most.max(1), full: false, transactions: 0 }
     }
 
-    /// Parses an APDU that begins at `offset`, and tells it.
-    pub(super) fn apdu(&mut self, envelope: &Envelope, outer: Outer<'_>, sink: &mut dyn Sink) {
-        let mut findings = outer.findings;
-        let mut message = Message::read(outer.apdu, outer.offset, &mut findings);
-        (message.app_id, message.header_simulated, message.routed) = (outer.app_id, outer.simulated, outer.routed);
+    /// Parses an APDU, and tells it.
+    pub(super) fn apdu(&mut self, envelope: &Envelope, mut outer: Outer<'_>, sink: &mut dyn Sink) {
+        let mut message = Message::read(&mut outer);
         self.transactions += 1;
         message.transaction = self.transactions;
-        let news = self.follow(envelope, &message, outer.offset, &mut findings);
-        sink.message(envelope, &message, findings.as_slice());
+        let news = self.follow(envelope, &message, outer.offset, &mut outer.findings);
+        sink.message(envelope, &message, outer.findings.as_slice());
         if news {
             sink.transaction(envelope, &message);
         }
@@ -432,38 +394,10 @@ fn compare(earlier: &Before, now: &Before, offset: usize, findings: &mut Finding
     }
 }
 
-/// What stands around an APDU.
-pub(super) struct Outer<'a> {
-    pub(super) app_id: u16,
-    pub(super) simulated: bool,
-    pub(super) routed: bool,
-    pub(super) apdu: &'a [u8],
-    pub(super) offset: usize,
-    pub(super) findings: Findings,
-}
-
 impl Dissector for Publisher {
     fn parse(&mut self, envelope: &Envelope, message: &[u8], sink: &mut dyn Sink) {
-        let Some(header) = Header::read(message) else { return };
-        let mut findings = Findings::NONE;
-        if header.length_is_impossible() {
-            findings.push(INVALID_LENGTH, 2);
-        } else if header.short {
-            findings.push(TRUNCATED, message.len());
+        if let Some(outer) = Outer::of_frame(message) {
+            self.apdu(envelope, outer, sink);
         }
-        let outer = Outer {
-            app_id: header.app_id,
-            simulated: header.simulated,
-            routed: false,
-            apdu: header.apdu,
-            offset: header::LENGTH,
-            findings,
-        };
-        self.apdu(envelope, outer, sink);
     }
-}
-
-/// FNV-1a, to know a control block again without keeping its name.
-pub(super) fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &octet| (hash ^ u64::from(octet)).wrapping_mul(0x100_0000_01b3))
 }

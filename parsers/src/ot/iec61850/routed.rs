@@ -1,10 +1,9 @@
 //! GOOSE and Sampled Values in UDP datagrams (IEC/TR 61850-90-5 §8): a connectionless transport PDU, a session header with
 //! what protects the payload, then the messages.
 
-use super::goose::{self, Outer};
-use super::sv;
+use super::header::Outer;
+use super::{goose, sv};
 use crate::dissector::{Direction, Dissector, Envelope, Frame, Probe, Protocol, Sink};
-use crate::findings::Findings;
 
 /// Routed GOOSE. Its records are those of [`goose::PROTOCOL`].
 pub static GOOSE: Protocol = Protocol {
@@ -76,19 +75,10 @@ fn messages<'a>(bytes: &'a [u8], wanted: u8, mut take: impl FnMut(Outer<'a>)) {
     {
         let offset = at + PDU_HEADER;
         let next = offset + usize::from(u16::from_be_bytes([c, d]));
-        let mut findings = Findings::NONE;
-        if next > end {
-            findings.push(goose::TRUNCATED, bytes.len());
-        }
         if kind == wanted {
-            take(Outer {
-                app_id: u16::from_be_bytes([a, b]),
-                simulated: simulation != 0,
-                routed: true,
-                apdu: bytes.get(offset..next.min(end)).unwrap_or_default(),
-                offset,
-                findings,
-            });
+            let apdu = bytes.get(offset..next.min(end)).unwrap_or_default();
+            let app_id = u16::from_be_bytes([a, b]);
+            take(Outer::of_datagram(app_id, simulation != 0, apdu, offset, next > end));
         }
         at = next;
     }

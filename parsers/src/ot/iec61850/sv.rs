@@ -5,19 +5,14 @@
 //! with what was counted until then; samples that are missing are anomalies.
 
 use super::data;
-use super::goose::{Outer, hash};
-use super::header::{self, Header};
-use crate::dissector::{AnomalyKind, Direction, Dissector, Envelope, Frame, Probe, Protocol, Record, Sink};
+use super::header::{self, INVALID_ENCODING, MISSING_FIELD, Outer, hash, kind};
+use crate::dissector::{AnomalyKind, Dissector, Envelope, Protocol, Record, Sink};
 use crate::encoding::ber::{Element, Elements};
 use crate::field::{Names, Tree, Value, Visit};
 use crate::findings::Findings;
 use crate::operation::Operation;
 use crate::time::Timestamp;
 
-const TRUNCATED: &str = "truncated_message";
-const INVALID_LENGTH: &str = "invalid_length";
-const INVALID_ENCODING: &str = "invalid_encoding";
-const MISSING_FIELD: &str = "missing_field";
 const ASDU_COUNT: &str = "asdu_count_mismatch";
 const SAMPLES_LOST: &str = "samples_lost";
 const SAMPLES_BACK: &str = "sample_count_stepped_back";
@@ -25,20 +20,16 @@ const SYNCHRONISATION: &str = "synchronisation_changed";
 const MANY_STREAMS: &str = "too_many_streams";
 
 static ANOMALIES: &[AnomalyKind] = &[
-    kind(TRUNCATED, "The frame ends before the message does; what is there is read"),
-    kind(INVALID_LENGTH, "The length in the header is less than the header's own (IEC 61850-9-2 §5.3.3)"),
-    kind(INVALID_ENCODING, "The message does not follow the basic encoding rules, or a field is not of its type"),
-    kind(MISSING_FIELD, "A mandatory field of an ASDU is not there (§8.5)"),
+    header::ANOMALIES[0],
+    header::ANOMALIES[1],
+    header::ANOMALIES[2],
+    header::ANOMALIES[3],
     kind(ASDU_COUNT, "The number of ASDUs announced is not that of the message"),
     kind(SAMPLES_LOST, "The sample count rose by more than 1; the offset is the number of samples missing"),
     kind(SAMPLES_BACK, "The sample count is less than before and not 0: samples are repeated or forged"),
     kind(SYNCHRONISATION, "The publisher's clock lost or gained its synchronisation, smpSynch"),
     kind(MANY_STREAMS, "More streams of one publisher than are followed; the counts of the others are not checked"),
 ];
-
-const fn kind(name: &'static str, doc: &'static str) -> AnomalyKind {
-    AnomalyKind { name, doc }
-}
 
 const SYNCHRONISATIONS: Names = &[(0, "none"), (1, "local"), (2, "global")];
 const SAMPLE_MODES: Names = &[(0, "samples_per_period"), (1, "samples_per_second"), (2, "seconds_per_sample")];
@@ -57,26 +48,10 @@ pub(super) const TEMPLATE: Protocol = Protocol {
     longest_message: 1500,
     fields: FIELDS,
     anomalies: ANOMALIES,
-    probe,
-    frame,
+    probe: |bytes, _| header::probe(bytes, PDU),
+    frame: |bytes, _| header::frame(bytes),
     open: |limits| Box::new(Publisher::new(limits.requests.into())),
 };
-
-fn probe(bytes: &[u8], _: Direction) -> Probe {
-    match Header::read(bytes) {
-        Some(header) if header.apdu.first() == Some(&PDU) => Probe::Certain,
-        Some(_) => Probe::Maybe,
-        None => Probe::No,
-    }
-}
-
-/// The whole message; of one that the frame cuts, what is there.
-fn frame(bytes: &[u8], _: Direction) -> Frame {
-    match Header::read(bytes) {
-        Some(header) => Frame::Whole(header::LENGTH + header.apdu.len()),
-        None => Frame::Need(header::LENGTH),
-    }
-}
 
 /// Tag of the PDU (§8.5).
 const PDU: u8 = 0x60;
@@ -165,20 +140,12 @@ struct Counted {
 }
 
 impl<'a> Message<'a> {
-    fn read(apdu: &'a [u8], offset: usize, findings: &mut Findings) -> Self {
-        let mut message = Self::default();
-        let mut outer = Elements::new(apdu, offset);
-        let pdu = outer.next();
-        if let Some(fault) = outer.fault() {
-            findings.push(if fault.truncated { TRUNCATED } else { INVALID_ENCODING }, fault.offset);
-        }
-        let Some(pdu) = pdu.filter(|pdu| pdu.tag.is_application(0)) else {
-            if outer.fault().is_none() {
-                findings.push(INVALID_ENCODING, offset);
-            }
-            return message;
-        };
-        let mut fields = pdu.elements();
+    /// Reads an APDU.
+    fn read(outer: &mut Outer<'a>) -> Self {
+        let Outer { app_id, simulated, routed, .. } = *outer;
+        let mut message = Self { app_id, simulated, routed, ..Self::default() };
+        let Some((mut fields, _, cut)) = outer.fields(0) else { return message };
+        let findings = &mut outer.findings;
         for field in fields.by_ref() {
             match field.tag.context() {
                 Some(0) => message.announced = field.unsigned(),
@@ -187,10 +154,10 @@ impl<'a> Message<'a> {
                 _ => findings.push(INVALID_ENCODING, field.offset),
             }
         }
-        if let Some(fault) = fields.fault().filter(|_| outer.fault().is_none()) {
+        if let Some(fault) = fields.fault().filter(|_| !cut) {
             findings.push(INVALID_ENCODING, fault.offset);
         }
-        message.check(outer.fault().is_some(), findings);
+        message.check(cut, findings);
         message
     }
 
@@ -390,20 +357,19 @@ impl Publisher {
         Self { streams: Vec::new(), most: most.max(1), full: false, transactions: 0 }
     }
 
-    pub(super) fn apdu(&mut self, envelope: &Envelope, outer: Outer<'_>, sink: &mut dyn Sink) {
-        let mut findings = outer.findings;
-        let mut message = Message::read(outer.apdu, outer.offset, &mut findings);
-        (message.app_id, message.simulated, message.routed) = (outer.app_id, outer.simulated, outer.routed);
+    /// Parses an APDU, and tells it.
+    pub(super) fn apdu(&mut self, envelope: &Envelope, mut outer: Outer<'_>, sink: &mut dyn Sink) {
+        let mut message = Message::read(&mut outer);
         self.transactions += 1;
         message.transaction = self.transactions;
         let mut news = false;
         for asdu in message.asdus() {
-            news |= self.follow(envelope.timestamp, &asdu, outer.offset, &mut findings);
+            news |= self.follow(envelope.timestamp, &asdu, outer.offset, &mut outer.findings);
         }
         if news {
             message.counted = message.asdus().next().and_then(|asdu| self.counted(&asdu));
         }
-        sink.message(envelope, &message, findings.as_slice());
+        sink.message(envelope, &message, outer.findings.as_slice());
         if news {
             sink.transaction(envelope, &message);
         }
@@ -457,21 +423,8 @@ impl Publisher {
 
 impl Dissector for Publisher {
     fn parse(&mut self, envelope: &Envelope, message: &[u8], sink: &mut dyn Sink) {
-        let Some(header) = Header::read(message) else { return };
-        let mut findings = Findings::NONE;
-        if header.length_is_impossible() {
-            findings.push(INVALID_LENGTH, 2);
-        } else if header.short {
-            findings.push(TRUNCATED, message.len());
+        if let Some(outer) = Outer::of_frame(message) {
+            self.apdu(envelope, outer, sink);
         }
-        let outer = Outer {
-            app_id: header.app_id,
-            simulated: header.simulated,
-            routed: false,
-            apdu: header.apdu,
-            offset: header::LENGTH,
-            findings,
-        };
-        self.apdu(envelope, outer, sink);
     }
 }

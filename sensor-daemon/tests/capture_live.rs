@@ -448,3 +448,28 @@ fn frames_have_the_time_of_their_arrival_by_every_way() {
         });
     }
 }
+
+/// What the kernel drops before capture is counted with its cause, and with what was delivered makes up all frames.
+#[test]
+fn frames_that_the_kernel_drops_before_capture_are_counted() {
+    for enabled in [true, false] {
+        in_namespace(move || {
+            let mut settings = settings(Demand::AfXdpCopy);
+            settings.tap.enabled = enabled;
+            settings.tap.ignore = vec!["udp/9".parse().unwrap()];
+            let mut live = open_live(&settings, &Default::default()).unwrap();
+            let plant = Sender::on("plant0");
+            for number in 0..300 {
+                let port = if number % 3 == 0 { 9 } else { 502 };
+                plant.send(&frame(None, (1, 2000), (2, port), number, 60));
+            }
+            let received = receive(&mut *live.sources[0]).len() as u64;
+            let ignored = if enabled { 100 } else { 0 };
+            assert_eq!(received, 300 - ignored);
+            let tap = live.watch.observe().remove(0).tap.unwrap();
+            assert_eq!((tap.ignored[0], tap.difference()), (ignored, 0));
+            // The kernel's own frames when the interface came up are among them.
+            assert!(tap.delivered[0] >= received && tap.total[0] >= 300, "{tap:?}");
+        });
+    }
+}

@@ -223,7 +223,7 @@ fn beginnings_of_long_messages_fill_no_more_than_their_bound() {
     let mut command = wire::vigia();
     command.args(["replay", "--json", "--workers", "1", "--config"]).arg(&config).arg("--output").arg(folder.path());
     let output = command.arg(&pcap).output().unwrap();
-    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     let bounded = "vigia_dissection_bounded_total{bound=\"unfinished_bytes\"}";
     assert!(summary["series"][bounded].as_u64().is_some_and(|count| count > 0), "{summary:#}");
     let events = fs::read_to_string(folder.path().join("eve.json")).unwrap();

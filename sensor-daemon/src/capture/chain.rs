@@ -102,8 +102,6 @@ pub struct Live {
     pub sources: Vec<Box<dyn Source>>,
     /// What is to be known of the interfaces beside their frames.
     pub watch: Watch,
-    /// The program that sees every frame first, where the kernel let us load it and an interface uses it.
-    pub tap: Option<Arc<Tap>>,
 }
 
 /// Opens the interfaces. No frame is taken before the queues of all workers and interfaces stand, so none is seen by two.
@@ -128,8 +126,8 @@ pub(super) fn open(settings: &Settings, duplicates: &duplicate::Settings) -> Res
         opened.map_err(|error| live_error("all interfaces", "opening the tap", io::Error::other(error)))?;
     }
     let source = |queues| Box::new(LiveSource::new(queues, settings.poll_timeout_ms)) as Box<dyn Source>;
-    let watch = Watch::new(chosen, kernel.guards);
-    Ok(Live { sources: shares.into_iter().map(source).collect(), watch, tap })
+    let watch = Watch::new(chosen, kernel.guards, tap);
+    Ok(Live { sources: shares.into_iter().map(source).collect(), watch })
 }
 
 /// What the ways need of the kernel, each loaded when the first one asks for it.
@@ -193,10 +191,11 @@ impl<'s> Kernel<'s> {
     }
 
     fn load_tap(&self) -> Result<Arc<Tap>, ProbeError> {
-        let plan = Plan {
-            settings: self.settings.tap.clone(),
-            duplicates: self.duplicates.clone(),
-            snaplen: self.settings.snaplen,
+        // It steers frames to the workers' sockets, so it is there even if it is to drop none.
+        let (settings, snaplen) = (self.settings.tap.clone(), self.settings.snaplen);
+        let plan = match settings.enabled {
+            true => Plan { settings, duplicates: self.duplicates.clone(), snaplen },
+            false => Plan { settings: settings.without_drops(), duplicates: duplicate::Settings::none(), snaplen },
         };
         Tap::load(&plan).map(Arc::new)
     }

@@ -14,13 +14,12 @@ use vigia_probes_abi::tap::{IGNORED_BIT, NO_CLASS, Numbers, class_place};
 
 use super::SettingsError;
 
-/// What the kernel drops before it is captured. It needs the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; without
-/// them the log says so, and everything is captured. Every frame dropped is counted with its cause (`vigia status`).
+/// What the kernel drops before it is captured, on interfaces that are captured by AF_XDP (`vigia status` says which; on the
+/// others nothing is dropped before capture). Every frame is counted with its fate (`vigia_tap_frames_total`).
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TapSettings {
-    /// Let the kernel count every frame and drop what is not wanted: what is ignored, second copies
-    /// (`flow.duplicates`), shunted flows, and, when the workers cannot keep up, IT before OT.
+    /// Let the kernel drop what is ignored, and second copies (`flow.duplicates`). Without it all frames are only counted.
     pub enabled: bool,
     /// Networks whose frames are ignored, whichever end is in one: `["10.9.0.0/16", "fd00:9::/32"]`. Of tunnels the
     /// innermost addresses count.
@@ -32,18 +31,19 @@ pub struct TapSettings {
     /// VLANs that are ignored, from 1 to 4094, whether they are the outer or an inner tag.
     pub ignore_vlans: Vec<u16>,
     /// Ports and ethertypes of OT that Vigía does not dissect, or that a protocol has here besides its own: by the name of
-    /// a class. Frames of OT are never shed.
+    /// a class.
     #[schemars(with = "BTreeMap<String, Vec<String>>")]
     pub ot: BTreeMap<String, Vec<Number>>,
-    /// Ports and ethertypes of IT, by the name of a class. A packet with two such ports is of the class that is shed
-    /// later. Other IP packets are of the class `it`, IP fragments of the
+    /// Ports and ethertypes of IT, by the name of a class. Other IP packets are of the class `it`, IP fragments of the
     /// class `fragments`, other frames of the class `other`.
     #[schemars(with = "BTreeMap<String, Vec<String>>")]
     pub it: BTreeMap<String, Vec<Number>>,
-    /// Classes in the order in which they are shed when the workers cannot keep up. Those that are not named go last.
+    /// Classes in the order in which they are shed; those that are not named go last. Not a setting of the configuration
+    /// as long as nothing tells the kernel that the workers cannot keep up.
+    #[serde(skip)]
     pub shed_order: Vec<String>,
-    /// Flows that are shunted at a time; further ones are captured on.
-    #[schemars(range(min = 1, max = 1_000_000))]
+    /// Flows that are shunted at a time. Not a setting of the configuration as long as nothing shunts them.
+    #[serde(skip)]
     pub shunt_flows: u32,
 }
 
@@ -231,6 +231,11 @@ as_text!(Number);
 as_text!(Network);
 
 impl TapSettings {
+    /// The same for a tap that drops nothing: frames are only counted by class.
+    pub(super) fn without_drops(self) -> Self {
+        Self { ignore_networks: Vec::new(), ignore: Vec::new(), ignore_vlans: Vec::new(), ..self }
+    }
+
     /// Whether the values can work.
     pub(super) fn validate(&self) -> Result<(), SettingsError> {
         let refuse = |key: String, what: String| Err(SettingsError::new(format!("tap.{key}"), what));

@@ -12,11 +12,13 @@ use vigia_probes_abi::Dropped;
 use super::chain::Chosen;
 use super::interface::{Statistics, statistics};
 use super::probes::guard::{self, Guards, Standing};
+use super::probes::tap::{Counted, Tap};
 
 /// Watches the interfaces; asked by a thread that may wait.
 pub struct Watch {
     chosen: Vec<Chosen>,
     guards: Arc<Guards>,
+    tap: Option<Arc<Tap>>,
     sent: Mutex<HashMap<String, Sent>>,
 }
 
@@ -47,16 +49,18 @@ pub struct Observation {
     pub statistics: Option<Statistics>,
     /// Its guard; `None` without one.
     pub guard: Option<guard::Status>,
+    /// What the program in the kernel that sees every frame first counted; `None` where the interface has none.
+    pub tap: Option<Counted>,
     /// Frames that it sent since the start; `None` where it has an address of its own, and so may send.
     pub transmitted: Option<u64>,
 }
 
 impl Watch {
     /// Frames that an interface sends count from now on.
-    pub(super) fn new(chosen: Vec<Chosen>, guards: Arc<Guards>) -> Self {
+    pub(super) fn new(chosen: Vec<Chosen>, guards: Arc<Guards>, tap: Option<Arc<Tap>>) -> Self {
         let now =
             |(name, statistics): (String, Statistics)| (name, Sent { counter: statistics.tx_packets, since_start: 0 });
-        Self { chosen, guards, sent: Mutex::new(statistics().into_iter().map(now).collect()) }
+        Self { chosen, guards, tap, sent: Mutex::new(statistics().into_iter().map(now).collect()) }
     }
 
     /// How the interfaces are captured.
@@ -79,7 +83,8 @@ impl Watch {
                 Standing::Host => (None, true),
             });
             let transmitted = (!may_send).then_some(transmitted);
-            Observation { chosen: chosen.clone(), statistics, guard, transmitted }
+            let tap = self.tap.as_ref().and_then(|tap| tap.counts(name).ok());
+            Observation { chosen: chosen.clone(), statistics, guard, tap, transmitted }
         };
         self.chosen.iter().map(observe).collect()
     }

@@ -57,6 +57,13 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// No copy is discarded.
+    pub fn none() -> Self {
+        Self { redundant: false, mirrored: false, ..Self::default() }
+    }
+}
+
 /// Of what a frame is a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DuplicateKind {

@@ -31,6 +31,9 @@ macro_rules! families {
 }
 
 families! {
+    TAP_FRAMES: Counter "vigia_tap_frames_total" {"fate"} "Frames that the program in the kernel saw first, by what became of them: delivered to the workers, or dropped as ignored, duplicate, shunted, shed or held (before the start and after the stop)";
+    TAP_CLASSES: Counter "vigia_tap_class_frames_total" {"class"} "The same frames by their class";
+    TAP_DIFFERENCE: Gauge "vigia_tap_unaccounted_frames" "Frames that the program in the kernel saw, less those of every fate: 0, but for frames counted while it was read";
     CAPTURE_MODE: Gauge "vigia_capture_mode" {"mode"} "1 for the way by which the interface is captured";
     RECEIVED_PACKETS: Counter "vigia_interface_received_packets_total" "Packets received, by the interface's own count since it came into being";
     RECEIVED_BYTES: Counter "vigia_interface_received_bytes_total" "Bytes received, by the interface's own count";

@@ -40,7 +40,7 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
     let (journal, recovery) = Journal::open(&loaded.config.journal, &metrics)?;
     tracing::info!(directory = %loaded.config.journal.directory.display(), ?recovery, "journal");
     let Config { capture, flow, .. } = &loaded.config;
-    let capture::chain::Live { sources, watch, tap: _tap } = capture::open_live(capture, &flow.duplicates)?;
+    let capture::chain::Live { sources, watch } = capture::open_live(capture, &flow.duplicates)?;
     for way in watch.chosen() {
         eprintln!("{}", way.sentence().text(context.language));
     }

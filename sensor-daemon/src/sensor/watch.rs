@@ -13,12 +13,14 @@ use vigia_parsers::Timestamp;
 use vigia_probes_abi::Dropped;
 
 use crate::capture::probes::guard;
+use crate::capture::probes::tap::Counted;
 use crate::capture::watch::{Observation, Watch};
 use crate::event::{Health, HealthOutput};
 use crate::language::Language;
 use crate::metrics::Metrics;
 use crate::metrics::interface::{
-    CAPTURE_MODE, Family, GUARD_DROPPED, GUARDED, LOST_PACKETS, RECEIVED_BYTES, RECEIVED_PACKETS, Reading, TRANSMITTED,
+    CAPTURE_MODE, Family, GUARD_DROPPED, GUARDED, LOST_PACKETS, RECEIVED_BYTES, RECEIVED_PACKETS, Reading, TAP_CLASSES,
+    TAP_DIFFERENCE, TAP_FRAMES, TRANSMITTED,
 };
 
 /// How often the guards are asked; how often the interfaces are.
@@ -120,11 +122,29 @@ fn readings(observation: &Observation) -> Vec<Reading> {
     if let Some(transmitted) = observation.transmitted {
         read(&TRANSMITTED, "", transmitted);
     }
+    if let Some(tap) = &observation.tap {
+        fates(tap).into_iter().for_each(|(fate, frames)| read(&TAP_FRAMES, fate, frames));
+        tap.classes.iter().for_each(|(class, [frames, _])| read(&TAP_CLASSES, class, *frames));
+        read(&TAP_DIFFERENCE, "", tap.difference().unsigned_abs());
+    }
     read(&GUARDED, "", observation.guard.is_some().into());
     for (kind, [frames, _]) in observation.guard.iter().flat_map(|guard| &guard.counts.kinds) {
         read(&GUARD_DROPPED, &format!("0x{kind:04x}"), *frames);
     }
     readings
+}
+
+/// What became of the frames that the program in the kernel saw.
+fn fates(tap: &Counted) -> [(&'static str, u64); 6] {
+    let Counted { delivered, ignored, duplicates, shunted, held, .. } = tap;
+    [
+        ("delivered", delivered[0]),
+        ("ignored", ignored[0]),
+        ("duplicate", duplicates[0]),
+        ("shunted", shunted[0]),
+        ("shed", tap.shed_frames()),
+        ("held", held[0]),
+    ]
 }
 
 /// The interfaces as `vigia status` has them. What a person is to read is there in every language: who asks has his own.
@@ -133,7 +153,7 @@ pub(super) fn status(watch: &Watch) -> Value {
 }
 
 fn interface_status(observation: &Observation) -> Value {
-    let Observation { chosen, statistics, guard, transmitted } = observation;
+    let Observation { chosen, statistics, guard, tap, transmitted } = observation;
     let sentence = chosen.sentence();
     let languages = [("en", Language::English), ("es", Language::Spanish)];
     let sentence: Map<_, _> =
@@ -145,6 +165,7 @@ fn interface_status(observation: &Observation) -> Value {
         "received": statistics.map(|statistics| statistics.rx_packets),
         "lost": statistics.map(|statistics| statistics.rx_dropped + statistics.rx_fifo + statistics.rx_errors),
         "transmitted": transmitted,
+        "tap": tap.as_ref().map(|tap| fates(tap).into_iter().map(|(fate, n)| (fate.into(), n.into())).collect::<Map<_, _>>()),
         "guard": guard.as_ref().map(guard_status),
     })
 }

@@ -275,10 +275,9 @@ impl Record for Message<'_> {
 
     fn points(&self, out: &mut VisitPoints<'_>) {
         if let Some(data_set) = self.data_set {
-            let mut number = 0;
+            let (target, mut number) = (String::from_utf8_lossy(data_set), 0);
             data::leaves(self.values(), &mut |datum| {
                 number += 1;
-                let target = String::from_utf8_lossy(data_set);
                 out(Point { target: format_args!("{target}[{number}]"), value: Some(datum.value()) });
             });
         }

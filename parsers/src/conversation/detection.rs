@@ -138,17 +138,21 @@ impl Detection {
     }
 
     fn judge(&self, protocol: &'static Protocol, direction: Direction, bytes: &[u8]) -> Judgement {
-        match (protocol.probe)(bytes, direction) {
+        let straight = (protocol.probe)(bytes, direction);
+        match straight {
             Probe::Certain => return Judgement::Decided { reversed: false },
             Probe::Maybe if self.hints(protocol) => return Judgement::Decided { reversed: false },
             _ => {}
         }
-        if !self.opening.roles_known && (protocol.probe)(bytes, direction.opposite()) == Probe::Certain {
+        let turned = if self.opening.roles_known { Probe::No } else { (protocol.probe)(bytes, direction.opposite()) };
+        if turned == Probe::Certain {
             return Judgement::Decided { reversed: true };
         }
-        let straight = self.evidence(protocol, direction, bytes, false);
-        let turned = if self.opening.roles_known { None } else { self.evidence(protocol, direction, bytes, true) };
-        match (straight, turned) {
+        // Most protocols end here: what does not begin as one of their messages is no evidence either.
+        let evidence = |probe, reversed| {
+            if probe == Probe::No { None } else { self.evidence(protocol, direction, bytes, reversed) }
+        };
+        match (evidence(straight, false), evidence(turned, true)) {
             (Some(evidence), _) if self.suffices(evidence, protocol) => Judgement::Decided { reversed: false },
             (_, Some(evidence)) if self.suffices(evidence, protocol) => Judgement::Decided { reversed: true },
             (None, None) => Judgement::No,

@@ -61,13 +61,14 @@ struct Message<'a> {
 
 impl<'a> Message<'a> {
     fn new(bytes: &'a [u8]) -> Option<Self> {
-        let items = Items::new(bytes, 0)?;
-        if !items.is_whole() {
-            return None;
-        }
-        let mut items = items;
+        let all = Items::new(bytes, 0)?;
+        let mut items = all.clone();
+        // Any datagram may be asked whether it is one: the first item tells for nearly all of them.
         let address = items.next().filter(|item| item.kind == SEQUENCED_ADDRESS && item.data.len() == 8)?;
         let data = items.next().filter(|item| item.kind == CONNECTED_DATA)?;
+        if !all.is_whole() {
+            return None;
+        }
         Some(Self { connection: udint(address.data, 0)?, sequence: udint(address.data, 4)?, data: data.data })
     }
 }

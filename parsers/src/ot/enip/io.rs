@@ -62,7 +62,7 @@ struct Message<'a> {
 impl<'a> Message<'a> {
     fn new(bytes: &'a [u8]) -> Option<Self> {
         let all = Items::new(bytes, 0)?;
-        let mut items = all.clone();
+        let mut items = all;
         // Any datagram may be asked whether it is one: the first item tells for nearly all of them.
         let address = items.next().filter(|item| item.kind == SEQUENCED_ADDRESS && item.data.len() == 8)?;
         let data = items.next().filter(|item| item.kind == CONNECTED_DATA)?;

@@ -68,7 +68,7 @@ pub(crate) fn tap(context: XdpContext) -> u32 {
     let frame = Linear { start: context.data(), end: context.data_end() };
     let length = (frame.end - frame.start) as u32;
     let seen = Sighting { interface: context.ingress_ifindex() as u32, length, bytes: length, stripped: 0 };
-    match judge(&frame, &seen) {
+    match judge(&frame, &seen, |place, hash| has_reader(&context, place, hash)) {
         Some(Verdict { delivered: true, place, hash }) => steer(&context, place, hash),
         Some(_) => xdp_action::XDP_DROP,
         None => xdp_action::XDP_PASS,
@@ -87,7 +87,7 @@ pub(crate) fn filter(context: SkBuffContext) -> i64 {
     if skb.pkt_type == PACKET_OUTGOING && place(seen.interface).is_none_or(|place| place.outgoing == 0) {
         return 0;
     }
-    match judge(&Packet(&context), &seen) {
+    match judge(&Packet(&context), &seen, |_, _| true) {
         Some(Verdict { delivered: true, .. }) | None => i64::from(settings.snaplen),
         Some(_) => 0,
     }
@@ -168,9 +168,9 @@ fn switch(which: Switch) -> u32 {
     TAP_SWITCHES.get(which as u32).copied().unwrap_or(0)
 }
 
-/// Decides and counts; `None` of an interface that is not known.
+/// Decides and counts; `None` of an interface that is not known. What has no reader is held.
 #[inline(always)]
-fn judge(frame: &impl Frame, seen: &Sighting) -> Option<Verdict> {
+fn judge(frame: &impl Frame, seen: &Sighting, has_reader: impl FnOnce(&Place, u32) -> bool) -> Option<Verdict> {
     let place = place(seen.interface)?;
     // SAFETY: a map's value, which stays while the program runs and is this processor's own; it is asked for once.
     let counts = unsafe { &mut *TAP_COUNTS.get_ptr_mut(place.slot)? };
@@ -183,14 +183,14 @@ fn judge(frame: &impl Frame, seen: &Sighting) -> Option<Verdict> {
     }
     headers.class = u32::from(class(headers, settings));
     headers.forget();
-    headers.fate = fate(frame, headers, settings, seen, counts) as u32;
+    headers.fate = if place.open == 0 { Fate::Held } else { fate(frame, headers, settings, seen, counts) } as u32;
     headers.forget();
+    let hash = meet(headers.ends[0], headers.ends[1]);
+    if headers.fate == Fate::Delivered as u32 && !has_reader(place, hash) {
+        headers.fate = Fate::Held as u32;
+    }
     count(counts, place.slot, headers, seen.bytes);
-    Some(Verdict {
-        delivered: headers.fate == Fate::Delivered as u32,
-        place,
-        hash: meet(headers.ends[0], headers.ends[1]),
-    })
+    Some(Verdict { delivered: headers.fate == Fate::Delivered as u32, place, hash })
 }
 
 /// The entry of a number in `TAP_CLASSES`.
@@ -229,9 +229,6 @@ fn class(headers: &Headers, settings: &Settings) -> u8 {
 /// Looks for the first reason not to deliver a frame. A copy is dropped before it could count as its flow's.
 #[inline(always)]
 fn fate(frame: &impl Frame, headers: &mut Headers, settings: &Settings, seen: &Sighting, counts: &mut Counts) -> Fate {
-    if switch(Switch::Open) == 0 {
-        return Fate::Held;
-    }
     if headers.class & u32::from(IGNORED_BIT) != 0
         || in_ignored_vlan(headers, settings)
         || in_ignored_network(headers, settings)
@@ -355,17 +352,24 @@ fn add(tally: &mut Tally, bytes: u32) {
     tally[1] += u64::from(bytes);
 }
 
-/// Gives a frame to its worker's socket, with the time of its arrival before it; without a socket the kernel goes on.
+/// The worker's socket for a frame, as an index of `TAP_SOCKETS`; `None` on a queue that has none.
+#[inline(always)]
+fn socket(context: &XdpContext, place: &Place, hash: u32) -> Option<u32> {
+    let queue = context.rx_queue_index();
+    (queue < place.queues && place.workers != 0).then(|| place.sockets + queue * place.workers + hash % place.workers)
+}
+
+/// Does anybody read a frame? Where frames are not steered packet sockets do.
+#[inline(always)]
+fn has_reader(context: &XdpContext, place: &Place, hash: u32) -> bool {
+    place.workers == 0 || socket(context, place, hash).is_some_and(|socket| TAP_SOCKETS.get(socket).is_some())
+}
+
+/// Gives a frame to its worker's socket, with the time of its arrival before it; the kernel goes on where frames are not
+/// steered.
 #[inline(always)]
 fn steer(context: &XdpContext, place: &Place, hash: u32) -> u32 {
-    let queue = context.rx_queue_index();
-    if place.workers == 0 || queue >= place.queues {
-        return xdp_action::XDP_PASS;
-    }
-    let socket = place.sockets + queue * place.workers + hash % place.workers;
-    if TAP_SOCKETS.get(socket).is_none() {
-        return xdp_action::XDP_PASS;
-    }
+    let Some(socket) = socket(context, place, hash) else { return xdp_action::XDP_PASS };
     // SAFETY: the context is the program's own.
     if unsafe { bpf_xdp_adjust_meta(context.ctx, -(size_of::<Arrival>() as i32)) } == 0 {
         let arrival = context.metadata();

@@ -505,6 +505,11 @@ messages! {
     // How interfaces are captured.
     CapturedBy: "{0}: captured by {1}", "{0}: se captura por {1}";
     CapturedNotBy: "{0}; not by {1}: {2}", "{0}; no por {1}: {2}";
+    CapturedBehind: "{0}; behind the kernel's tap ({1})", "{0}; tras la toma del núcleo ({1})";
+    CapturedAlone: "{0}; without the kernel's tap: {1}", "{0}; sin la toma del núcleo: {1}";
+    WhyNotAttached: "it cannot be attached (the log says why)", "no se puede acoplar (el registro dice por qué)";
+    WhyHost: "the interface has an address of its own, and the machine would no longer be reached by it",
+        "la interfaz tiene dirección propia, y ya no se llegaría al equipo por ella";
     CapturedByNone: "{0}: cannot be captured", "{0}: no se puede capturar";
     WhyMtu: "packets of {0} bytes do not fit its buffers (at most {1})",
         "los paquetes de {0} bytes no caben en sus búferes (como mucho {1})";
@@ -522,6 +527,18 @@ messages! {
     ColumnMode: "captured by", "captura";
     ColumnReceived: "received", "recibidas";
     ColumnLost: "lost by it", "perdidas por ella";
+    ColumnTap: "tap", "toma";
+    ColumnIgnored: "ignored", "ignoradas";
+    ColumnDuplicate: "duplicate", "duplicadas";
+    ColumnShunted: "shunted", "desviadas";
+    ColumnShed: "shed", "descargadas";
+    ColumnHeld: "held", "en espera";
+    ColumnDelivered: "delivered", "entregadas";
+    ColumnRead: "read", "leídas";
+    ColumnRingDropped: "lost in rings", "perdidas en anillos";
+    ColumnInFlight: "in flight", "en camino";
+    ColumnMissing: "missing", "faltan";
+    ShedByClass: "{0}: shed under overload: {1}", "{0}: descargadas por sobrecarga: {1}";
     ColumnGuard: "guard", "guarda";
     ColumnHeldBack: "held back", "retenidas";
     ColumnSent: "sent", "enviadas";

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use vigia::capture::chain::Mode;
 use vigia::capture::{Demand, InterfaceSettings, Progress, Settings, Source, SourceError, open_live};
+use vigia::metrics::Metrics;
 
 /// A network namespace with the veth pair `tap0` and `plant0`, deleted when dropped.
 struct Namespace(String);
@@ -138,6 +139,10 @@ by_every_way! {
     an_interface_that_is_down_at_the_start_is_waited_for
     several_interfaces_are_one_source_and_told_apart
     what_came_before_the_close_is_handed_over
+    frames_that_the_kernel_drops_before_capture_are_counted
+    new_settings_of_the_tap_take_effect_while_frames_come
+    frames_that_come_after_the_stop_are_held_and_counted
+    under_overload_it_is_shed_and_ot_is_not
 }
 
 fn settings(mode: Demand) -> Settings {
@@ -450,26 +455,147 @@ fn frames_have_the_time_of_their_arrival_by_every_way() {
 }
 
 /// What the kernel drops before capture is counted with its cause, and with what was delivered makes up all frames.
-#[test]
-fn frames_that_the_kernel_drops_before_capture_are_counted() {
+fn frames_that_the_kernel_drops_before_capture_are_counted(mut settings: Settings) {
+    settings.tap.ignore = vec!["udp/9".parse().unwrap()];
     for enabled in [true, false] {
-        in_namespace(move || {
-            let mut settings = settings(Demand::AfXdpCopy);
-            settings.tap.enabled = enabled;
-            settings.tap.ignore = vec!["udp/9".parse().unwrap()];
-            let mut live = open_live(&settings, &Default::default()).unwrap();
-            let plant = Sender::on("plant0");
-            for number in 0..300 {
-                let port = if number % 3 == 0 { 9 } else { 502 };
-                plant.send(&frame(None, (1, 2000), (2, port), number, 60));
-            }
-            let received = receive(&mut *live.sources[0]).len() as u64;
-            let ignored = if enabled { 100 } else { 0 };
-            assert_eq!(received, 300 - ignored);
-            let tap = live.watch.observe().remove(0).tap.unwrap();
-            assert_eq!((tap.ignored[0], tap.difference()), (ignored, 0));
-            // The kernel's own frames when the interface came up are among them.
-            assert!(tap.delivered[0] >= received && tap.total[0] >= 300, "{tap:?}");
-        });
+        settings.tap.enabled = enabled;
+        let mut live = open_live(&settings, &Default::default()).unwrap();
+        let plant = Sender::on("plant0");
+        for number in 0..300 {
+            let port = if number % 3 == 0 { 9 } else { 502 };
+            plant.send(&frame(None, (1, 2000), (2, port), number, 60));
+        }
+        let received = receive(&mut *live.sources[0]).len() as u64;
+        let ignored = if enabled { 100 } else { 0 };
+        assert_eq!(received, 300 - ignored);
+        let tap = live.watch.observe(&Metrics::new()).remove(0).tap.unwrap();
+        assert_eq!((tap.ignored[0], tap.difference()), (ignored, 0));
+        assert_eq!((tap.delivered[0], tap.total[0] - tap.held[0]), (received, 300), "{tap:?}");
     }
+}
+
+/// Settings change while frames come, and classes keep what was counted of them when they get other numbers.
+fn new_settings_of_the_tap_take_effect_while_frames_come(settings: Settings) {
+    let mut live = open_live(&settings, &Default::default()).unwrap();
+    let plant = Sender::on("plant0");
+    let deliver = |live: &mut vigia::capture::chain::Live| {
+        (0..50).for_each(|number| plant.send(&frame(None, (1, 2000), (2, 4000), number, 60)));
+        (0..50).for_each(|number| plant.send(&frame(None, (1, 2000), (2, 20_000), number, 60)));
+        receive(&mut *live.sources[0]).len()
+    };
+    assert_eq!(deliver(&mut live), 100);
+    let mut other = settings.clone();
+    other.tap.ignore_networks = vec!["10.0.0.2/32".parse().unwrap()];
+    live.watch.configure(&other, &Default::default()).unwrap();
+    assert_eq!(deliver(&mut live), 0);
+    other.tap.ignore_networks.clear();
+    other.tap.ot.insert("aa-pump".into(), vec!["udp/4000".parse().unwrap()]);
+    live.watch.configure(&other, &Default::default()).unwrap();
+    assert_eq!(deliver(&mut live), 100);
+    let tap = live.watch.observe(&Metrics::new()).remove(0).tap.unwrap();
+    let class = |name: &str| tap.classes.iter().find(|(class, _)| class == name).map(|(_, [frames, _])| *frames);
+    assert_eq!((class("dnp3"), class("it"), class("aa-pump")), (Some(150), Some(100), Some(50)), "{tap:?}");
+    assert_eq!((tap.ignored[0], tap.difference()), (100, 0));
+}
+
+/// After [`Watch::hold`] nothing more is delivered, and what came before is still read.
+fn frames_that_come_after_the_stop_are_held_and_counted(settings: Settings) {
+    let mut live = open_live(&settings, &Default::default()).unwrap();
+    let plant = Sender::on("plant0");
+    let send = |numbers: std::ops::Range<u32>| numbers.for_each(|n| plant.send(&frame(None, (1, 1), (2, 2), n, 60)));
+    send(0..100);
+    std::thread::sleep(Duration::from_millis(50));
+    live.watch.hold();
+    let before = live.watch.observe(&Metrics::new()).remove(0).tap.unwrap();
+    send(100..200);
+    assert_eq!(receive(&mut *live.sources[0]).len(), 100);
+    let after = live.watch.observe(&Metrics::new()).remove(0).tap.unwrap();
+    assert_eq!((after.delivered[0], after.held[0] - before.held[0], after.difference()), (100, 100, 0), "{after:?}");
+}
+
+/// A tap of which the workers do not keep up sheds what matters least; OT comes through.
+fn under_overload_it_is_shed_and_ot_is_not(settings: Settings) {
+    let small = Settings { block_count: 64, block_bytes: 1 << 16, ..settings };
+    // A batch is a block of some 58 frames, or 256 frames.
+    let pace = if small.mode == Demand::AfPacket { 100 } else { 320 };
+    let mut live = open_live(&small, &Default::default()).unwrap();
+    let plant = Sender::on("plant0");
+    let (mut sent, mut read) = (0_u64, 0_u64);
+    // A worker that takes less than comes, until the tap has noticed.
+    for number in 0..200_000 {
+        plant.send(&frame(None, (1, 2000), (2, if number % 100 == 0 { 20_000 } else { 2049 }), number, 1000));
+        sent += u64::from(number % 100 == 0);
+        if number % pace == 0 {
+            let mut count = |captured: &vigia_parsers::packet::Captured<'_>, _| {
+                read += u64::from(captured.frame[36..38] == 20_000_u16.to_be_bytes());
+            };
+            live.sources[0].batch(&mut count).unwrap();
+            if live.watch.shed_level() > 0 && number > 20_000 {
+                break;
+            }
+        }
+    }
+    assert!(live.watch.shed_level() > 0, "nothing is shed");
+    let end = Instant::now() + Duration::from_secs(20);
+    while live.watch.shed_level() > 0 || read < sent {
+        let mut count = |captured: &vigia_parsers::packet::Captured<'_>, _| {
+            read += u64::from(captured.frame[36..38] == 20_000_u16.to_be_bytes());
+        };
+        live.sources[0].batch(&mut count).unwrap();
+        assert!(Instant::now() < end, "the shedding has no end, or OT was lost: {read} of {sent}");
+    }
+    let tap = live.watch.observe(&Metrics::new()).remove(0).tap.unwrap();
+    assert_eq!((read, tap.difference()), (sent, 0), "{tap:?}");
+    assert_eq!(tap.shed.iter().map(|(class, _)| class.as_str()).collect::<Vec<_>>(), ["bulk"]);
+    assert_eq!(live.sources[0].counts().kernel_dropped, 0);
+}
+
+/// An interface that this machine is reached by keeps its frames: only our sockets do without them.
+#[test]
+fn what_is_dropped_before_capture_still_reaches_a_machine_with_an_address() {
+    in_namespace(|| {
+        ip(&["addr", "add", "10.0.0.2/24", "dev", "tap0"]);
+        let mut settings = settings(Demand::AfPacket);
+        settings.tap.ignore = vec!["udp/9".parse().unwrap()];
+        let mut live = open_live(&settings, &Default::default()).unwrap();
+        assert_eq!(live.watch.chosen()[0].tap, Ok(vigia::capture::probes::tap::Mode::Filter));
+        let service = std::net::UdpSocket::bind("10.0.0.2:9").unwrap();
+        service.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let plant = Sender::on("plant0");
+        let mut datagram = frame(None, (1, 2000), (2, 9), 1, 60);
+        // To everybody: the machine takes it whatever its MAC address.
+        datagram[..6].fill(0xff);
+        let sum: u32 = datagram[14..34].chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1])).sum();
+        let checksum = !((sum >> 16) + (sum & 0xffff)) as u16;
+        datagram[24..26].copy_from_slice(&checksum.to_be_bytes());
+        plant.send(&datagram);
+        let mut taken = [0; 100];
+        assert_eq!(service.recv(&mut taken).unwrap(), 60);
+        assert_eq!(receive(&mut *live.sources[0]).len(), 0);
+        let tap = live.watch.observe(&Metrics::new()).remove(0).tap.unwrap();
+        assert_eq!((tap.ignored[0], tap.difference()), (1, 0));
+        settings.mode = Demand::AfXdp;
+        let refused = open_live(&settings, &Default::default()).map(|_| ()).unwrap_err().to_string();
+        assert!(refused.contains("an address of its own"), "{refused}");
+    });
+}
+
+/// Where the kernel lets no program of ours stand in the driver, the sockets' filter decides the same.
+#[test]
+fn outgoing_frames_are_dropped_and_counted_as_the_others() {
+    in_namespace(|| {
+        let mut settings = settings(Demand::AfPacket);
+        settings.interfaces[0].ignore_outgoing = false;
+        settings.tap.ignore = vec!["udp/9".parse().unwrap()];
+        let mut live = open_live(&Settings { workers: 2, ..settings }, &Default::default()).unwrap();
+        for (interface, port) in [("tap0", 9), ("tap0", 5), ("plant0", 9), ("plant0", 5)] {
+            let sender = Sender::on(interface);
+            (0..50).for_each(|n| sender.send(&frame(None, (1, 1000 + n), (2, port), 0, 60)));
+        }
+        let received: usize = live.sources.iter_mut().map(|source| receive(&mut **source).len()).sum();
+        let tap = live.watch.observe(&Metrics::new()).remove(0).tap.unwrap();
+        let counts: Vec<_> = live.sources.iter_mut().map(|source| source.counts()).collect();
+        assert_eq!(received, 100, "{tap:?} {counts:?}");
+        assert_eq!((tap.ignored[0], tap.delivered[0], tap.difference()), (100, 100, 0));
+    });
 }

@@ -62,7 +62,7 @@ impl Pair {
         let plan = Plan { settings, duplicates, snaplen: 65_535 };
         let tap = Tap::load(&plan).unwrap();
         tap.filter("lo", false).unwrap();
-        tap.open().unwrap();
+        tap.open("lo").unwrap();
         let classes = Classes::new(&plan.settings);
         let mut reference = Reference::new(classes.table().to_vec(), classes.of_ip(), classes.of_fragments());
         reference.redundant = plan.duplicates.redundant;
@@ -310,10 +310,10 @@ fn until_it_is_open_every_frame_is_held_and_counted() {
     }
     for mode in MODES {
         let pair = Pair::new(mode, TapSettings::default(), duplicates(true, false));
-        pair.tap.hold().unwrap();
+        pair.tap.hold("lo").unwrap();
         let frame = Flow::number(1).frame();
         assert!(!pair.tap.trial(mode, &frame, 10).unwrap().0);
-        pair.tap.open().unwrap();
+        pair.tap.open("lo").unwrap();
         assert!(pair.tap.trial(mode, &frame, 5).unwrap().0);
         let counted = pair.tap.counts("lo").unwrap();
         assert_eq!((counted.total[0], counted.held[0], counted.delivered[0]), (15, 10, 5));
@@ -347,7 +347,7 @@ fn an_interface_that_is_not_known_is_left_alone() {
         assert!(tap.trial(mode, &Flow::number(1).frame(), 1).unwrap().0);
     }
     assert!(tap.counts("lo").is_err());
-    assert!(tap.attach("no-such-tap", None).is_err());
+    assert!(tap.attach("no-such-tap", None, &[Mode::Native]).is_err());
 }
 
 /// Random bytes, of which some are what a header would have there.

@@ -53,8 +53,6 @@ pub const IGNORED_BIT: u8 = 0x80;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Switch {
-    /// 1: the tap is open. 0: every frame is dropped as [`Fate::Held`], since nobody reads yet or any more.
-    Open,
     /// Classes that are kept: a frame of this class or a higher one is shed. [`CLASSES_MAX`] when nothing is.
     Keep,
     /// 0: there are no shunts, none is looked for.
@@ -63,7 +61,7 @@ pub enum Switch {
 
 impl Switch {
     /// Number of switches.
-    pub const COUNT: u32 = 3;
+    pub const COUNT: u32 = 2;
 }
 
 /// What is known of an interface.
@@ -78,10 +76,12 @@ pub struct Place {
     pub sockets: u32,
     /// Queues that have sockets.
     pub queues: u32,
-    /// Workers among which frames are shared out; 0 for none: frames are passed on.
+    /// Workers among which frames are shared out; 0 for none: packet sockets read what is passed on.
     pub workers: u32,
     /// 1: frames that this machine sends count as well. Only `filter` sees them.
     pub outgoing: u32,
+    /// 1: the tap is open here. 0: every frame is dropped as [`Fate::Held`], since nobody reads yet or any more.
+    pub open: u32,
 }
 
 /// Where a frame ends.
@@ -90,7 +90,7 @@ pub struct Place {
 pub enum Fate {
     /// Given to packet sockets or to a worker's socket.
     Delivered,
-    /// Dropped before or after capture, while nobody reads.
+    /// Dropped while nobody reads: before and after capture, and while a worker has no socket for it.
     Held,
     /// Dropped because the configuration says so.
     Ignored,
@@ -300,7 +300,7 @@ pub struct Arrival {
 /// Tells an [`Arrival`] from what happened to be in memory.
 pub const ARRIVAL_MARK: u64 = 0x7669_6769_6120_6e73;
 
-const _: () = assert!(size_of::<Place>() == 24);
+const _: () = assert!(size_of::<Place>() == 28);
 const _: () = assert!(size_of::<Counts>() == 16 * (1 + 8 + 64 + 64 + 8 + 4) + 16);
 const _: () = assert!(size_of::<Settings>() == 8 * 193 + 8 * 64 + 8 * 3 + 4 * 8);
 const _: () = assert!(size_of::<FlowKey>() == 48 && align_of::<FlowKey>() == 8);

@@ -34,7 +34,7 @@ use super::interface::{self, Control};
 use super::live::{Health, Queue, live_error, no_interface};
 use super::packet_ring::socket::PacketSocket;
 use super::probes::guard::Guards;
-use super::probes::tap::{Steer, Tap};
+use super::probes::tap::{self, Steer, Tap};
 use super::{Each, Interface, InterfaceId, InterfaceSettings, Settings, SourceCounts, SourceError};
 use crate::language::{Message, Phrase};
 
@@ -191,7 +191,8 @@ impl Port {
             return Err(Refusal::Unfit(Message::WhyVlanTags.with([error.to_string().into()])));
         }
         let steer = Steer { queues, workers: u32::from(self.workers) };
-        self.tap.attach(name, Some(steer)).map_err(|error| Refusal::Unfit(error.phrase()))?;
+        let modes = [tap::Mode::Native, tap::Mode::Generic];
+        self.tap.attach(name, Some(steer), &modes).map_err(|error| Refusal::Unfit(error.phrase()))?;
         let mut receivers: Vec<Vec<Receiver>> = (0..self.workers).map(|_| Vec::new()).collect();
         for queue in 0..queues {
             let made = self.open_queue(index, queue, sizes)?;
@@ -374,7 +375,10 @@ impl XdpQueue {
         self.count_drops();
         self.receivers.clear();
         (self.index, self.receivers) = self.port.take(self.worker)?;
-        Ok(self.admit()?)
+        self.admit()?;
+        let name = &self.port.interface.name;
+        let opened = self.port.tap.open(name);
+        Ok(opened.map_err(|error| live_error(name, "opening the tap", io::Error::other(error)))?)
     }
 
     fn count_drops(&mut self) {
@@ -446,7 +450,7 @@ impl Queue for XdpQueue {
 
     fn close(&mut self) {
         for receiver in &self.receivers {
-            // One that stays gets frames that nobody takes; they count as dropped.
+            // One that stays gets frames that nobody takes; they count as dropped. Without a socket they are held.
             let _ = self.port.tap.clear_socket(&self.port.interface.name, receiver.queue, u32::from(self.worker));
         }
     }

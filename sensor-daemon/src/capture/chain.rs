@@ -9,10 +9,13 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::af_xdp::{self, Copying, Refusal};
+use super::inlet::{Inlet, Reader};
 use super::interface::{self, Control};
 use super::live::{LiveSource, Queue, live_error, no_interface};
-use super::probes::tap::{Plan, Tap};
-use super::probes::{ProbeError, fanout, guard::Guards};
+use super::probes::guard::{Guards, Standing};
+use super::probes::tap::{self, Plan, Tap};
+use super::probes::{ProbeError, fanout};
+use super::shed::{Pressure, Shedder};
 use super::watch::Watch;
 use super::{Demand, InterfaceSettings, Settings, Source, SourceError, packet_ring};
 use crate::flow::duplicate;
@@ -80,13 +83,19 @@ pub struct Chosen {
     pub mode: Mode,
     /// The better ways that were tried, each with why it is not to be had.
     pub refused: Vec<(Mode, Phrase)>,
+    /// How it takes the tap, or why it has none.
+    pub tap: Result<tap::Mode, Phrase>,
 }
 
 impl Chosen {
     /// All of it as one sentence.
     pub fn sentence(&self) -> Phrase {
         let head = Message::CapturedBy.with([self.interface.as_str().into(), self.mode.name().into()]);
-        append(head, &self.refused)
+        let (head, tap) = (append(head, &self.refused), &self.tap);
+        match tap {
+            Ok(mode) => Message::CapturedBehind.with([head.into(), mode.name().into()]),
+            Err(why) => Message::CapturedAlone.with([head.into(), why.clone().into()]),
+        }
     }
 }
 
@@ -121,13 +130,18 @@ pub(super) fn open(settings: &Settings, duplicates: &duplicate::Settings) -> Res
         queue.admit()?;
     }
     let tap = kernel.tap.into_inner().and_then(Result::ok);
-    if let Some(tap) = &tap {
-        let opened = tap.open();
-        opened.map_err(|error| live_error("all interfaces", "opening the tap", io::Error::other(error)))?;
+    for name in tap.iter().flat_map(|tap| tap.interfaces()) {
+        let opened = tap.as_ref().map_or(Ok(()), |tap| tap.open(&name));
+        opened.map_err(|error| live_error(&name, "opening the tap", io::Error::other(error)))?;
     }
-    let source = |queues| Box::new(LiveSource::new(queues, settings.poll_timeout_ms)) as Box<dyn Source>;
-    let watch = Watch::new(chosen, kernel.guards, tap);
-    Ok(Live { sources: shares.into_iter().map(source).collect(), watch })
+    let shed_at = if settings.tap.enabled { settings.tap.shed_at_percent } else { 0 };
+    let shedder = tap.as_ref().map(|tap| Arc::new(Shedder::new(Arc::clone(tap), shares.len(), shed_at)));
+    let source = |(worker, queues)| {
+        let pressure = shedder.clone().map(|shedder| Pressure { shedder, worker });
+        Box::new(LiveSource::new(queues, settings.poll_timeout_ms, pressure)) as Box<dyn Source>
+    };
+    let sources = shares.into_iter().enumerate().map(source).collect();
+    Ok(Live { sources, watch: Watch::new(chosen, kernel.guards, tap, shedder) })
 }
 
 /// What the ways need of the kernel, each loaded when the first one asks for it.
@@ -155,7 +169,11 @@ impl<'s> Kernel<'s> {
         let mut refused = Vec::new();
         for &mode in self.settings.mode.ways(self.settings.workers) {
             match self.attempt(mode, interface) {
-                Ok(queues) => return Ok((Chosen { interface: name.to_owned(), mode, refused }, queues)),
+                Ok(queues) => {
+                    let tap = self.tap().map_err(|error| error.phrase());
+                    let tap = tap.and_then(|tap| tap.mode(name).ok_or_else(|| Message::WhyNotAttached.into()));
+                    return Ok((Chosen { interface: name.to_owned(), mode, refused, tap }, queues));
+                }
                 Err(Refusal::Failed(error @ SourceError::UnsupportedLink { .. })) => return Err(error),
                 Err(Refusal::Unfit(why)) => refused.push((mode, why)),
                 Err(Refusal::Failed(error)) => refused.push((mode, verbatim(&reason(&error)))),
@@ -168,13 +186,58 @@ impl<'s> Kernel<'s> {
         match mode {
             Mode::AfXdpZeroCopy => self.open_af_xdp(interface, Copying::Zero),
             Mode::AfXdpCopy => self.open_af_xdp(interface, Copying::Each),
-            Mode::AfPacket | Mode::AfPacketHash => Ok(packet_ring::open(interface, self.settings, None, &self.guards)?),
+            Mode::AfPacket | Mode::AfPacketHash => self.open_rings(interface, None),
             Mode::AfPacketEbpf => {
                 let program = self.fanout.get_or_init(|| fanout::load().map(Arc::new)).as_ref().map_err(unloaded)?;
-                Ok(packet_ring::open(interface, self.settings, Some(program), &self.guards)?)
+                self.open_rings(interface, Some(program))
             }
-            Mode::Libpcap => open_libpcap(interface, self.settings),
+            Mode::Libpcap => self.open_libpcap(interface),
         }
+    }
+
+    /// Rings behind the tap; without it where the kernel does not let us load it.
+    fn open_rings(
+        &self,
+        interface: &InterfaceSettings,
+        program: Option<&Arc<OwnedFd>>,
+    ) -> Result<Vec<Box<dyn Queue>>, Refusal> {
+        let inlet = self.inlet(interface, Reader::Rings);
+        let opened = packet_ring::open(interface, self.settings, program, &self.guards, inlet.as_ref());
+        if let (Err(_), Some(inlet)) = (&opened, &inlet) {
+            inlet.leave();
+        }
+        Ok(opened?)
+    }
+
+    #[cfg(feature = "libpcap")]
+    fn open_libpcap(&self, interface: &InterfaceSettings) -> Result<Vec<Box<dyn Queue>>, Refusal> {
+        let inlet = self.inlet(interface, Reader::Library);
+        let _ = inlet.as_ref().map(|inlet| inlet.enter());
+        let opened = super::libpcap::open(interface, self.settings);
+        if let (Err(_), Some(inlet)) = (&opened, &inlet) {
+            inlet.leave();
+        }
+        Ok(vec![opened?])
+    }
+
+    #[cfg(not(feature = "libpcap"))]
+    #[expect(clippy::unused_self, reason = "another build needs it")]
+    fn open_libpcap(&self, _: &InterfaceSettings) -> Result<Vec<Box<dyn Queue>>, Refusal> {
+        Err(Refusal::Unfit(Message::WhyNotBuilt.into()))
+    }
+
+    fn inlet(&self, interface: &InterfaceSettings, reader: Reader) -> Option<Arc<Inlet>> {
+        let tap = self.tap().ok()?;
+        Some(Arc::new(Inlet::new(tap, interface, self.is_host(interface), reader)))
+    }
+
+    /// Has it an address of its own, by which this machine may be reached?
+    fn is_host(&self, interface: &InterfaceSettings) -> bool {
+        self.guards.standing(&interface.name, |standing| matches!(standing, Standing::Host))
+    }
+
+    fn tap(&self) -> Result<&Arc<Tap>, &ProbeError> {
+        self.tap.get_or_init(|| Tap::load(&plan(self.settings, self.duplicates)).map(Arc::new)).as_ref()
     }
 
     fn open_af_xdp(&self, interface: &InterfaceSettings, copying: Copying) -> Result<Vec<Box<dyn Queue>>, Refusal> {
@@ -186,18 +249,20 @@ impl<'s> Kernel<'s> {
         if kind != libc::ARPHRD_ETHER {
             return Err(Refusal::Unfit(Message::WhyNotEthernet.into()));
         }
-        let tap = self.tap.get_or_init(|| self.load_tap()).as_ref().map_err(unloaded)?;
+        if self.is_host(interface) {
+            return Err(Refusal::Unfit(Message::WhyHost.into()));
+        }
+        let tap = self.tap().map_err(unloaded)?;
         af_xdp::open(interface, self.settings, copying, tap, &self.guards)
     }
+}
 
-    fn load_tap(&self) -> Result<Arc<Tap>, ProbeError> {
-        // It steers frames to the workers' sockets, so it is there even if it is to drop none.
-        let (settings, snaplen) = (self.settings.tap.clone(), self.settings.snaplen);
-        let plan = match settings.enabled {
-            true => Plan { settings, duplicates: self.duplicates.clone(), snaplen },
-            false => Plan { settings: settings.without_drops(), duplicates: duplicate::Settings::none(), snaplen },
-        };
-        Tap::load(&plan).map(Arc::new)
+/// What the tap is told. It counts and steers frames even if it is to drop none.
+pub(super) fn plan(settings: &Settings, duplicates: &duplicate::Settings) -> Plan {
+    let (tap, snaplen) = (settings.tap.clone(), settings.snaplen);
+    match tap.enabled {
+        true => Plan { settings: tap, duplicates: duplicates.clone(), snaplen },
+        false => Plan { settings: tap.without_drops(), duplicates: duplicate::Settings::none(), snaplen },
     }
 }
 
@@ -217,16 +282,6 @@ fn reason(error: &SourceError) -> String {
     }
 }
 
-#[cfg(feature = "libpcap")]
-fn open_libpcap(interface: &InterfaceSettings, settings: &Settings) -> Result<Vec<Box<dyn Queue>>, Refusal> {
-    Ok(vec![super::libpcap::open(interface, settings)?])
-}
-
-#[cfg(not(feature = "libpcap"))]
-fn open_libpcap(_: &InterfaceSettings, _: &Settings) -> Result<Vec<Box<dyn Queue>>, Refusal> {
-    Err(Refusal::Unfit(Message::WhyNotBuilt.into()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,7 +293,8 @@ mod tests {
             (Mode::AfXdpZeroCopy, verbatim("binding to a queue: Operation not supported")),
             (Mode::AfPacketEbpf, Message::WhyNotEthernet.into()),
         ];
-        let chosen = Chosen { interface: "tap0".to_owned(), mode: Mode::AfPacketHash, refused };
+        let chosen =
+            Chosen { interface: "tap0".to_owned(), mode: Mode::AfPacketHash, refused, tap: Ok(tap::Mode::Native) };
         insta::assert_snapshot!(chosen.sentence().text(Language::English));
         insta::assert_snapshot!(chosen.sentence().text(Language::Spanish));
     }

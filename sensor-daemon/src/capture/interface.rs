@@ -37,10 +37,22 @@ pub struct Statistics {
     pub tx_packets: u64,
 }
 
+impl Statistics {
+    /// Frames that a capture meets: those received, and those sent where it asks for `outgoing` ones.
+    pub fn met(&self, outgoing: bool) -> u64 {
+        self.rx_packets + if outgoing { self.tx_packets } else { 0 }
+    }
+}
+
 /// The statistics of all interfaces.
 pub fn statistics() -> Vec<(String, Statistics)> {
     let table = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
     table.lines().filter_map(parse_statistics).collect()
+}
+
+/// What an interface counted by now; `None` where there is none.
+pub(super) fn statistics_of(name: &str) -> Option<Statistics> {
+    statistics().into_iter().find(|(known, _)| known == name).map(|(_, statistics)| statistics)
 }
 
 /// Name and, after a colon: received bytes, packets, errors, drops, FIFO errors, frame errors, compressed, multicast; then
@@ -134,6 +146,21 @@ impl Control {
         self.ethtool(name, &mut [ETHTOOL_SFLAGS, flags[1] & !ETH_FLAG_RXVLAN])
     }
 
+    /// Has it hand over every frame as it came, instead of joining segments of a flow to longer ones (GRO, LRO).
+    pub(super) fn keep_frames_apart(&self, name: &str) -> io::Result<()> {
+        let unless_unknown = |done: io::Result<()>| match done {
+            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
+            done => done,
+        };
+        unless_unknown(self.ethtool(name, &mut [ETHTOOL_SGRO, 0]))?;
+        let mut flags = [ETHTOOL_GFLAGS, 0];
+        unless_unknown(self.ethtool(name, &mut flags))?;
+        if flags[1] & ETH_FLAG_LRO == 0 {
+            return Ok(());
+        }
+        self.ethtool(name, &mut [ETHTOOL_SFLAGS, flags[1] & !ETH_FLAG_LRO])
+    }
+
     /// Keeps it from speaking by itself: no ARP, and no IPv6 (no address of its own making, no neighbour discovery, no
     /// router solicitation). What has an address is not to be silenced.
     pub(super) fn silence(&self, name: &str) -> io::Result<()> {
@@ -177,7 +204,9 @@ impl Control {
 // linux/ethtool.h
 const ETHTOOL_GFLAGS: u32 = 0x25;
 const ETHTOOL_SFLAGS: u32 = 0x26;
+const ETHTOOL_SGRO: u32 = 0x2c;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
+const ETH_FLAG_LRO: u32 = 1 << 15;
 const ETH_FLAG_RXVLAN: u32 = 1 << 8;
 const _: () = assert!(size_of::<[u32; 9]>() == 36, "struct ethtool_channels");
 

@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use super::interface;
+use super::shed::Pressure;
 use super::system::{has_error, readable, wait};
 use super::{Each, Interface, InterfaceId, Progress, Source, SourceCounts, SourceError};
 
@@ -53,11 +54,14 @@ pub(super) struct LiveSource {
     waiting: Vec<libc::pollfd>,
     owners: Vec<usize>,
     closed: Option<Instant>,
+    /// Whom to tell how full the rings are.
+    pressure: Option<Pressure>,
 }
 
 impl LiveSource {
-    pub(super) fn new(queues: Vec<Box<dyn Queue>>, poll_timeout_ms: u32) -> Self {
-        Self { queues, turn: 0, number: 0, poll_timeout_ms, waiting: Vec::new(), owners: Vec::new(), closed: None }
+    pub(super) fn new(queues: Vec<Box<dyn Queue>>, poll_timeout_ms: u32, pressure: Option<Pressure>) -> Self {
+        let (waiting, owners) = Default::default();
+        Self { queues, turn: 0, number: 0, poll_timeout_ms, waiting, owners, closed: None, pressure }
     }
 
     /// Hands over a batch of the next queue that has one; gives how many frames.
@@ -98,6 +102,9 @@ impl LiveSource {
 impl Source for LiveSource {
     fn batch(&mut self, each: &mut Each<'_>) -> Result<Progress, SourceError> {
         let frames = self.drain(each)?;
+        if let Some(pressure) = &self.pressure {
+            pressure.report(self.fill());
+        }
         if frames > 0 {
             return Ok(Progress::Frames(frames));
         }

@@ -14,6 +14,8 @@ pub mod chain;
 pub mod directory;
 pub mod file;
 #[cfg(target_os = "linux")]
+mod inlet;
+#[cfg(target_os = "linux")]
 pub mod interface;
 #[cfg(feature = "libpcap")]
 pub mod libpcap;
@@ -24,6 +26,8 @@ mod packet_ring;
 #[cfg(target_os = "linux")]
 pub mod probes;
 mod settings;
+#[cfg(target_os = "linux")]
+mod shed;
 pub mod shunt;
 #[cfg(target_os = "linux")]
 mod system;

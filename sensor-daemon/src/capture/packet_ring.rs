@@ -18,6 +18,7 @@ use vigia_parsers::packet::LinkType;
 
 use self::map::RingMap;
 use self::socket::PacketSocket;
+use super::inlet::Inlet;
 use super::interface::{self, Control};
 use super::live::{Health, Queue, live_error, no_interface};
 use super::probes::guard::Guards;
@@ -33,12 +34,23 @@ pub(super) fn open(
     settings: &Settings,
     program: Option<&Arc<OwnedFd>>,
     guards: &Arc<Guards>,
+    inlet: Option<&Arc<Inlet>>,
 ) -> Result<Vec<Box<dyn Queue>>, SourceError> {
     let group = Group::default();
     let ring = |_| {
         let membership = Membership { group: Arc::clone(&group), program: program.cloned() };
         let membership = (settings.workers > 1).then_some(membership);
-        let queue = RingQueue::open(Plan::new(interface, settings, membership, Arc::clone(guards)))?;
+        let plan = Plan {
+            interface: interface.clone(),
+            block_bytes: settings.block_bytes,
+            block_count: settings.block_count,
+            block_timeout_ms: settings.block_timeout_ms,
+            snaplen: settings.snaplen,
+            group: membership,
+            guards: Arc::clone(guards),
+            inlet: inlet.cloned(),
+        };
+        let queue = RingQueue::open(plan)?;
         Ok(Box::new(queue) as Box<dyn Queue>)
     };
     (0..settings.workers).map(ring).collect()
@@ -65,20 +77,8 @@ struct Plan {
     /// `None` with a single worker.
     group: Option<Membership>,
     guards: Arc<Guards>,
-}
-
-impl Plan {
-    fn new(interface: &InterfaceSettings, settings: &Settings, group: Option<Membership>, guards: Arc<Guards>) -> Self {
-        Self {
-            interface: interface.clone(),
-            block_bytes: settings.block_bytes,
-            block_count: settings.block_count,
-            block_timeout_ms: settings.block_timeout_ms,
-            snaplen: settings.snaplen,
-            group,
-            guards,
-        }
-    }
+    /// The tap before it, where the kernel has let us load it.
+    inlet: Option<Arc<Inlet>>,
 }
 
 /// A worker's ring on an interface.
@@ -118,6 +118,9 @@ impl RingQueue {
             }
             Ok(ring)
         });
+        if let Some(inlet) = &self.plan.inlet {
+            inlet.open();
+        }
         (self.ring, self.health.fault) = match reopened {
             Ok(Some(ring)) => (Some(ring), None),
             Ok(None) => (None, Some(Health::DOWN.to_owned())),
@@ -198,6 +201,8 @@ struct Ring {
     link: LinkType,
     /// The block to be read next.
     next: usize,
+    /// Its filter is the tap.
+    is_tapped: bool,
 }
 
 impl Ring {
@@ -217,6 +222,13 @@ impl Ring {
         })?;
         // Before anything makes it talk: it may be down yet.
         plan.guards.protect(name);
+        let filter = plan.inlet.as_ref().and_then(|inlet| match inlet.enter() {
+            Ok(filter) => filter,
+            Err(error) => {
+                tracing::warn!(interface = name, "frames come without the tap: {error}");
+                None
+            }
+        });
         if !control.is_up(name).map_err(failed("asking whether it is up"))? {
             return Ok(None);
         }
@@ -238,7 +250,10 @@ impl Ring {
                 socket.join_fanout(existing, program).map_err(failed("sharing it among the workers (fanout)"))?;
             *group = Some((interface, joined));
         }
-        Ok(Some(Self { map, socket, interface, link, next: 0 }))
+        if let Some(filter) = &filter {
+            socket.set_program(filter.as_fd()).map_err(failed("making the tap its filter"))?;
+        }
+        Ok(Some(Self { map, socket, interface, link, next: 0, is_tapped: filter.is_some() }))
     }
 
     /// The share of the blocks that wait to be read. They stand in a row from the next one on, so the end of the row is
@@ -258,6 +273,10 @@ impl Ring {
 
     /// Takes frames from here on: up to the snap length, and those that come in, not those that go out.
     fn admit(&self, plan: &Plan) -> Result<(), SourceError> {
+        if self.is_tapped {
+            // The tap says so.
+            return Ok(());
+        }
         let incoming_only = [
             instruction(LOAD_BYTE, (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE).cast_unsigned()),
             libc::sock_filter { jf: 1, ..instruction(JUMP_IF_EQUAL, u32::from(libc::PACKET_OUTGOING)) },

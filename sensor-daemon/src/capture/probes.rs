@@ -34,7 +34,7 @@ pub struct ProbeError {
 
 impl ProbeError {
     /// For `map_err`: with the system's word, and where it has none with everything that the error and its causes say.
-    fn of<E: Error + 'static>(what: &'static str) -> impl Fn(E) -> Self {
+    pub(super) fn of<E: Error + 'static>(what: &'static str) -> impl Fn(E) -> Self {
         move |error| {
             let causes = std::iter::successors(Some(&error as &(dyn Error + 'static)), |&error| error.source());
             let system = causes.clone().find_map(|cause| cause.downcast_ref::<std::io::Error>());
@@ -50,7 +50,7 @@ impl ProbeError {
         }
     }
 
-    fn because(what: &'static str, why: impl Into<String>) -> Self {
+    pub(super) fn because(what: &'static str, why: impl Into<String>) -> Self {
         Self { what, why: why.into(), errno: None }
     }
 

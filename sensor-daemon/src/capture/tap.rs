@@ -14,12 +14,13 @@ use vigia_probes_abi::tap::{IGNORED_BIT, NO_CLASS, Numbers, class_place};
 
 use super::SettingsError;
 
-/// What the kernel drops before it is captured, on interfaces that are captured by AF_XDP (`vigia status` says which; on the
-/// others nothing is dropped before capture). Every frame is counted with its fate (`vigia_tap_frames_total`).
+/// What the kernel drops before it is captured. Every frame is counted with its fate (`vigia_tap_frames_total`), and `vigia
+/// status` shows that none is missing. Where the kernel does not let Vigía load its programs nothing is dropped before capture.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TapSettings {
-    /// Let the kernel drop what is ignored, and second copies (`flow.duplicates`). Without it all frames are only counted.
+    /// Let the kernel drop what is ignored, second copies (`flow.duplicates`), and what is shed. Without it all frames are only
+    /// counted.
     pub enabled: bool,
     /// Networks whose frames are ignored, whichever end is in one: `["10.9.0.0/16", "fd00:9::/32"]`. Of tunnels the
     /// innermost addresses count.
@@ -38,9 +39,11 @@ pub struct TapSettings {
     /// class `fragments`, other frames of the class `other`.
     #[schemars(with = "BTreeMap<String, Vec<String>>")]
     pub it: BTreeMap<String, Vec<Number>>,
-    /// Classes in the order in which they are shed; those that are not named go last. Not a setting of the configuration
-    /// as long as nothing tells the kernel that the workers cannot keep up.
-    #[serde(skip)]
+    /// Percent of a worker's fullest capture ring that must wait to be read before frames are shed: dropped, because the
+    /// workers cannot keep up. There the first class of `shed_order` goes, and the fuller the ring the more; at 90 percent
+    /// all but OT. OT is never shed. 0 for never.
+    pub shed_at_percent: u8,
+    /// Classes in the order in which they are shed; those of IT that are not named go last.
     pub shed_order: Vec<String>,
     /// Flows that are shunted at a time. Not a setting of the configuration as long as nothing shunts them.
     #[serde(skip)]
@@ -60,6 +63,7 @@ impl Default for TapSettings {
                 ("media", "tcp/554 udp/554 tcp/1935 udp/5004 udp/5005 tcp/3389 udp/3389 tcp/5900"),
                 ("web", "tcp/80 tcp/443 udp/443 tcp/3128 tcp/8000 tcp/8080 tcp/8443"),
             ]),
+            shed_at_percent: 60,
             shed_order: ["bulk", "media", "web", IT, OTHER, FRAGMENTS].map(str::to_owned).to_vec(),
             shunt_flows: 65_536,
         }
@@ -233,7 +237,7 @@ as_text!(Network);
 impl TapSettings {
     /// The same for a tap that drops nothing: frames are only counted by class.
     pub(super) fn without_drops(self) -> Self {
-        Self { ignore_networks: Vec::new(), ignore: Vec::new(), ignore_vlans: Vec::new(), ..self }
+        Self { ignore_networks: Vec::new(), ignore: Vec::new(), ignore_vlans: Vec::new(), shed_at_percent: 0, ..self }
     }
 
     /// Whether the values can work.
@@ -243,6 +247,9 @@ impl TapSettings {
             if !(1..4095).contains(vlan) {
                 return refuse(format!("ignore_vlans[{index}]"), format!("{vlan} is not within 1 and 4094"));
             }
+        }
+        if self.shed_at_percent > 100 {
+            return refuse("shed_at_percent".to_owned(), format!("{} is not within 0 and 100", self.shed_at_percent));
         }
         let is_it = |name: &&String| self.it.contains_key(*name) || BUILT_IN.contains(&name.as_str());
         if let Some(name) = self.ot.keys().find(is_it) {

@@ -12,7 +12,14 @@ pub fn balances(snapshot: &Value, finished: bool) -> bool {
     let in_flight = number(packets, "in_flight");
     let dropped: i64 = causes(packets).map(|(_, count)| count).sum();
     let sum = number(packets, "processed") + number(packets, "shunted") + dropped + in_flight;
-    sum == number(packets, "seen") && if finished { in_flight == 0 } else { in_flight >= 0 }
+    let ledgers = interfaces(snapshot).iter().map(|interface| &interface["ledger"]);
+    let of_interfaces = ledgers.filter(|ledger| ledger.is_object()).all(|ledger| number(ledger, "difference") == 0);
+    let of_packets = sum == number(packets, "seen") && if finished { in_flight == 0 } else { in_flight >= 0 };
+    of_packets && of_interfaces
+}
+
+fn interfaces(snapshot: &Value) -> &[Value] {
+    snapshot["interfaces"].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 /// A snapshot of the metrics as tables.
@@ -38,16 +45,66 @@ pub fn render(snapshot: &Value, language: Language, finished: bool) -> String {
     }
     out.push_str(&table.to_string());
     if !finished {
-        out.push_str(&interfaces(snapshot, language));
+        out.push_str(&ledgers(snapshot, language));
+        out.push_str(&of_interfaces(snapshot, language));
         out.push('\n');
         out.push_str(&about(snapshot, language));
     }
     out
 }
 
+/// Where the frames of each interface went; empty where no tap counts them.
+fn ledgers(snapshot: &Value, language: Language) -> String {
+    let headings = [
+        Message::ColumnInterface,
+        Message::ColumnReceived,
+        Message::ColumnTap,
+        Message::ColumnIgnored,
+        Message::ColumnDuplicate,
+        Message::ColumnShunted,
+        Message::ColumnShed,
+        Message::ColumnHeld,
+        Message::ColumnDelivered,
+        Message::ColumnRead,
+        Message::ColumnRingDropped,
+        Message::ColumnInFlight,
+        Message::ColumnMissing,
+    ];
+    let mut table = Table::new(headings.map(|heading| heading.text(language)));
+    let mut shed = String::new();
+    let with_ledger = interfaces(snapshot).iter().filter(|interface| interface["ledger"].is_object());
+    for interface in with_ledger.clone() {
+        let (name, ledger) = (interface["interface"].as_str().unwrap_or_default(), &interface["ledger"]);
+        let classes: Vec<_> = ledger["shed"].as_object().into_iter().flatten().collect();
+        let of_shed: i64 = classes.iter().filter_map(|(_, frames)| frames.as_i64()).sum();
+        let of = |key| ledger[key].as_i64().map_or_else(|| "-".to_owned(), |count| count.to_string());
+        table.row([
+            name.to_owned(),
+            of("received"),
+            of("tap"),
+            of("ignored"),
+            of("duplicate"),
+            of("shunted"),
+            of_shed.to_string(),
+            of("held"),
+            of("delivered"),
+            of("read"),
+            of("ring_dropped"),
+            of("in_flight"),
+            of("difference"),
+        ]);
+        if !classes.is_empty() {
+            let classes: Vec<_> = classes.iter().map(|(class, frames)| format!("{class} {frames}")).collect();
+            let sentence = Message::ShedByClass.with([name.into(), classes.join(", ").as_str().into()]);
+            shed.push_str(&format!("{}\n", sentence.text(language)));
+        }
+    }
+    if with_ledger.count() == 0 { String::new() } else { format!("\n{table}{shed}") }
+}
+
 /// How the interfaces are captured and guarded; empty where there are none.
-fn interfaces(snapshot: &Value, language: Language) -> String {
-    let interfaces = snapshot["interfaces"].as_array().map(Vec::as_slice).unwrap_or_default();
+fn of_interfaces(snapshot: &Value, language: Language) -> String {
+    let interfaces = interfaces(snapshot);
     if interfaces.is_empty() {
         return String::new();
     }
@@ -189,6 +246,10 @@ mod tests {
                 "interface": "tap0", "mode": "af-packet", "received": 105, "lost": 2, "transmitted": 0,
                 "captured": {"en": "tap0: captured by af-packet", "es": "tap0: se captura por af-packet"},
                 "guard": {"attached": "clsact", "dropped": {"frames": 3, "bytes": 180}, "by_ethertype": {}},
+                "ledger": {
+                    "received": 105, "tap": 105, "ignored": 1, "duplicate": 2, "shunted": 3, "shed": {"bulk": 4, "web": 5},
+                    "held": 6, "delivered": 84, "read": 80, "ring_dropped": 3, "in_flight": 1, "difference": 0,
+                },
             }, {"interface": "lo", "mode": "af-packet-hash"}],
             "ruleset": {"generation": 1, "hash": "0123456789abcdef", "loaded": 30, "failed": 1, "loaded_at_s": 0},
             "series": {
@@ -215,6 +276,9 @@ mod tests {
         twice["packets"]["processed"] = 101.into();
         assert!(!balances(&twice, false), "one has two fates");
         assert!(balances(&json!({}), true), "nothing seen, nothing lost");
+        let mut missing = snapshot(0);
+        missing["interfaces"][0]["ledger"]["difference"] = 1.into();
+        assert!(!balances(&missing, false), "a frame is missing before capture");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use vigia_parsers::{Anomaly, Direction, Pairing, Protocol, Record, Timestamp};
 use vigia_rules::{Action, Rule, Target};
 
 use crate::metrics::Snapshot;
+use crate::metrics::ledger::Ledger;
 
 use super::address::{self, AddressCache};
 use super::clock::TimeText;
@@ -440,6 +441,13 @@ impl Eve {
                 json.number("shunted", packets.shunted);
                 json.nested("dropped", |json| packets.dropped.iter().for_each(|(cause, n)| json.number(cause, *n)));
             });
+            if !snapshot.ledgers.is_empty() {
+                json.nested("ledgers", |json| {
+                    for (interface, ledger) in &snapshot.ledgers {
+                        json.nested(interface, |json| ledger_members(json, ledger));
+                    }
+                });
+            }
         });
     }
 
@@ -715,6 +723,23 @@ fn prefixed(json: &mut JsonWriter<'_>, kind: &str, prefix: &str, name: &str) {
 
 /// Dotted paths, sorted, as nested objects: `skip` bytes of each are written already. `extra` may add members to a
 /// top-level group.
+fn ledger_members(json: &mut JsonWriter<'_>, ledger: &Ledger) {
+    if let Some(received) = ledger.received {
+        json.number("received", received);
+    }
+    json.number("tap", ledger.tap);
+    json.number("ignored", ledger.ignored);
+    json.number("duplicate", ledger.duplicate);
+    json.number("shunted", ledger.shunted);
+    json.nested("shed", |json| ledger.shed.iter().for_each(|(class, frames)| json.number_at(class, *frames)));
+    json.number("held", ledger.held);
+    json.number("delivered", ledger.delivered);
+    json.number("read", ledger.read);
+    json.number("ring_dropped", ledger.ring_dropped);
+    json.signed("in_flight", ledger.in_flight);
+    json.signed("difference", ledger.difference);
+}
+
 fn stats_members(
     json: &mut JsonWriter<'_>,
     paths: &[(&str, u64)],

@@ -33,6 +33,14 @@ impl Block {
         self.owner.as_ref().is_some_and(|owner| owner.0 == worker && owner.1 == interface)
     }
 
+    pub(super) fn is_of(&self, interface: &str) -> bool {
+        self.owner.as_ref().is_some_and(|owner| owner.1 == interface)
+    }
+
+    pub(super) fn dropped_by(&self, cause: DropCause) -> u64 {
+        self.at(Layout::get().drops + cause as usize)
+    }
+
     /// Adds to a counter.
     pub fn add(&self, counter: Counter, n: u64) {
         self.values[counter as usize].fetch_add(n, Relaxed);

@@ -33,7 +33,14 @@ macro_rules! families {
 families! {
     TAP_FRAMES: Counter "vigia_tap_frames_total" {"fate"} "Frames that the program in the kernel saw first, by what became of them: delivered to the workers, or dropped as ignored, duplicate, shunted, shed or held (before the start and after the stop)";
     TAP_CLASSES: Counter "vigia_tap_class_frames_total" {"class"} "The same frames by their class";
-    TAP_DIFFERENCE: Gauge "vigia_tap_unaccounted_frames" "Frames that the program in the kernel saw, less those of every fate: 0, but for frames counted while it was read";
+    TAP_BYTES: Counter "vigia_tap_class_bytes_total" {"class"} "Their bytes";
+    TAP_SHED: Counter "vigia_tap_shed_frames_total" {"class"} "Frames dropped under overload, by their class";
+    TAP_VLANS: Counter "vigia_tap_vlan_frames_total" {"vlan"} "Tagged frames by their outermost VLAN";
+    TAP_SIZES: Counter "vigia_tap_size_frames_total" {"up_to"} "Frames by the most bytes that one of them has, frame check sequence included (RFC 2819)";
+    TAP_LANS: Counter "vigia_tap_redundant_frames_total" {"lan"} "Frames of PRP by LAN and of HSR by path";
+    TAP_FORGOTTEN: Counter "vigia_tap_forgotten_frames_total" "Frames of which a copy would not have been known, since too many were remembered";
+    LEDGER_IN_FLIGHT: Gauge "vigia_ledger_in_flight_frames" "Frames that were delivered to the rings and neither read nor lost there yet";
+    LEDGER_DIFFERENCE: Gauge "vigia_ledger_difference_frames" "Frames that are missing between the interface's own count, the count of the program in the kernel, the fates it counted, and what workers read: 0";
     CAPTURE_MODE: Gauge "vigia_capture_mode" {"mode"} "1 for the way by which the interface is captured";
     RECEIVED_PACKETS: Counter "vigia_interface_received_packets_total" "Packets received, by the interface's own count since it came into being";
     RECEIVED_BYTES: Counter "vigia_interface_received_bytes_total" "Bytes received, by the interface's own count";

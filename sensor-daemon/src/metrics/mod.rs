@@ -15,6 +15,7 @@ mod block;
 mod export;
 mod histogram;
 pub mod interface;
+pub mod ledger;
 mod server;
 mod snapshot;
 pub mod table;
@@ -26,6 +27,7 @@ use std::time::{Instant, SystemTime};
 pub use block::{Block, Counters};
 pub use histogram::Histogram;
 use interface::Reading;
+use ledger::Ledger;
 pub use server::{MetricsSettings, Server, serve};
 pub use snapshot::{PacketBalance, Snapshot};
 pub use table::{Counter, DropCause};
@@ -55,6 +57,7 @@ pub struct Metrics {
     shared: Arc<Block>,
     ruleset: Mutex<RulesetInfo>,
     interfaces: Mutex<BTreeMap<String, Vec<Reading>>>,
+    ledgers: Mutex<BTreeMap<String, Ledger>>,
     sync: [Histogram; 2],
     latency: [Histogram; 2],
     started: Instant,
@@ -68,6 +71,7 @@ impl Default for Metrics {
             shared: Arc::new(Block::shared()),
             ruleset: Mutex::default(),
             interfaces: Mutex::default(),
+            ledgers: Mutex::default(),
             sync: Default::default(),
             latency: Default::default(),
             started: Instant::now(),
@@ -114,6 +118,23 @@ impl Metrics {
     pub fn set_interface(&self, interface: &str, readings: Vec<Reading>) {
         let mut interfaces = self.interfaces.lock().unwrap_or_else(PoisonError::into_inner);
         interfaces.insert(interface.to_owned(), readings);
+    }
+
+    /// The ledger of an interface, in place of the one before.
+    pub fn set_ledger(&self, interface: &str, ledger: Ledger) {
+        self.ledgers.lock().unwrap_or_else(PoisonError::into_inner).insert(interface.to_owned(), ledger);
+    }
+
+    /// Frames of an interface that workers took from their rings, and those that the rings lost.
+    pub fn taken(&self, interface: &str) -> [u64; 2] {
+        let mut taken = [0; 2];
+        for block in self.blocks().iter().filter(|block| block.is_of(interface)) {
+            taken[0] += block.get(Counter::PacketsProcessed);
+            for cause in DropCause::ALL {
+                taken[usize::from(cause.is_of_rings())] += block.dropped_by(*cause);
+            }
+        }
+        taken
     }
 
     /// What is told of all interfaces: the name of each, and a number.

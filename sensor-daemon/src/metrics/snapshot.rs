@@ -1,11 +1,13 @@
 //! All numbers at one moment: `vigia status`, the summary of a replay, the `stats` event.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use serde::Serialize;
 
 use super::export::resident_memory;
 use super::interface::Reading;
+use super::ledger::Ledger;
 use super::table::{Counter, DropCause, Layout};
 use super::{Metrics, RulesetInfo};
 
@@ -40,6 +42,8 @@ pub struct Snapshot {
     pub resident_bytes: Option<u64>,
     /// Where the packets went.
     pub packets: PacketBalance,
+    /// Where the frames of each interface went, if the kernel's tap is there.
+    pub ledgers: BTreeMap<String, Ledger>,
     /// The rules in force.
     pub ruleset: RulesetInfo,
     /// Every series by name and labels, summed over workers: `vigia_alerts_total{severity="1"}`.
@@ -89,6 +93,7 @@ impl Metrics {
             uptime_s: self.started.elapsed().as_secs(),
             resident_bytes: resident_memory(),
             packets: balance(layout, at),
+            ledgers: self.ledgers.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             ruleset: self.ruleset(),
             series,
             stats,

@@ -84,6 +84,11 @@ macro_rules! causes {
             /// Every cause.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
+            /// Did the packet never reach a worker?
+            pub fn is_of_rings(self) -> bool {
+                matches!(self, Self::Kernel | Self::NoBuffer | Self::Malformed)
+            }
+
             /// Its name, the `cause` label.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name),* }
@@ -108,7 +113,7 @@ causes! {
 }
 
 counters! {
-    PacketsSeen: Counter Worker "vigia_packets_seen_total" "Packets that reached the interface or were in the capture, dropped ones included" => "capture.kernel_packets";
+    PacketsSeen: Counter Worker "vigia_packets_seen_total" "Packets that reached the workers' rings or were in the capture, lost ones and those of shunted flows included; what the kernel drops before is in vigia_tap_frames_total" => "capture.kernel_packets";
     PacketsProcessed: Counter Worker "vigia_packets_processed_total" "Packets inspected" => "decoder.pkts";
     PacketsShunted: Counter Worker "vigia_packets_shunted_total" "Packets of flows left to the kernel's counting on purpose" => "flow_bypassed.pkts";
     BytesSeen: Counter Worker "vigia_bytes_seen_total" "Bytes on the wire of the packets taken from the source";
@@ -230,6 +235,8 @@ counters! {
     RecordsQueue: Gauge Sum "vigia_journal_queue_batches" {stream = "records"} "Batches waiting for the journal";
     AlertsQueueLimit: Gauge Sum "vigia_journal_queue_limit_batches" {stream = "alerts"} "Batches that may wait for the journal";
     RecordsQueueLimit: Gauge Sum "vigia_journal_queue_limit_batches" {stream = "records"} "Batches that may wait for the journal";
+
+    ShedLevel: Gauge Sum "vigia_tap_shed_classes" "Classes of frames that are shed now, in their order";
 
     Workers: Gauge Sum "vigia_workers" "Workers running";
     WorkerRestarts: Counter Sum "vigia_worker_restarts_total" "Workers restarted after a panic";

@@ -16,6 +16,7 @@ use vigia_parsers::Timestamp;
 
 use super::affinity::pin;
 use super::{Bench, Place, RuleStore};
+use crate::capture::TapSettings;
 use crate::capture::watch::Watch;
 use crate::capture::{self, Progress, Source};
 use crate::command::{Context, Outcome, Run, report};
@@ -94,9 +95,15 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
         });
         beside.context("starting the thread that watches the interfaces")?;
         let served = serve(&sensor, &loaded, &ended);
+        sensor.watch.hold();
         stop.store(true, Ordering::Relaxed);
         let workers = workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow::anyhow!("a worker failed")));
         let mut workers: Vec<Worker> = workers.collect::<Result<_, _>>()?;
+        for observation in super::watch::publish(&sensor.watch, &sensor.metrics) {
+            if let Some(ledger) = &observation.ledger {
+                tracing::info!(interface = observation.chosen.interface, ?ledger, "where the frames went");
+            }
+        }
         // Once all have counted what they had left: the sums of the last report are final.
         if let Some(first) = workers.first_mut() {
             first.report_stats(&sensor.metrics);
@@ -124,8 +131,10 @@ struct Sensor {
 
 impl Sensor {
     fn status(&self) -> Value {
+        // Before the snapshot: it has what was published then.
+        let interfaces = super::watch::status(&self.watch, &self.metrics);
         let mut status = serde_json::to_value(self.metrics.snapshot()).unwrap_or(Value::Null);
-        status["interfaces"] = super::watch::status(&self.watch);
+        status["interfaces"] = interfaces;
         status
     }
 
@@ -143,9 +152,20 @@ impl Sensor {
             .rules
             .reload(&loaded.config.rules, &self.metrics)
             .map_err(|diagnostics| failed(Counter::ConfigReloadsFailed, diagnostics))?;
-        // Workers, rings and the journal are made at the start; the rules are what a running sensor can exchange.
-        let restart = Config { rules: Default::default(), ..current.config.clone() }
-            != Config { rules: Default::default(), ..loaded.config.clone() };
+        // Workers, rings and the journal are made at the start; rules, and what the kernel drops, are what a running sensor
+        // can exchange.
+        let mut lasting = [&current, &loaded].map(|loaded| loaded.config.clone());
+        for config in &mut lasting {
+            config.rules = Default::default();
+            let shunt_flows = config.capture.tap.shunt_flows;
+            config.capture.tap = TapSettings { shunt_flows, ..TapSettings::default() };
+        }
+        let restart = lasting[0] != lasting[1];
+        // The duplicates are those of the workers, which stay.
+        self.watch.configure(&loaded.config.capture, &current.config.flow.duplicates).map_err(|error| {
+            self.metrics.shared().add(Counter::ConfigReloadsFailed, 1);
+            error.to_string()
+        })?;
         self.metrics.shared().add(Counter::ConfigReloads, 1);
         *current = loaded;
         let ruleset = self.metrics.ruleset();

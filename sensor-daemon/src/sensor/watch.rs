@@ -13,15 +13,16 @@ use vigia_parsers::Timestamp;
 use vigia_probes_abi::Dropped;
 
 use crate::capture::probes::guard;
-use crate::capture::probes::tap::Counted;
+use crate::capture::probes::tap::{Counted, LAN_NAMES};
 use crate::capture::watch::{Observation, Watch};
 use crate::event::{Health, HealthOutput};
 use crate::language::Language;
-use crate::metrics::Metrics;
 use crate::metrics::interface::{
-    CAPTURE_MODE, Family, GUARD_DROPPED, GUARDED, LOST_PACKETS, RECEIVED_BYTES, RECEIVED_PACKETS, Reading, TAP_CLASSES,
-    TAP_DIFFERENCE, TAP_FRAMES, TRANSMITTED,
+    CAPTURE_MODE, Family, GUARD_DROPPED, GUARDED, LEDGER_DIFFERENCE, LEDGER_IN_FLIGHT, LOST_PACKETS, RECEIVED_BYTES,
+    RECEIVED_PACKETS, Reading, TAP_BYTES, TAP_CLASSES, TAP_FORGOTTEN, TAP_FRAMES, TAP_LANS, TAP_SHED, TAP_SIZES,
+    TAP_VLANS, TRANSMITTED,
 };
+use crate::metrics::{Counter, Metrics};
 
 /// How often the guards are asked; how often the interfaces are.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -36,8 +37,7 @@ pub(super) fn run(watch: &Watch, metrics: &Metrics, mut health: HealthOutput, st
         watch.reports(|interface, report| tell(&mut health, interface, report));
         if stopped || looked.is_none_or(|then| then.elapsed() >= INTERVAL) {
             looked = Some(Instant::now());
-            for observation in watch.observe() {
-                metrics.set_interface(&observation.chosen.interface, readings(&observation));
+            for observation in publish(watch, metrics) {
                 tell_transmitted(&mut health, &mut sent, &observation);
             }
         }
@@ -46,6 +46,20 @@ pub(super) fn run(watch: &Watch, metrics: &Metrics, mut health: HealthOutput, st
         }
         thread::sleep(PAUSE);
     }
+}
+
+/// Sets the metrics of the interfaces, and gives what they are of.
+pub(super) fn publish(watch: &Watch, metrics: &Metrics) -> Vec<Observation> {
+    let observations = watch.observe(metrics);
+    for observation in &observations {
+        let interface = &observation.chosen.interface;
+        metrics.set_interface(interface, readings(observation));
+        if let Some(ledger) = &observation.ledger {
+            metrics.set_ledger(interface, ledger.clone());
+        }
+    }
+    metrics.shared().set(Counter::ShedLevel, watch.shed_level() as u64);
+    observations
 }
 
 fn now() -> Timestamp {
@@ -124,8 +138,21 @@ fn readings(observation: &Observation) -> Vec<Reading> {
     }
     if let Some(tap) = &observation.tap {
         fates(tap).into_iter().for_each(|(fate, frames)| read(&TAP_FRAMES, fate, frames));
-        tap.classes.iter().for_each(|(class, [frames, _])| read(&TAP_CLASSES, class, *frames));
-        read(&TAP_DIFFERENCE, "", tap.difference().unsigned_abs());
+        for (class, [frames, bytes]) in &tap.classes {
+            read(&TAP_CLASSES, class, *frames);
+            read(&TAP_BYTES, class, *bytes);
+        }
+        tap.shed.iter().for_each(|(class, [frames, _])| read(&TAP_SHED, class, *frames));
+        tap.vlans.iter().for_each(|(vlan, [frames, _])| read(&TAP_VLANS, &vlan.to_string(), *frames));
+        for (bound, [frames, _]) in &tap.sizes {
+            read(&TAP_SIZES, &bound.map_or_else(|| "longer".to_owned(), |bound| bound.to_string()), *frames);
+        }
+        LAN_NAMES.iter().zip(tap.lans).for_each(|(lan, [frames, _])| read(&TAP_LANS, lan, frames));
+        read(&TAP_FORGOTTEN, "", tap.forgotten);
+    }
+    if let Some(ledger) = &observation.ledger {
+        read(&LEDGER_IN_FLIGHT, "", ledger.in_flight.max(0).unsigned_abs());
+        read(&LEDGER_DIFFERENCE, "", ledger.difference.unsigned_abs());
     }
     read(&GUARDED, "", observation.guard.is_some().into());
     for (kind, [frames, _]) in observation.guard.iter().flat_map(|guard| &guard.counts.kinds) {
@@ -148,12 +175,12 @@ fn fates(tap: &Counted) -> [(&'static str, u64); 6] {
 }
 
 /// The interfaces as `vigia status` has them. What a person is to read is there in every language: who asks has his own.
-pub(super) fn status(watch: &Watch) -> Value {
-    watch.observe().iter().map(interface_status).collect()
+pub(super) fn status(watch: &Watch, metrics: &Metrics) -> Value {
+    publish(watch, metrics).iter().map(interface_status).collect()
 }
 
 fn interface_status(observation: &Observation) -> Value {
-    let Observation { chosen, statistics, guard, tap, transmitted } = observation;
+    let Observation { chosen, statistics, guard, ledger, transmitted, .. } = observation;
     let sentence = chosen.sentence();
     let languages = [("en", Language::English), ("es", Language::Spanish)];
     let sentence: Map<_, _> =
@@ -165,7 +192,12 @@ fn interface_status(observation: &Observation) -> Value {
         "received": statistics.map(|statistics| statistics.rx_packets),
         "lost": statistics.map(|statistics| statistics.rx_dropped + statistics.rx_fifo + statistics.rx_errors),
         "transmitted": transmitted,
-        "tap": tap.as_ref().map(|tap| fates(tap).into_iter().map(|(fate, n)| (fate.into(), n.into())).collect::<Map<_, _>>()),
+        "tap": chosen.tap.as_ref().ok().map(|mode| mode.name()),
+        "ledger": ledger.as_ref().map(|ledger| {
+            let mut entry = json!(ledger);
+            entry["balances"] = ledger.balances().into();
+            entry
+        }),
         "guard": guard.as_ref().map(guard_status),
     })
 }

@@ -1,5 +1,5 @@
 //! A tap in a network namespace, and a sensor that watches it.
-#![allow(unreachable_pub)] // Shared by tests, each a crate of its own.
+#![allow(dead_code, unreachable_pub)] // Shared by tests, each a crate of its own, which uses its part.
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -71,6 +71,39 @@ impl Tap {
             libc::sendto(socket.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0, address, length)
         };
         assert_eq!(sent, frame.len() as isize, "{}", std::io::Error::last_os_error());
+    }
+
+    /// Sends frames in the plant, as fast as the kernel takes them.
+    pub fn flood(&self, frames: &[Vec<u8>]) {
+        let (socket, address) = &self.plant;
+        for chunk in frames.chunks(256) {
+            let mut pieces: Vec<libc::iovec> = chunk
+                .iter()
+                .map(|frame| libc::iovec { iov_base: frame.as_ptr().cast_mut().cast(), iov_len: frame.len() })
+                .collect();
+            let message = |piece: &mut libc::iovec| {
+                // SAFETY: headers of zeros are valid ones.
+                let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+                header.msg_hdr.msg_name = std::ptr::from_ref(address).cast_mut().cast();
+                header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_ll>() as u32;
+                (header.msg_hdr.msg_iov, header.msg_hdr.msg_iovlen) = (piece, 1);
+                header
+            };
+            let mut messages: Vec<_> = pieces.iter_mut().map(message).collect();
+            let mut rest = messages.as_mut_slice();
+            while !rest.is_empty() {
+                // SAFETY: the headers, and what they point to, live during the call; nothing is written to the frames.
+                let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as u32, 0) };
+                let busy = || std::io::Error::last_os_error().raw_os_error() == Some(libc::ENOBUFS);
+                assert!(sent > 0 || busy(), "{}", std::io::Error::last_os_error());
+                rest = rest.split_at_mut(sent.max(0) as usize).1;
+            }
+        }
+    }
+
+    /// Frames that the sensor's end received, by the kernel's own count.
+    pub fn received(&self) -> u64 {
+        self.namespace.received("tap0").unwrap()
     }
 }
 

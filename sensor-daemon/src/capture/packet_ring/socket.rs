@@ -82,6 +82,11 @@ impl PacketSocket {
         self.set(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
     }
 
+    /// Lets the kernel run this program on every frame, in place of the filter before.
+    pub(super) fn set_program(&self, program: BorrowedFd<'_>) -> io::Result<()> {
+        self.set(libc::SOL_SOCKET, libc::SO_ATTACH_BPF, &program.as_raw_fd())
+    }
+
     /// Frames (dropped ones among them), drops and freezes since the last call.
     pub(super) fn statistics(&self) -> io::Result<libc::tpacket_stats_v3> {
         self.get(libc::SOL_PACKET, libc::PACKET_STATISTICS)

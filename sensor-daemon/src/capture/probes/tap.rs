@@ -6,7 +6,8 @@
 //! ingress hook of tc would be of no use for that: packet sockets get their copy before it.
 //!
 //! **The ledger.** From [`Tap::attach`] on every frame has exactly one fate. Until [`Tap::open`] it is *held*: dropped,
-//! because nobody reads yet; so what is delivered is what readers get.
+//! because nobody reads yet; so what is delivered is what readers get. What the interface had counted by then is noted
+//! ([`Counted::before`]), so that its own count can be held against the tap's.
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
@@ -19,15 +20,15 @@ use aya::programs::xdp::XdpLinkId;
 use aya::programs::{SocketFilter, TestRun as _, TestRunOptions, Xdp, XdpMode};
 use vigia_probes_abi::Tally;
 use vigia_probes_abi::tap::{
-    CLASSES_MAX, COMPARED_WORDS, Counts, FILTER, Fate, FlowKey, INTERFACES_MAX, LANS, Place, SIZES, SOCKETS_MAX,
-    Settings, Shunted, Switch, TAP, TAP_CLASSES, TAP_COUNTS, TAP_INTERFACES, TAP_MIRRORED, TAP_NETWORKS, TAP_REDUNDANT,
-    TAP_SETTINGS, TAP_SHUNTS, TAP_SOCKETS, TAP_SWITCHES, TAP_VLANS, vlan_key,
+    CLASS_ENTRIES, CLASSES_MAX, COMPARED_WORDS, Counts, FILTER, Fate, FlowKey, INTERFACES_MAX, LANS, Place, SIZES,
+    SOCKETS_MAX, Settings, Shunted, Switch, TAP, TAP_CLASSES, TAP_COUNTS, TAP_INTERFACES, TAP_MIRRORED, TAP_NETWORKS,
+    TAP_REDUNDANT, TAP_SETTINGS, TAP_SHUNTS, TAP_SOCKETS, TAP_SWITCHES, TAP_VLANS, vlan_key,
 };
 
 use super::raw::Raw;
 use super::{OBJECT, ProbeError};
 use crate::capture::interface;
-use crate::capture::tap::{Classes, Network, TapSettings};
+use crate::capture::tap::{Class, Classes, Network, TapSettings};
 use crate::flow::duplicate;
 
 /// What the kernel calls "drop" of XDP.
@@ -64,13 +65,14 @@ pub enum Mode {
     Filter,
 }
 
-impl std::fmt::Display for Mode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Native => "XDP, native",
-            Self::Generic => "XDP, generic",
-            Self::Filter => "filter on packet sockets",
-        })
+impl Mode {
+    /// Its name in status, metrics and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "xdp-native",
+            Self::Generic => "xdp-generic",
+            Self::Filter => "socket-filter",
+        }
     }
 }
 
@@ -106,6 +108,11 @@ pub struct Counted {
     pub forgotten: u64,
     /// Tagged frames whose VLAN is not counted apart, because too many are.
     pub other_vlans: u64,
+    /// What the interface's own count is ahead of [`Counted::total`]: what came before the tap was there. Least and most: the
+    /// two differ by the frames that came while it was put there.
+    pub before: [i64; 2],
+    /// Frames that this machine sends count as well.
+    pub outgoing: bool,
 }
 
 impl Counted {
@@ -137,9 +144,13 @@ struct Inner {
     next_slot: u32,
     next_socket: u32,
     classes: Classes,
+    /// The level of shedding.
+    level: usize,
     networks: Vec<Network>,
     secrets: [[u32; 2]; COMPARED_WORDS + 1],
     masks: [u32; 2],
+    /// The entries of the classes that were written.
+    told_classes: Vec<Option<[u8; 8]>>,
     maps: Maps,
 }
 
@@ -161,6 +172,33 @@ struct Attached {
     link: Option<XdpLinkId>,
     mode: Mode,
     place: Place,
+    before: [i64; 2],
+    earlier: Earlier,
+}
+
+/// What was counted by classes that have other numbers now.
+#[derive(Default)]
+struct Earlier {
+    /// The counters at that time, which go on.
+    counts: Option<Box<Counts>>,
+    classes: BTreeMap<String, Tally>,
+    shed: BTreeMap<String, Tally>,
+}
+
+impl Earlier {
+    /// The tallies by the names of classes: earlier ones, and those of `list` since then.
+    fn by_name(&self, list: &[Class], now: &Counts) -> [BTreeMap<String, Tally>; 2] {
+        let base = self.counts.as_deref().unwrap_or(&Counts::ZERO);
+        let sum = |earlier: &BTreeMap<String, Tally>, base: &[Tally], now: &[Tally]| {
+            let mut sum = earlier.clone();
+            for (class, (base, now)) in list.iter().zip(base.iter().zip(now)).filter(|(_, (base, now))| base != now) {
+                let tally = sum.entry(class.name.clone()).or_default();
+                *tally = [tally[0] + now[0] - base[0], tally[1] + now[1] - base[1]];
+            }
+            sum
+        };
+        [sum(&self.classes, &base.classes, &now.classes), sum(&self.shed, &base.shed, &now.shed)]
+    }
 }
 
 impl Tap {
@@ -217,14 +255,15 @@ impl Tap {
             next_slot: 0,
             next_socket: 0,
             classes: Classes::new(&plan.settings),
+            level: 0,
             networks: Vec::new(),
             secrets,
             masks: sizes.map(|size| size - 1),
+            told_classes: vec![None; CLASS_ENTRIES as usize],
             maps,
         };
         let tap = Self { inner: Mutex::new(inner), shunts: Mutex::new(shunts), switches: Mutex::new(switches) };
         tap.configure(plan)?;
-        tap.shed(0)?;
         Ok(tap)
     }
 
@@ -233,19 +272,28 @@ impl Tap {
     /// # Errors
     /// The kernel does not let us write.
     pub fn configure(&self, plan: &Plan) -> Result<(), ProbeError> {
-        self.lock().configure(plan)
+        let mut inner = self.lock();
+        // Classes change their numbers: until all have them, none is shed, lest it be the wrong one.
+        self.keep(CLASSES_MAX)?;
+        inner.configure(plan)?;
+        self.keep(inner.kept())
     }
 
-    /// Puts the tap on an interface of this thread's network namespace: native, else generic. Everything is held there
-    /// until [`Tap::open`]. Counts go on where they were. One that is there already is exchanged.
+    /// Puts the tap on an interface of this thread's network namespace, by the first of `modes` of XDP that works. Everything
+    /// is held there until [`Tap::open`]. Counts go on where they were. One that is there already is exchanged.
     ///
     /// # Errors
     /// No such interface, no right to, or another program is there.
-    pub fn attach(&self, interface: &str, steer: Option<Steer>) -> Result<Mode, ProbeError> {
+    pub fn attach(&self, interface: &str, steer: Option<Steer>, modes: &[Mode]) -> Result<Mode, ProbeError> {
         let mut inner = self.lock();
         let number = inner.enter(interface, steer, false)?;
         let mut last = None;
-        for (mode, flags) in [(Mode::Native, XdpMode::Driver), (Mode::Generic, XdpMode::Skb)] {
+        for &mode in modes {
+            let flags = match mode {
+                Mode::Native => XdpMode::Driver,
+                Mode::Generic => XdpMode::Skb,
+                Mode::Filter => continue,
+            };
             let program: &mut Xdp =
                 program(&mut inner.object, TAP)?.try_into().map_err(ProbeError::of("attaching the tap"))?;
             match program.attach_to_if_index(number, flags) {
@@ -253,6 +301,7 @@ impl Tap {
                     if let Some(attached) = inner.interfaces.get_mut(interface) {
                         (attached.link, attached.mode) = (Some(link), mode);
                     }
+                    inner.note_before(interface);
                     return Ok(mode);
                 }
                 Err(error) => last = Some(error),
@@ -306,20 +355,20 @@ impl Tap {
         inner.maps.sockets.unset(index).map_err(ProbeError::of("steering away from a socket"))
     }
 
-    /// Lets frames through from now on: everybody reads.
+    /// Lets the frames of an interface through from now on: everybody reads.
     ///
     /// # Errors
-    /// The kernel does not let us write.
-    pub fn open(&self) -> Result<(), ProbeError> {
-        self.switch(Switch::Open, 1)
+    /// The tap is not there, or the kernel does not let us write.
+    pub fn open(&self, interface: &str) -> Result<(), ProbeError> {
+        self.lock().turn(interface, true)
     }
 
-    /// Holds every frame from now on: what was delivered by now is all there is to read.
+    /// Holds every frame of an interface from now on: what was delivered by now is all there is to read.
     ///
     /// # Errors
-    /// The kernel does not let us write.
-    pub fn hold(&self) -> Result<(), ProbeError> {
-        self.switch(Switch::Open, 0)
+    /// The tap is not there, or the kernel does not let us write.
+    pub fn hold(&self, interface: &str) -> Result<(), ProbeError> {
+        self.lock().turn(interface, false)
     }
 
     /// Sheds the classes that go first: none at level 0, one more at each, all of IT at the highest.
@@ -327,11 +376,13 @@ impl Tap {
     /// # Errors
     /// The kernel does not let us write.
     pub fn shed(&self, level: usize) -> Result<(), ProbeError> {
-        let kept = match level {
-            0 => CLASSES_MAX,
-            level => self.lock().classes.kept(level),
-        };
-        self.switch(Switch::Keep, kept as u32)
+        let mut inner = self.lock();
+        inner.level = level;
+        self.keep(inner.kept())
+    }
+
+    fn keep(&self, classes: usize) -> Result<(), ProbeError> {
+        self.switch(Switch::Keep, classes as u32)
     }
 
     /// Levels of shedding beside none.
@@ -377,13 +428,18 @@ impl Tap {
         shunted
     }
 
-    /// The interfaces that the tap is or was on, with the way it took last.
-    pub fn interfaces(&self) -> Vec<(String, Mode)> {
+    /// The interfaces that the tap is on.
+    pub fn interfaces(&self) -> Vec<String> {
         let inner = self.lock();
-        let mut interfaces: Vec<_> =
-            inner.interfaces.iter().map(|(name, attached)| (name.clone(), attached.mode)).collect();
-        interfaces.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-        interfaces
+        let there = inner.interfaces.iter().filter(|(_, attached)| attached.number.is_some());
+        there.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// How an interface takes the tap; `None` where it is not.
+    pub fn mode(&self, interface: &str) -> Option<Mode> {
+        let inner = self.lock();
+        let attached = inner.interfaces.get(interface)?;
+        attached.number.map(|_| attached.mode)
     }
 
     /// What was counted on an interface.
@@ -432,10 +488,7 @@ impl Inner {
     fn configure(&mut self, plan: &Plan) -> Result<(), ProbeError> {
         let failed = |error| ProbeError::of("telling the tap its settings")(error);
         let settings = &plan.settings;
-        self.classes = Classes::new(settings);
-        for (index, entry) in self.classes.table().iter().enumerate() {
-            self.maps.classes.set(index as u32, entry, 0).map_err(failed)?;
-        }
+        self.use_classes(Classes::new(settings))?;
         // New networks first: what stays ignored is so at every moment.
         for network in &settings.ignore_networks {
             self.maps.ignore(network).map_err(failed)?;
@@ -471,6 +524,64 @@ impl Inner {
         self.maps.settings.set(0, Raw(told), 0).map_err(failed)
     }
 
+    /// Classes that are kept at the level of shedding.
+    fn kept(&self) -> usize {
+        if self.level == 0 { CLASSES_MAX } else { self.classes.kept(self.level) }
+    }
+
+    /// Tells the programs the class of every number. Frames that come meanwhile may be counted under another class.
+    fn use_classes(&mut self, classes: Classes) -> Result<(), ProbeError> {
+        let what = "telling the tap the classes";
+        if classes.list() != self.classes.list() {
+            let slots: Vec<_> = self.interfaces.iter().map(|(name, at)| (name.clone(), at.place.slot)).collect();
+            for (name, slot) in slots {
+                let now = self.read(slot)?;
+                let Some(attached) = self.interfaces.get_mut(&name) else { continue };
+                let [by_class, shed] = attached.earlier.by_name(self.classes.list(), &now);
+                attached.earlier = Earlier { counts: Some(Box::new(now)), classes: by_class, shed };
+            }
+        }
+        for (index, (entry, before)) in classes.table().iter().zip(&mut self.told_classes).enumerate() {
+            if before.as_ref() != Some(entry) {
+                self.maps.classes.set(index as u32, entry, 0).map_err(ProbeError::of(what))?;
+                *before = Some(*entry);
+            }
+        }
+        self.classes = classes;
+        Ok(())
+    }
+
+    /// Lets frames through, or holds them.
+    fn turn(&mut self, interface: &str, open: bool) -> Result<(), ProbeError> {
+        let what = "opening or closing the tap";
+        let attached = self.interfaces.get_mut(interface);
+        let (number, attached) = attached
+            .and_then(|attached| attached.number.map(|number| (number, attached)))
+            .ok_or_else(|| ProbeError::because(what, "it is not there"))?;
+        attached.place.open = open.into();
+        self.maps.places.insert(number, Raw(attached.place), 0).map_err(ProbeError::of(what))?;
+        if open && attached.mode == Mode::Filter {
+            // Frames that came while the sockets were given the filter one by one.
+            self.note_before(interface);
+        }
+        Ok(())
+    }
+
+    /// Notes the most that the interface's count may be ahead of the tap's.
+    fn note_before(&mut self, interface: &str) {
+        let Some(place) = self.interfaces.get(interface).map(|attached| attached.place) else { return };
+        let total = self.read(place.slot).map_or(0, |counts| counts.total[0]);
+        let met = interface::statistics_of(interface).map_or(0, |now| now.met(place.outgoing != 0));
+        if let Some(attached) = self.interfaces.get_mut(interface) {
+            attached.before[1] = attached.before[1].max(met.wrapping_sub(total) as i64);
+        }
+    }
+
+    fn read(&self, slot: u32) -> Result<Counts, ProbeError> {
+        let values = self.maps.counts.get(&slot, 0).map_err(ProbeError::of("reading the tap's counters"))?;
+        Ok(values.iter().fold(Counts::ZERO, |sum, Raw(one)| plus(sum, one)))
+    }
+
     /// Makes an interface known to the programs; returns its number.
     fn enter(&mut self, interface: &str, steer: Option<Steer>, outgoing: bool) -> Result<u32, ProbeError> {
         let what = "attaching the tap";
@@ -492,12 +603,24 @@ impl Inner {
             return Err(ProbeError::because(what, format!("it serves {SOCKETS_MAX} sockets at most")));
         }
         let link = u32::from(!interface::is_ethernet(interface));
-        let place =
-            Place { slot, link, sockets, queues: steer.queues, workers: steer.workers, outgoing: outgoing.into() };
+        let place = Place {
+            slot,
+            link,
+            sockets,
+            queues: steer.queues,
+            workers: steer.workers,
+            outgoing: outgoing.into(),
+            open: 0,
+        };
+        let total = self.read(slot)?.total[0];
+        let met = interface::statistics_of(interface).map_or(0, |now| now.met(outgoing));
+        let before = met.wrapping_sub(total) as i64;
         self.maps.places.insert(number, Raw(place), 0).map_err(ProbeError::of(what))?;
         self.next_slot = self.next_slot.max(slot + 1);
         self.next_socket = self.next_socket.max(end);
-        let attached = Attached { number: Some(number), link: None, mode: Mode::Filter, place };
+        let earlier = self.interfaces.remove(interface).map(|attached| attached.earlier).unwrap_or_default();
+        let attached =
+            Attached { number: Some(number), link: None, mode: Mode::Filter, place, before: [before; 2], earlier };
         self.interfaces.insert(interface.to_owned(), attached);
         Ok(number)
     }
@@ -529,8 +652,7 @@ impl Inner {
         let what = "reading the tap's counters";
         let attached = self.interfaces.get(interface).ok_or_else(|| ProbeError::because(what, "it is not there"))?;
         let slot = attached.place.slot;
-        let values = self.maps.counts.get(&slot, 0).map_err(ProbeError::of(what))?;
-        let counts = values.iter().fold(Counts::ZERO, |sum, Raw(one)| plus(sum, one));
+        let counts = self.read(slot)?;
         let mut vlans = BTreeMap::new();
         for key in self.maps.vlans.keys() {
             let key = key.map_err(ProbeError::of(what))?;
@@ -542,10 +664,7 @@ impl Inner {
         }
         debug_assert!(vlans.keys().all(|vlan| vlan_key(slot, *vlan) >> 16 == slot));
         let fate = |fate: Fate| counts.fates[fate as usize];
-        let by_class = |tallies: &[Tally; CLASSES_MAX]| {
-            let named = self.classes.list().iter().zip(tallies);
-            named.filter(|(_, tally)| tally[0] > 0).map(|(class, tally)| (class.name.clone(), *tally)).collect()
-        };
+        let [classes, shed] = attached.earlier.by_name(self.classes.list(), &counts);
         let bounds = SIZES.iter().copied().map(Some).chain([None]);
         Ok(Counted {
             total: counts.total,
@@ -554,14 +673,24 @@ impl Inner {
             ignored: fate(Fate::Ignored),
             duplicates: fate(Fate::Duplicate),
             shunted: fate(Fate::Shunted),
-            shed: by_class(&counts.shed),
-            classes: by_class(&counts.classes),
+            shed: self.in_order(shed),
+            classes: self.in_order(classes),
             vlans,
             sizes: bounds.zip(counts.sizes).collect(),
             lans: counts.lans,
             forgotten: counts.forgotten,
             other_vlans: counts.other_vlans,
+            before: attached.before,
+            outgoing: attached.place.outgoing != 0,
         })
+    }
+
+    /// By the importance of the classes; those that are no more come last.
+    fn in_order(&self, tallies: BTreeMap<String, Tally>) -> Vec<(String, Tally)> {
+        let place = |name: &str| self.classes.list().iter().position(|class| class.name == name).unwrap_or(usize::MAX);
+        let mut tallies: Vec<_> = tallies.into_iter().collect();
+        tallies.sort_by_key(|(name, _)| place(name));
+        tallies
     }
 }
 

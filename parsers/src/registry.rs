@@ -15,6 +15,8 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &ot::modbus::PROTOCOL,
     &ot::modbus::RTU,
     &ot::mqtt::PROTOCOL,
+    &ot::s7comm::PROTOCOL,
+    &ot::s7comm::PLUS,
     &ot::iec61850::goose::PROTOCOL,
     &ot::iec61850::sv::PROTOCOL,
     &ot::iec61850::routed::GOOSE,

@@ -6,3 +6,4 @@ pub mod iec104;
 pub mod iec61850;
 pub mod modbus;
 pub mod mqtt;
+pub mod s7comm;

@@ -40,9 +40,24 @@ impl<const N: usize> fmt::Write for Line<N> {
     }
 }
 
+/// Text from the wire, of which the parts that are no UTF-8 are left out.
+#[derive(Debug, Clone, Copy)]
+pub struct Utf8<'a>(pub &'a [u8]);
+
+impl fmt::Display for Utf8<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.utf8_chunks().try_for_each(|chunk| f.write_str(chunk.valid()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_utf8_is_left_out() {
+        assert_eq!(Utf8(b"Pump\xff1").to_string(), "Pump1");
+    }
 
     #[test]
     fn a_long_line_is_cut_at_a_character() {

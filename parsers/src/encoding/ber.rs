@@ -152,6 +152,39 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
+/// The first thing that is broken in `elements` or in constructed ones within them, no deeper than `depth`.
+pub fn fault_within(mut elements: Elements<'_>, depth: u8) -> Option<Fault> {
+    let inner = elements.by_ref().find_map(|element| match depth.checked_sub(1) {
+        Some(depth) if element.tag.constructed => fault_within(element.elements(), depth),
+        _ => None,
+    });
+    inner.or(elements.fault())
+}
+
+/// An object identifier (§8.19), from the contents of its element: `1.0.9506.2.3`.
+#[derive(Debug, Clone, Copy)]
+pub struct ObjectIdentifier<'a>(pub &'a [u8]);
+
+impl std::fmt::Display for ObjectIdentifier<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (mut number, mut first) = (0u64, true);
+        for octet in self.0 {
+            number = number << 7 | u64::from(octet & 0x7f);
+            if octet & 0x80 != 0 {
+                continue;
+            }
+            if std::mem::take(&mut first) {
+                let root = (number / 40).min(2);
+                write!(f, "{root}.{}", number - root * 40)?;
+            } else {
+                write!(f, ".{number}")?;
+            }
+            number = 0;
+        }
+        Ok(())
+    }
+}
+
 enum Length {
     Definite(usize),
     Indefinite,
@@ -246,6 +279,24 @@ mod tests {
         assert_eq!(value("00 FFFFFFFF FFFFFFFF"), (Some(u64::MAX), None));
         assert_eq!(value(""), (None, None));
         assert_eq!(value("00"), (Some(0), Some(0)));
+    }
+
+    #[test]
+    fn what_is_broken_within_is_found() {
+        let fault = |digits: &str| fault_within(Elements::new(&bytes(digits), 0), 3).map(|fault| fault.offset);
+        assert_eq!(fault("A0 05 A1 03 80 01 00"), None);
+        assert_eq!(fault("A0 05 A1 03 80 02 00"), Some(4));
+        assert_eq!(fault("A0 05 A1 03 80 01 00 81"), Some(7));
+        assert_eq!(fault("A0 08 A1 06 A2 04 A3 02 80 01"), None, "deeper than asked for");
+    }
+
+    #[test]
+    fn object_identifiers_are_written_with_dots() {
+        let written = |digits: &str| ObjectIdentifier(&bytes(digits)).to_string();
+        assert_eq!(written("28 CA 22 02 03"), "1.0.9506.2.3");
+        assert_eq!(written("88 37"), "2.999");
+        assert_eq!(written(""), "");
+        assert!(written(&"FF".repeat(20)).is_empty(), "one that never ends");
     }
 
     proptest! {

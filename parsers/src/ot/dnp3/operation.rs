@@ -5,6 +5,7 @@ use super::objects::Datum;
 use crate::field::Value;
 use crate::identity::{End, Fact, FactKind, VisitFacts};
 use crate::operation::{Operation, Point, VisitPoints};
+use crate::text::Utf8;
 
 /// Of a response only what shows by itself: DNP3 does not repeat in it what was asked.
 pub(super) fn operation(message: &Message<'_>) -> Option<Operation> {
@@ -45,7 +46,7 @@ pub(super) fn points(message: &Message<'_>, out: &mut VisitPoints<'_>) {
             });
             match (header.group, file) {
                 (70, Some(name)) => {
-                    out(Point { target: format_args!("file {}", String::from_utf8_lossy(name)), value: None });
+                    out(Point { target: format_args!("file {}", Utf8(name)), value: None });
                 }
                 (70, None) => {}
                 (group, _) => out(Point { target: format_args!("{} {}", kind(group), point.index), value }),

@@ -24,7 +24,7 @@ pub enum Datum<'a> {
     Float(f64),
     /// Octets.
     Octets(&'a [u8]),
-    /// Characters: visible string, MMS string, object identifiers.
+    /// Characters: visible string, MMS string, generalized time, object identifiers.
     Text(&'a [u8]),
     /// UTC time, with its quality octet (IEC 61850-8-1 §8.1.3.6).
     Utc(Timestamp, u8),
@@ -39,6 +39,17 @@ pub fn utc_time(octets: &[u8]) -> Option<(Timestamp, u8)> {
     let fraction = u64::from(u32::from_be_bytes([0, e, f, g]));
     let nanoseconds = (fraction * 1_000_000_000) >> 24;
     Some((Timestamp::new(seconds.into(), nanoseconds as u32), quality))
+}
+
+/// Seconds from 1970 to 1984, where the days of binary times begin.
+const DAYS_BEGIN: u64 = 441_763_200;
+
+/// Binary time with its day: milliseconds of the day, days since 1984 (ISO 9506-2, `TimeOfDay`). `None` without the day.
+pub fn binary_time(octets: &[u8]) -> Option<Timestamp> {
+    let &[a, b, c, d, e, f] = <&[u8; 6]>::try_from(octets).ok()?;
+    let milliseconds = u64::from(u32::from_be_bytes([a, b, c, d]));
+    let days = u64::from(u16::from_be_bytes([e, f]));
+    Some(Timestamp(((DAYS_BEGIN + days * 86_400) * 1000 + milliseconds) * 1_000_000))
 }
 
 /// The value of an element; `None` for structures and arrays, and for what is not of its type's form.
@@ -58,8 +69,8 @@ pub fn datum<'a>(element: &Element<'a>) -> Option<Datum<'a>> {
             _ => return None,
         }),
         9 => Datum::Octets(octets),
-        10 | 15 | 16 => Datum::Text(octets),
-        11 | 12 => Datum::BinaryTime(octets),
+        10 | 11 | 15 | 16 => Datum::Text(octets),
+        12 => Datum::BinaryTime(octets),
         13 => Datum::Integer(element.signed()?),
         14 => Datum::Octets(octets),
         17 => {
@@ -71,7 +82,7 @@ pub fn datum<'a>(element: &Element<'a>) -> Option<Datum<'a>> {
 }
 
 /// Is it a structure (2) or an array (1)?
-fn is_composite(element: &Element<'_>) -> bool {
+pub fn is_composite(element: &Element<'_>) -> bool {
     matches!(element.tag.context(), Some(1 | 2))
 }
 
@@ -105,7 +116,8 @@ impl<'a> Datum<'a> {
     pub fn value(self) -> Value<'a> {
         match self {
             Self::Boolean(flag) => Value::Flag(flag),
-            Self::Bits(bits, _) | Self::Octets(bits) | Self::BinaryTime(bits) => Value::Bytes(bits),
+            Self::BinaryTime(octets) => binary_time(octets).map_or(Value::Bytes(octets), Value::Time),
+            Self::Bits(bits, _) | Self::Octets(bits) => Value::Bytes(bits),
             Self::Integer(number) => Value::Signed(number),
             Self::Unsigned(number) => Value::Unsigned(number),
             Self::Float(number) => Value::Float(number),
@@ -144,7 +156,8 @@ pub fn texts(elements: Elements<'_>, out: &mut Visit<'_>) {
     });
 }
 
-/// Writes the values as a list: structures and arrays as lists within it, bits as text of zeros and ones.
+/// Writes the values as a list: structures and arrays as lists within it, bits as text of zeros and ones, times as seconds
+/// since 1970.
 pub fn write(key: &'static str, elements: Elements<'_>, tree: &mut dyn Tree) {
     let mut left = MOST;
     tree.list(key);
@@ -179,14 +192,23 @@ pub fn write_one(key: &'static str, datum: Datum<'_>, tree: &mut dyn Tree) {
         Datum::Integer(number) => tree.signed(key, number),
         Datum::Unsigned(number) => tree.unsigned(key, number),
         Datum::Float(number) => tree.float(key, number),
-        Datum::Octets(octets) | Datum::BinaryTime(octets) => tree.hex(key, octets),
+        Datum::BinaryTime(octets) => match binary_time(octets) {
+            Some(time) => write_time(key, time, tree),
+            None => tree.hex(key, octets),
+        },
+        Datum::Octets(octets) => tree.hex(key, octets),
         Datum::Text(text) => tree.octets(key, text),
-        Datum::Utc(time, _) => tree.float(key, time.0 as f64 / 1e9),
+        Datum::Utc(time, _) => write_time(key, time, tree),
     }
 }
 
+/// A time as seconds since 1970.
+pub fn write_time(key: &'static str, time: Timestamp, tree: &mut dyn Tree) {
+    tree.float(key, time.0 as f64 / 1e9);
+}
+
 /// Bits as text, the first bit first; long ones as hexadecimal digits.
-fn write_bits(key: &'static str, bits: &[u8], count: usize, tree: &mut dyn Tree) {
+pub fn write_bits(key: &'static str, bits: &[u8], count: usize, tree: &mut dyn Tree) {
     let mut text = [0; 64];
     let Some(digits) = text.get_mut(..count) else { return tree.hex(key, bits) };
     for (at, digit) in digits.iter_mut().enumerate() {

@@ -13,6 +13,7 @@ use crate::field::{Tree, Value, Visit};
 use crate::findings::Findings;
 use crate::identity::{End, Fact, FactKind, VisitFacts};
 use crate::operation::{Operation, Point, VisitPoints};
+use crate::text::Utf8;
 use crate::time::Timestamp;
 
 const ENTRY_COUNT: &str = "entry_count_mismatch";
@@ -275,7 +276,7 @@ impl Record for Message<'_> {
 
     fn points(&self, out: &mut VisitPoints<'_>) {
         if let Some(data_set) = self.data_set {
-            let (target, mut number) = (String::from_utf8_lossy(data_set), 0);
+            let (target, mut number) = (Utf8(data_set), 0);
             data::leaves(self.values(), &mut |datum| {
                 number += 1;
                 out(Point { target: format_args!("{target}[{number}]"), value: Some(datum.value()) });

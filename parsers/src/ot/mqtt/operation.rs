@@ -8,6 +8,7 @@ use super::sparkplug::{Message, Metric, Topic};
 use crate::field::Value;
 use crate::identity::{End, Fact, FactKind, VisitFacts};
 use crate::operation::{Operation, Point, VisitPoints};
+use crate::text::Utf8;
 
 pub(super) fn operation(record: &Exchange<'_>) -> Option<Operation> {
     let asked = record.request.unwrap_or(record.packet);
@@ -40,7 +41,7 @@ pub(super) fn points(record: &Exchange<'_>, out: &mut VisitPoints<'_>) {
     let asked = record.request.unwrap_or(record.packet);
     if let Body::Subscribe { filters } = asked.body {
         for (filter, _) in filters.each(true) {
-            out(Point { target: format_args!("{}", Text(filter)), value: None });
+            out(Point { target: format_args!("{}", Utf8(filter)), value: None });
         }
     }
 }
@@ -50,28 +51,19 @@ fn point(record: &Exchange<'_>, topic: &Topic<'_>, metric: &Metric<'_>, out: &mu
     let commanded = metric.value(record.aliases.kind(topic, metric)).filter(|_| topic.message.is_command());
     // Text is no number that a rule could compare, and is shown with the record.
     let value = commanded.filter(|value| !matches!(value, Value::Bytes(_)));
-    let (group, node) = (Text(topic.group), Text(topic.node));
+    let (group, node) = (Utf8(topic.group), Utf8(topic.node));
     let name = record.aliases.name(topic, metric);
     match (topic.device, name) {
         (Some(device), Some(name)) => {
-            let (device, name) = (Text(device), Text(name));
+            let (device, name) = (Utf8(device), Utf8(name));
             out(Point { target: format_args!("{group}/{node}/{device}/{name}"), value });
         }
-        (None, Some(name)) => out(Point { target: format_args!("{group}/{node}/{}", Text(name)), value }),
+        (None, Some(name)) => out(Point { target: format_args!("{group}/{node}/{}", Utf8(name)), value }),
         (device, None) => {
-            let device = Text(device.unwrap_or_default());
+            let device = Utf8(device.unwrap_or_default());
             let alias = metric.alias.unwrap_or_default();
             out(Point { target: format_args!("{group}/{node}/{device} alias {alias}"), value });
         }
-    }
-}
-
-/// Text from the wire; what is no UTF-8 is left out.
-struct Text<'a>(&'a [u8]);
-
-impl std::fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.utf8_chunks().try_for_each(|chunk| f.write_str(chunk.valid()))
     }
 }
 

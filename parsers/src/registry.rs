@@ -12,6 +12,7 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &ot::enip::CIP,
     &ot::enip::IO,
     &ot::iec104::PROTOCOL,
+    &ot::iec61850::mms::PROTOCOL,
     &ot::modbus::PROTOCOL,
     &ot::modbus::RTU,
     &ot::mqtt::PROTOCOL,

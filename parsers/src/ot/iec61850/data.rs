@@ -165,21 +165,30 @@ pub fn write(key: &'static str, elements: Elements<'_>, tree: &mut dyn Tree) {
     tree.end();
 }
 
+/// Writes one value, as [`write`] does.
+pub fn write_value(key: &'static str, element: &Element<'_>, tree: &mut dyn Tree) {
+    write_element(key, element, DEPTH, &mut { MOST }, tree);
+}
+
 fn write_all(elements: Elements<'_>, depth: usize, left: &mut usize, tree: &mut dyn Tree) {
     for element in elements {
         if *left == 0 {
             return;
         }
         *left -= 1;
-        if is_composite(&element) && depth > 0 {
-            tree.list("");
-            write_all(element.elements(), depth - 1, left, tree);
-            tree.end();
-        } else {
-            match datum(&element) {
-                Some(datum) => write_one("", datum, tree),
-                None => tree.hex("", element.contents),
-            }
+        write_element("", &element, depth, left, tree);
+    }
+}
+
+fn write_element(key: &'static str, element: &Element<'_>, depth: usize, left: &mut usize, tree: &mut dyn Tree) {
+    if is_composite(element) && depth > 0 {
+        tree.list(key);
+        write_all(element.elements(), depth - 1, left, tree);
+        tree.end();
+    } else {
+        match datum(element) {
+            Some(datum) => write_one(key, datum, tree),
+            None => tree.hex(key, element.contents),
         }
     }
 }

@@ -112,12 +112,13 @@ fn walk<'a>(elements: Elements<'a>, depth: usize, left: &mut usize, visit: &mut 
 }
 
 impl<'a> Datum<'a> {
-    /// As a field's value.
+    /// As the value of a point: bits as the number they are, which for the two of a double point is its state.
     pub fn value(self) -> Value<'a> {
         match self {
             Self::Boolean(flag) => Value::Flag(flag),
+            Self::Bits(bits, count @ 0..=64) => Value::Unsigned(number_of(bits, count)),
             Self::BinaryTime(octets) => binary_time(octets).map_or(Value::Bytes(octets), Value::Time),
-            Self::Bits(bits, _) | Self::Octets(bits) => Value::Bytes(bits),
+            Self::Bits(octets, _) | Self::Octets(octets) => Value::Bytes(octets),
             Self::Integer(number) => Value::Signed(number),
             Self::Unsigned(number) => Value::Unsigned(number),
             Self::Float(number) => Value::Float(number),
@@ -136,6 +137,12 @@ impl<'a> Datum<'a> {
             _ => None,
         }
     }
+}
+
+/// The number that the first `count` bits are, at most 64.
+fn number_of(bits: &[u8], count: usize) -> u64 {
+    let whole = bits.iter().take(count.div_ceil(8)).fold(0, |number, &octet| number << 8 | u64::from(octet));
+    whole >> (count.next_multiple_of(8) - count)
 }
 
 /// Hands the numbers among the values to `out`.

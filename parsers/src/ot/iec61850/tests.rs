@@ -98,7 +98,7 @@ fn a_goose_message_gives_its_fields_and_values() {
 #[test]
 fn a_change_of_state_is_a_command_and_a_repetition_is_not() {
     let heard = said(&goose::PROTOCOL, &[(0, goose(1, 0)), (4, goose(1, 1))]);
-    assert!(heard.messages[0].operation.starts_with("control: IED1/LLN0$events[1] = true, IED1/LLN0$events[2] = 4040"));
+    assert!(heard.messages[0].operation.starts_with("control: IED1/LLN0$events[1] = true, IED1/LLN0$events[2] = 257"));
     assert!(heard.messages[1].operation.starts_with("read: "));
 }
 

@@ -206,10 +206,12 @@ pub(super) fn findings(message: &Message<'_>, request: Option<&Message<'_>>, fou
     let access = pdu.access().or_else(|| request?.pdu?.access());
     match access {
         Some(Access::List(list)) if list.clone().count() != count => found.push(RESULT_COUNT, pdu.body.offset),
-        Some(Access::Named(name)) if report::is_report(name) && pdu.report().is_some() => {
-            if pdu.values().is_none_or(|values| Report::read(values).is_none()) {
-                found.push(INVALID_REPORT, pdu.body.offset);
-            }
+        Some(Access::Named(name))
+            if report::is_report(name)
+                && pdu.report().is_some()
+                && pdu.values().is_none_or(|values| Report::read(values).is_none()) =>
+        {
+            found.push(INVALID_REPORT, pdu.body.offset);
         }
         _ => {}
     }

@@ -15,7 +15,7 @@ fn units() -> impl Strategy<Value = Vec<u8>> {
         0 => body,
         1 => data(&body),
         2 => data(&tlv(0xa0 | kind, &body)),
-        3 => session_of(kind, &tlv(0x60 | kind % 5, &body)),
+        3 => session_of(kind, &tlv(0x60 + kind % 5, &body)),
         4 => data(&response(number % 3, &service(number, true, &body))),
         _ => data(&request(number % 3, &service(number, true, &body))),
     })

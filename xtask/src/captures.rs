@@ -85,11 +85,19 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// The files of cases, in order.
+fn files() -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder()).with_context(|| folder().display().to_string())?;
+    let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|path| path.to_string_lossy().ends_with(".test.toml"));
+    files.sort();
+    Ok(files)
+}
+
 /// Every capture with its bytes.
 fn captures() -> Result<Vec<(PathBuf, Vec<u8>)>> {
     let mut captures = Vec::new();
-    for protocol in ["modbus", "dnp3"] {
-        let path = folder().join(format!("{protocol}.test.toml"));
+    for path in files()? {
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let cases: Cases = toml::from_str(&text).with_context(|| path.display().to_string())?;
         for case in &cases.case {

@@ -1,9 +1,9 @@
-//! Once a flow has seen its first requests, dissecting Modbus allocates nothing.
+//! Once a flow has seen its first requests, dissecting it allocates nothing.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use vigia_parsers::ot::modbus::PROTOCOL;
+use vigia_parsers::ot::{modbus, s7comm};
 use vigia_parsers::{Anomaly, Direction, Envelope, Limits, Protocol, Record, Sink, Timestamp};
 
 struct Counting;
@@ -52,8 +52,8 @@ impl Sink for Reader {
 }
 
 #[test]
-fn dissecting_allocates_nothing_in_the_steady_state() {
-    let mut flow = (PROTOCOL.open)(&Limits::DEFAULT);
+fn dissecting_modbus_allocates_nothing_in_the_steady_state() {
+    let mut flow = (modbus::PROTOCOL.open)(&Limits::DEFAULT);
     let mut sink = Reader::default();
     let mut poll = |rounds: u16| {
         for round in 0..rounds {
@@ -78,5 +78,53 @@ fn dissecting_allocates_nothing_in_the_steady_state() {
     let after = ALLOCATIONS.get();
     assert_eq!(after - before, 0);
     assert_eq!(sink.transactions, 4004);
+    assert!(sink.values > 0);
+}
+
+/// A message of S7 communication: type, reference, parameters, data.
+fn s7(kind: u8, reference: u16, parameter: &[u8], data: &[u8]) -> Vec<u8> {
+    let error: &[u8] = if kind == 3 { &[0, 0] } else { &[] };
+    let length = (17 + error.len() + parameter.len() + data.len()) as u8;
+    let [high, low] = reference.to_be_bytes();
+    let lengths = [0, parameter.len() as u8, 0, data.len() as u8];
+    let header = [3, 0, 0, length, 2, 0xf0, 0x80, 0x32, kind, 0, 0, high, low];
+    [&header[..], &lengths, error, parameter, data].concat()
+}
+
+#[test]
+fn dissecting_s7_communication_allocates_nothing_in_the_steady_state() {
+    let mut flow = (s7comm::PROTOCOL.open)(&Limits::DEFAULT);
+    let mut sink = Reader::default();
+    let read = [4, 1, 0x12, 0x0a, 0x10, 5, 0, 4, 0, 1, 0x84, 0, 0, 0];
+    let list =
+        [&[0xff, 9, 0, 36, 0, 0x11, 0, 1, 0, 28, 0, 1, 0, 7][..], b"6ES7 315-2EH14-0AB0 ", &[0, 0xc0, b'V', 3, 2, 7]]
+            .concat();
+    // A read, a read of a system state list, an upload, a mode transition.
+    let said = [
+        (Direction::ToServer, s7(1, 1, &read, &[])),
+        (Direction::ToServer, s7(7, 2, &[0, 1, 0x12, 4, 0x11, 0x44, 1, 0], &[0xff, 9, 0, 4, 0, 0x11, 0, 1])),
+        (Direction::ToClient, s7(3, 1, &[4, 1], &[0xff, 5, 0, 64, 0, 1, 0, 2, 0, 3, 0, 4])),
+        (Direction::ToClient, s7(7, 2, &[0, 1, 0x12, 8, 0x12, 0x84, 1, 1, 0, 0, 0, 0], &list)),
+        (Direction::ToServer, s7(1, 3, b"\x1d\0\0\0\0\0\0\0\x09_0A00001P", &[])),
+        (Direction::ToClient, s7(3, 3, b"\x1d\0\x01\0\0\0\0\x07\x070000216", &[])),
+        (Direction::ToServer, s7(1, 4, &[0x1e, 0, 0, 0, 0, 0, 0, 7], &[])),
+        (Direction::ToClient, s7(3, 4, &[0x1e, 0], &[0, 2, 0, 0xfb, 0x70, 0x70])),
+        (Direction::ToClient, s7(7, 0, &[1, 0, 0x10, 0x10, 0, 0, 0, 0], &[])),
+    ];
+    let mut poll = |rounds: u64| {
+        for round in 0..rounds {
+            for (direction, packet) in &said {
+                let envelope = Envelope { direction: *direction, timestamp: Timestamp(round), datagram: false };
+                flow.parse(&envelope, packet, &mut sink);
+            }
+        }
+    };
+    // Until each buffer has held the longest request.
+    poll(8);
+    let before = ALLOCATIONS.get();
+    poll(1000);
+    let after = ALLOCATIONS.get();
+    assert_eq!(after - before, 0);
+    assert_eq!(sink.transactions, 5 * 1008);
     assert!(sink.values > 0);
 }

@@ -114,6 +114,7 @@ const ADDRESSES: &[(&str, &str)] = &[
     ("MODBUS_CLIENT", "$HOME_NET"),
     ("ENIP_SERVER", "$HOME_NET"),
     ("ENIP_CLIENT", "$HOME_NET"),
+    ("S7_CLIENT", "$HOME_NET"),
 ];
 
 const PORTS: &[(&str, &str)] = &[

@@ -10,6 +10,8 @@ pub enum Framing {
     Modbus,
     /// One transport segment in one link frame around an application fragment.
     Dnp3,
+    /// One data TPDU of class 0 in a TPKT packet around a message.
+    Cotp,
 }
 
 /// DNP3 link address of the master.
@@ -50,6 +52,7 @@ impl Framer {
                     if from_client { (0xc4, self.outstation, MASTER) } else { (0x44, MASTER, self.outstation) };
                 Ok(dnp3(control, destination, source, &data))
             }
+            Framing::Cotp => Ok(cotp(message)),
         }
     }
 }
@@ -58,6 +61,15 @@ fn modbus(transaction: u16, message: &[u8]) -> Vec<u8> {
     let mut out = transaction.to_be_bytes().to_vec();
     out.extend([0, 0]);
     out.extend((message.len() as u16).to_be_bytes());
+    out.extend(message);
+    out
+}
+
+fn cotp(message: &[u8]) -> Vec<u8> {
+    let header = [2, 0xf0, 0x80];
+    let mut out = vec![3, 0];
+    out.extend(((4 + header.len() + message.len()) as u16).to_be_bytes());
+    out.extend(header);
     out.extend(message);
     out
 }
@@ -87,6 +99,7 @@ mod tests {
     #[test]
     fn frames_are_those_of_the_standards() {
         assert_eq!(modbus(7, &[1, 3, 0, 0, 0, 1]), [0, 7, 0, 0, 0, 6, 1, 3, 0, 0, 0, 1]);
+        assert_eq!(cotp(&[0x32, 1]), [3, 0, 0, 9, 2, 0xf0, 0x80, 0x32, 1]);
         // A link header known from the field: reset of link states to outstation 1 by master 1024.
         assert_eq!(dnp3(0xc0, 1, 1024, &[]), [0x05, 0x64, 0x05, 0xc0, 0x01, 0x00, 0x00, 0x04, 0xe9, 0x21]);
     }

@@ -26,8 +26,9 @@ mod szl;
 mod tests;
 mod userdata;
 
-use crate::dissector::{AnomalyKind, Frame, Probe, Protocol};
-use crate::layer::{cotp, tpkt};
+use crate::dissector::{AnomalyKind, Direction, Frame, Probe, Protocol};
+use crate::layer::cotp::{self, Header};
+use crate::layer::tpkt;
 use state::State;
 
 const INVALID_TRANSPORT: &str = "invalid_transport_header";
@@ -76,6 +77,25 @@ static PLUS_ANOMALIES: &[AnomalyKind] = &[
     kind(UNSOLICITED_RESPONSE, "Response to no outstanding request; the request may be lost"),
 ];
 
+/// Beginning of the selectors that S7-1200 and S7-1500 are called by.
+const SIMATIC: &[u8] = b"SIMATIC-ROOT-";
+
+fn probe(bytes: &[u8], direction: Direction) -> Probe {
+    let answer = cotp::probe(bytes, direction, state::upper);
+    if answer == Probe::Shared && calls_simatic(bytes) { Probe::Certain } else { answer }
+}
+
+/// Is it a connection that names who is called, as nobody else is called?
+fn calls_simatic(bytes: &[u8]) -> bool {
+    let Ok(tpdu) = cotp::read(bytes) else { return false };
+    match tpdu.header {
+        Header::ConnectionRequest(connection) | Header::ConnectionConfirm(connection) => {
+            connection.called_tsap().is_some_and(|tsap| tsap.starts_with(SIMATIC))
+        }
+        _ => false,
+    }
+}
+
 /// S7 communication over TCP, and what carries S7comm-plus.
 pub static PROTOCOL: Protocol = Protocol {
     name: "s7comm",
@@ -87,7 +107,7 @@ pub static PROTOCOL: Protocol = Protocol {
     longest_message: tpkt::LONGEST,
     fields: record::FIELDS,
     anomalies: ANOMALIES,
-    probe: |bytes, direction| cotp::probe(bytes, direction, state::upper),
+    probe,
     frame: |bytes, _| tpkt::frame(bytes, tpkt::LONGEST),
     open: |limits| Box::new(State::new(limits)),
 };

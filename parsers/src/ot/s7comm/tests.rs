@@ -6,7 +6,7 @@ mod properties;
 
 use super::*;
 use crate::conversation::{Conversation, Medium, Opening};
-use crate::dissector::Direction::{self, ToClient, ToServer};
+use crate::dissector::Direction::{ToClient, ToServer};
 use crate::dissector::{Dissector, Pairing};
 use crate::limits::Limits;
 use crate::testing::{Collected, Heard, bytes, envelope};
@@ -684,6 +684,8 @@ fn a_flow_met_in_its_middle_goes_on_after_a_gap() {
 fn other_protocols_of_the_same_transport_are_not_taken_for_it() {
     let connect = bytes("03000016 11 e0 0000 0007 00 c1020100 c2020102 c0010a");
     assert_eq!((PROTOCOL.probe)(&connect, ToServer), Probe::Shared);
+    let simatic = bytes("03000023 1e e0 0000 0011 00 c1020600 c20f53494d415449432d524f4f542d4553 c0010a");
+    assert_eq!((PROTOCOL.probe)(&simatic, ToServer), Probe::Certain);
     // The session layer's connect, that MMS begins with; its data; TLS in the transport.
     for user_data in ["0dad0506130100160102", "01000100 6164", "1603030001 00"] {
         let packet = packet(&bytes(user_data), true);

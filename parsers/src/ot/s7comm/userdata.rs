@@ -57,12 +57,12 @@ pub(super) struct Userdata<'a> {
 impl<'a> Userdata<'a> {
     /// `None` of other messages, and of those too short to say what they are.
     pub(super) fn read(pdu: &Pdu<'a>) -> Option<Self> {
-        let parameter = pdu.parameter;
-        let &[_, _, _, _, _, what, subfunction, sequence, ..] = parameter.get(..SHORT)? else { return None };
-        let long = parameter.len() >= LONG;
         if pdu.kind != USERDATA {
             return None;
         }
+        let parameter = pdu.parameter;
+        let &[_, _, _, _, _, what, subfunction, sequence, ..] = parameter.get(..SHORT)? else { return None };
+        let long = parameter.len() >= LONG;
         let header = pdu.data.get(..DATA_HEADER);
         let rest = pdu.data.get(DATA_HEADER..).unwrap_or_default();
         let (payload, whole) = match header {

@@ -56,6 +56,8 @@ pub enum Occasion {
     DecodeEvent(String),
     /// Stream bytes in order.
     Streams,
+    /// What one end of a TCP stream says over several packets before the other answers.
+    Turns,
     /// This event of reassembly.
     StreamEvent(String),
     /// Messages of a protocol.
@@ -356,6 +358,7 @@ fn occasion(place: Place) -> Occasion {
             Occasion::DecodeEvent(name.unwrap_or_default())
         }
         Place::Stream => Occasion::Streams,
+        Place::Turn => Occasion::Turns,
         Place::StreamEvent(event) => Occasion::StreamEvent(event.to_owned()),
         Place::Message(protocol) => Occasion::Messages(protocol.name),
         Place::Waiting(protocol) => Occasion::Messages(protocol),
@@ -499,12 +502,11 @@ impl Probe {
     /// Tries the rule with a subject, as the engine is about to: `memory` is that of the flow before it is inspected.
     /// None when the rule is not inspected at such a subject.
     pub fn look(&self, moment: &Moment<'_>, subject: &Subject<'_>, memory: Option<&FlowMemory>) -> Option<Sighting> {
-        if !self.anatomy.ready.places.iter().any(|place| self.is_inspected(*place, moment, subject)) {
+        if !self.anatomy.ready.places.iter().any(|place| self.is_inspected(*place, moment, subject, memory)) {
             return None;
         }
         let registers = Registers::default();
-        let view =
-            View { moment, payload: &[], seen: 0, seam: &[], record: None, anomalies: &[], registers: &registers };
+        let view = View::new(moment, &registers);
         let payload = moment.packet.map(Packet::payload).unwrap_or_default();
         let mut sighting = match *subject {
             Subject::Packet | Subject::StreamEvent(_) => self.try_all(&View { payload, ..view }, memory),
@@ -521,20 +523,33 @@ impl Probe {
 
     /// Stream bytes after those that were inspected before: what matched in those alone does not count again.
     fn look_at_stream(&self, view: &View<'_>, bytes: &[u8], memory: Option<&FlowMemory>) -> Sighting {
-        let old = memory.zip(view.moment.direction).map(|(memory, direction)| memory.tail(direction));
-        let old = old.unwrap_or_default();
-        let joined = [old, bytes].concat();
+        let known = memory.zip(view.moment.direction);
+        let mut old = known.map_or(&[][..], |(memory, direction)| memory.tail(direction));
         let program = &self.anatomy.ready.program;
+        if program.in_turns {
+            let turn = known.and_then(|(memory, direction)| memory.turn(direction)).unwrap_or(0);
+            old = old.get(old.len().saturating_sub(turn)..).unwrap_or_default();
+        }
+        let joined = [old, bytes].concat();
         let matched = !old.is_empty() && program.matches(&View { payload: old, ..*view }, memory);
         self.try_all(&View { payload: if matched { bytes } else { &joined }, ..*view }, memory)
     }
 
-    fn is_inspected(&self, place: Place, moment: &Moment<'_>, subject: &Subject<'_>) -> bool {
+    fn is_inspected(
+        &self,
+        place: Place,
+        moment: &Moment<'_>,
+        subject: &Subject<'_>,
+        memory: Option<&FlowMemory>,
+    ) -> bool {
         let events = || moment.packet.into_iter().flat_map(|packet| packet.events.iter());
         match (place, subject) {
             (Place::Packet, Subject::Packet) => !self.anatomy.ready.program.in_stream || moment.ip_protocol != TCP,
             (Place::DecodeEvent(wanted), Subject::Packet) => events().any(|event| event as u8 == wanted),
             (Place::Stream, Subject::Stream(_)) => true,
+            (Place::Turn, Subject::Stream(_)) => {
+                memory.zip(moment.direction).is_some_and(|(memory, direction)| memory.turn(direction).is_some())
+            }
             (Place::StreamEvent(wanted), Subject::StreamEvent(event)) => wanted == *event,
             (Place::Message(protocol), Subject::Message { record: Some(record), .. }) => {
                 same(protocol, record.protocol())

@@ -120,6 +120,45 @@ fn tcp_contents_are_searched_in_the_stream_unless_they_have_a_place_or_packet_fi
     assert_eq!(flow.packet(6, b"good", ToServer), [] as [u32; 0]);
 }
 
+/// What a rule with a place says of segments that come in turn, as the sensor shows them: as stream bytes, then as packets.
+fn segments(rule: &str, segments: &[(&[u8], vigia_parsers::Direction)]) -> Vec<Vec<u32>> {
+    let engine = engine(rule);
+    let mut flow = Flow::new(&engine);
+    let mut each = |(bytes, way): &(&[u8], _)| [flow.stream(bytes, *way), flow.packet(6, bytes, *way)].concat();
+    segments.iter().map(&mut each).collect()
+}
+
+#[test]
+fn a_content_with_a_place_is_found_in_its_packet_and_over_several() {
+    let rule = "alert tcp any any -> any any (content:\"EVIL\"; depth:4; content:\"deed\"; distance:1; sid:1;)";
+    let none = Vec::<u32>::new;
+    assert_eq!(segments(rule, &[(b"EVIL deed", ToServer), (b" and more", ToServer)]), [vec![1], none()], "whole");
+    assert_eq!(
+        segments(rule, &[(b"EV", ToServer), (b"IL de", ToServer), (b"ed", ToServer)]),
+        [none(), none(), vec![1]]
+    );
+    assert_eq!(
+        segments(rule, &[(b"EVIL", ToServer), (b" deed", ToServer), (b" deed", ToServer)]),
+        [none(), vec![1], none()]
+    );
+    assert_eq!(
+        segments(rule, &[(b"an EVIL", ToServer), (b" deed", ToServer)]),
+        [none(), none()],
+        "not at the beginning"
+    );
+}
+
+#[test]
+fn places_count_from_where_a_sender_takes_its_turn() {
+    let rule = "alert tcp any any -> any any (content:\"EVIL\"; depth:4; sid:1;)";
+    let none = Vec::<u32>::new;
+    let talk: &[(&[u8], _)] =
+        &[(b"who?", ToServer), (b"EV", ToClient), (b"EV", ToServer), (b"IL", ToServer), (b"IL", ToClient)];
+    assert_eq!(segments(rule, talk), [none(), none(), none(), vec![1], none()], "the answer was interrupted");
+    let late: Vec<u8> = [b"EVI".as_slice(), &[b'-'; 1_100]].concat();
+    assert_eq!(segments(rule, &[(&late, ToServer), (b"L", ToServer)]), [none(), none()], "begins too far back");
+}
+
 #[test]
 fn an_app_protocol_header_without_fields_looks_at_bytes_of_its_flows() {
     let engine = engine("alert modbus any any -> any any (content:\"|00 63|\"; sid:1;)");

@@ -194,7 +194,7 @@ fn a_rule_is_explained_from_its_text() {
     let engine = Engine::compile(&sources, &variables).engine;
     let it = explain(&engine.rules()[0], &sources, &variables).expect("explained");
     assert!(it.text.starts_with("alert tcp $HOME_NET"));
-    assert_eq!(it.occasions, [Occasion::Packets]);
+    assert_eq!(it.occasions, [Occasion::Packets, Occasion::Turns]);
     assert_eq!(it.fast_pattern, Some(("payload".to_owned(), b"get".to_vec())));
     assert!(it.keys.iter().any(|key| key.name == "destination_port" && key.values == [(502, 502)]));
     assert_eq!((it.work.contents, it.work.expressions), (1, 1));

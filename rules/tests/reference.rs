@@ -251,8 +251,7 @@ proptest! {
         let text = text("tcp", contents.iter().map(|steps| (HEADERS[0], &**steps)));
         let compiled = compile(&text);
         prop_assert_eq!(compiled.failed, 0, "{}\n{:?}", text, compiled.diagnostics);
-        let mut cuts: Vec<usize> = cuts.into_iter().filter(|&cut| cut < stream.len()).chain([0, stream.len()]).collect();
-        cuts.sort_unstable();
+        let cuts = bounds(cuts, stream.len());
         let mut flow = Flow::new(&compiled.engine);
         let mut raised: Vec<u32> =
             cuts.windows(2).flat_map(|cut| flow.stream(&stream.as_bytes()[cut[0]..cut[1]], ToServer)).collect();
@@ -265,6 +264,46 @@ proptest! {
             .collect();
         prop_assert_eq!(raised, expected, "{} cut at {:?} in\n{}", stream, cuts, text);
     }
+
+    /// What asks for places is found in packets, and in what is said over several; it is reported once for either.
+    #[test]
+    fn places_are_those_of_a_packet_or_of_all_that_is_said(
+        contents in prop::collection::vec(prop::collection::vec(content(true), 1..4), 1..12),
+        stream in "[abAB-]{1,60}",
+        cuts in prop::collection::vec(0usize..60, 0..4),
+    ) {
+        let placed = |step: &Step| matches!(step, Step::Content { place: Place::Start | Place::Window { .. }, .. });
+        let contents: Vec<Vec<Step>> =
+            contents.into_iter().map(single_fast_pattern).filter(|steps| steps.iter().any(placed)).collect();
+        let text = text("tcp", contents.iter().map(|steps| (HEADERS[0], &**steps)));
+        let compiled = compile(&text);
+        prop_assert_eq!(compiled.failed, 0, "{}\n{:?}", text, compiled.diagnostics);
+        let cuts = bounds(cuts, stream.len());
+        let segments = || cuts.windows(2).map(|cut| &stream.as_bytes()[cut[0]..cut[1]]);
+        let mut flow = Flow::new(&compiled.engine);
+        let mut told = |segment| [flow.stream(segment, ToServer), flow.packet(6, segment, ToServer)].concat();
+        let mut raised: Vec<u32> = segments().flat_map(&mut told).collect();
+        raised.sort_unstable();
+        let expected: Vec<u32> = (1u32..)
+            .zip(&contents)
+            .flat_map(|(sid, steps)| {
+                let within = |from: usize, to: usize| matches(steps, &stream.as_bytes()[from..to], 0);
+                let holds = |cut: &&[usize]| {
+                    within(cut[0], cut[1]) || cut[0] > 0 && within(0, cut[1]) && !within(0, cut[0])
+                };
+                std::iter::repeat_n(sid, cuts.windows(2).filter(holds).count())
+            })
+            .collect();
+        prop_assert_eq!(raised, expected, "{} cut at {:?} in\n{}", stream, cuts, text);
+    }
+}
+
+/// Where a stream is cut, its beginning and end among them.
+fn bounds(cuts: Vec<usize>, length: usize) -> Vec<usize> {
+    let mut cuts: Vec<usize> = cuts.into_iter().filter(|&cut| cut < length).chain([0, length]).collect();
+    cuts.sort_unstable();
+    cuts.dedup();
+    cuts
 }
 
 /// A payload of near misses for contents that depend on each other, and an expression that tries everything.

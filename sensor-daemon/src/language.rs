@@ -287,6 +287,8 @@ messages! {
         "se consulta con paquetes con el evento de decodificación {0}";
     OccasionStreams: "asked of TCP streams, wherever segments divide them",
         "se consulta con flujos TCP, los divida como los divida el segmentado";
+    OccasionTurns: "asked of what one end of a TCP stream says over several packets before the other answers",
+        "se consulta con lo que un extremo de un flujo TCP dice en varios paquetes antes de que el otro responda";
     OccasionStreamEvent: "asked when reassembly meets {0}", "se consulta cuando el reensamblado encuentra {0}";
     OccasionMessages: "asked of {0} messages", "se consulta con mensajes {0}";
     OccasionAnomalies: "asked of anomalies of {0}", "se consulta con anomalías de {0}";

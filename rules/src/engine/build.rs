@@ -192,6 +192,7 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
     let mut decode_events = vec![Vec::new(); DecodeEvent::ALL.iter().map(|&e| e as usize + 1).max().unwrap_or(0)];
     let mut stream_events: HashMap<&'static str, Vec<u32>> = HashMap::new();
     let (mut flows, mut packets, mut streams, mut events) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut turns = Vec::new();
     let mut messages: Vec<(&'static Protocol, Vec<_>, Vec<u32>)> = Vec::new();
     let mut waiting: HashMap<&'static str, Vec<_>> = HashMap::new();
     let mut bits = HashMap::new();
@@ -210,6 +211,7 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
                 Place::Packet => packets.push(one.program.member(id)),
                 Place::DecodeEvent(event) => decode_events[event as usize].push(id),
                 Place::Stream => streams.push(one.program.member(id).anywhere()),
+                Place::Turn => turns.push(one.program.member(id)),
                 Place::StreamEvent(event) => stream_events.entry(event).or_default().push(id),
                 Place::Message(protocol) => {
                     let at = of(protocol);
@@ -232,6 +234,7 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
         packets: Group::new(packets),
         decode_events,
         streams: Group::new(streams),
+        turns: Group::new(turns),
         stream_events,
         messages: messages
             .into_iter()

@@ -102,6 +102,10 @@ struct StreamTail {
     bytes: Vec<u8>,
     /// Bytes inspected so far.
     through: u64,
+    /// How many had been when its sender took its turn: when it spoke first, or first after the other had spoken.
+    turn: u64,
+    /// The other has spoken since.
+    answered: bool,
     /// Rules whose fast pattern was found, with how far it may be looked back to.
     waiting: Vec<(u32, u64)>,
     /// The engine that the rules are of.
@@ -111,6 +115,9 @@ struct StreamTail {
 impl StreamTail {
     /// Takes note of the next bytes of the stream, and of the rules to come back to.
     fn follow(&mut self, new: &[u8], engine: u64, waiting: impl Iterator<Item = u32>) {
+        if std::mem::take(&mut self.answered) {
+            self.turn = self.through;
+        }
         self.through += new.len() as u64;
         let new = new.get(new.len().saturating_sub(TAIL)..).unwrap_or_default();
         if self.bytes.len() + new.len() > 2 * TAIL {
@@ -219,6 +226,14 @@ impl FlowMemory {
         bytes.get(bytes.len().saturating_sub(TAIL)..).unwrap_or_default()
     }
 
+    /// How many bytes at the end of the tail its sender has said in one turn; none when its turn begins now, or began
+    /// further back than the tail goes.
+    pub(crate) fn turn(&self, direction: Direction) -> Option<usize> {
+        let stream = self.streams.get(direction.index()).filter(|stream| !stream.answered)?;
+        let said = usize::try_from(stream.through - stream.turn).ok()?;
+        (1..=self.tail(direction).len()).contains(&said).then_some(said)
+    }
+
     /// Rules of this engine whose fast pattern stands in the tail.
     pub(crate) fn waiting(&self, direction: Direction, engine: u64) -> impl Iterator<Item = u32> + '_ {
         let stream = self.streams.get(direction.index()).filter(|stream| stream.engine == engine);
@@ -230,6 +245,9 @@ impl FlowMemory {
     pub(crate) fn follow(&mut self, direction: Direction, new: &[u8], engine: u64, waiting: impl Iterator<Item = u32>) {
         if let Some(stream) = self.streams.get_mut(direction.index()) {
             stream.follow(new, engine, waiting);
+        }
+        if let Some(other) = self.streams.get_mut(direction.opposite().index()) {
+            other.answered = true;
         }
     }
 

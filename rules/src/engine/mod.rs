@@ -187,6 +187,8 @@ pub struct Engine {
     /// By [`vigia_parsers::packet::DecodeEvent`].
     decode_events: Vec<Vec<u32>>,
     streams: Group,
+    /// Rules with places in packets, which are looked for in what is said over several packets, too.
+    turns: Group,
     stream_events: HashMap<&'static str, Vec<u32>>,
     messages: Vec<Messages>,
     /// Rules on events of the application layer that belong to no protocol.
@@ -352,7 +354,7 @@ impl Engine {
 
     /// Is any rule inspected at [`Subject::Stream`]? When not, the caller need not ask for stream bytes.
     pub fn wants_stream(&self) -> bool {
-        !self.streams.is_empty()
+        !self.streams.is_empty() || !self.turns.is_empty()
     }
 
     /// Is any rule inspected at [`Subject::Message`] of this protocol?
@@ -435,8 +437,7 @@ impl Engine {
         let payload = || moment.packet.map(Packet::payload).unwrap_or_default();
         let registers = scratch.registers.take().unwrap_or_default();
         let mut joined = std::mem::take(&mut scratch.joined);
-        let mut view =
-            View { moment, payload: &[], seen: 0, seam: &[], record: None, anomalies: &[], registers: &registers };
+        let mut view = View::new(moment, &registers);
         match *subject {
             Subject::Packet => {
                 view.payload = payload();
@@ -449,11 +450,17 @@ impl Engine {
                 let fresh = scratch.candidates.len();
                 let waiting = memory.as_deref().zip(moment.direction).map(|(it, way)| it.waiting(way, self.stamp));
                 scratch.candidates.extend(waiting.into_iter().flatten());
-                if !scratch.candidates.is_empty() && !tail.is_empty() {
+                let turn = memory.as_deref().zip(moment.direction).and_then(|(it, way)| it.turn(way));
+                let turn = turn.filter(|_| !self.turns.is_empty());
+                if !tail.is_empty() && (turn.is_some() || !scratch.candidates.is_empty()) {
                     joined.clear();
                     joined.extend_from_slice(tail);
                     joined.extend_from_slice(bytes);
-                    view = View { payload: &joined, seen: tail.len(), ..view };
+                    view = View { payload: &joined, seen: tail.len(), turn: turn.unwrap_or(0), ..view };
+                }
+                if let Some(turn) = turn {
+                    let payload = joined.get(tail.len().saturating_sub(turn)..).unwrap_or_default();
+                    self.turns.select(&View { payload, ..view }, &mut scratch.work, &mut scratch.candidates);
                 }
                 if let Some(direction) = moment.direction {
                     let found = scratch.candidates.iter().take(fresh).copied();

@@ -201,6 +201,8 @@ pub(crate) struct Program {
     pub(crate) rate: Option<RateFilter>,
     /// Inspected in the stream of a TCP flow, so not in its packets.
     pub(crate) in_stream: bool,
+    /// Inspected in the packets of a TCP flow, and in what its sender says over several of them.
+    pub(crate) in_turns: bool,
 }
 
 impl Program {
@@ -237,12 +239,18 @@ impl Program {
     }
 
     /// Does it match bytes of a stream, of which some were inspected before? It does in the new ones alone, or in all
-    /// where it did not in the old ones.
+    /// where it did not in the old ones. What has its place in packets is seen in those when they alone match; places count
+    /// from where the sender took its turn.
     pub(crate) fn matches_stream(&self, view: &View<'_>, memory: Option<&FlowMemory>) -> bool {
         let within = |payload| self.matches(&View { payload, ..*view }, memory);
         match view.payload.split_at_checked(view.seen) {
-            Some((old, new)) if !old.is_empty() => within(new) || (within(view.payload) && !within(old)),
-            _ => self.matches(view, memory),
+            None | Some(([], _)) => self.matches(view, memory),
+            Some((old, new)) if self.in_turns => {
+                let from = old.len().saturating_sub(view.turn);
+                let (turn, before) = (view.payload.get(from..), old.get(from..));
+                turn.is_some_and(within) && !before.is_some_and(within) && !within(new)
+            }
+            Some((old, new)) => within(new) || (within(view.payload) && !within(old)),
         }
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct View<'a> {
     pub(crate) payload: &'a [u8],
     /// Bytes at the beginning of `payload` that were inspected before.
     pub(crate) seen: usize,
+    /// How many of these, at their end, its sender has said in the same turn as the new ones.
+    pub(crate) turn: usize,
     /// Where bytes of a stream meet those that were inspected before: fast patterns may stand across.
     pub(crate) seam: &'a [u8],
     pub(crate) record: Option<&'a dyn Record>,
@@ -24,7 +26,12 @@ pub(crate) struct View<'a> {
     pub(crate) registers: &'a Registers,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    /// Nothing of what is inspected yet, at this moment.
+    pub(crate) fn new(moment: &'a Moment<'a>, registers: &'a Registers) -> Self {
+        Self { moment, payload: &[], seen: 0, turn: 0, seam: &[], record: None, anomalies: &[], registers }
+    }
+
     /// Hands the values of a field of the record to `out`.
     pub(crate) fn visit(&self, field: usize, out: &mut dyn FnMut(Value<'_>)) {
         if let Some(record) = self.record {

@@ -28,6 +28,8 @@ pub(crate) enum Place {
     DecodeEvent(u8),
     /// Stream bytes.
     Stream,
+    /// Stream bytes that a sender says before the other answers, over several packets.
+    Turn,
     /// When reassembly met this.
     StreamEvent(&'static str),
     /// Messages of the protocol.
@@ -286,44 +288,46 @@ impl Draft {
         Some(Pattern { buffer, bytes: part.unwrap_or(&content.bytes).to_vec(), reach: content.reach() })
     }
 
-    /// Where the rule is inspected, and whether that is the stream for TCP.
-    fn places(&self, transports: &RangeSet<u64>) -> (Vec<Place>, bool) {
+    /// Where the rule is inspected.
+    fn places(&self, transports: &RangeSet<u64>) -> Vec<Place> {
         if let Some(event) = self.decode_event {
-            return (vec![Place::DecodeEvent(event)], false);
+            return vec![Place::DecodeEvent(event)];
         }
         if let Some(event) = self.stream_event {
-            return (vec![Place::StreamEvent(event)], false);
+            return vec![Place::StreamEvent(event)];
         }
         if let Some(protocol) = self.anomaly {
-            return (vec![Place::Anomaly(protocol)], false);
+            return vec![Place::Anomaly(protocol)];
         }
         if let (true, Some(protocol)) = (self.message, self.protocol) {
-            return (vec![Place::Message(protocol)], false);
+            return vec![Place::Message(protocol)];
         }
         if self.message {
             // Asked of no protocol in particular: of every industrial one.
             let industrial = self.protocols.iter().filter(|protocol| protocol.ot);
-            return (industrial.map(|protocol| Place::Message(protocol)).collect(), false);
+            return industrial.map(|protocol| Place::Message(protocol)).collect();
         }
         match self.only {
-            Some(Only::Packet) => return (vec![Place::Packet], false),
-            Some(Only::Stream) => return (vec![Place::Stream], false),
+            Some(Only::Packet) => return vec![Place::Packet],
+            Some(Only::Stream) => return vec![Place::Stream],
             None => {}
         }
         let headers = self.sections.iter().any(|section| matches!(section.buffer, Buffer::Header(_)));
-        let mut steps = self.sections.iter().flat_map(|section| &section.steps).peekable();
-        let loose = steps.peek().is_some()
-            && steps.all(|step| match step {
-                Step::Content(content) => content.offset.is_none() && content.depth.is_none(),
-                _ => true,
-            });
-        if self.packet || headers || !loose || !transports.contains(TCP.into()) {
-            return (vec![Place::Packet], false);
+        let steps = || self.sections.iter().flat_map(|section| &section.steps);
+        if self.packet || headers || steps().next().is_none() || !transports.contains(TCP.into()) {
+            return vec![Place::Packet];
+        }
+        let placed = |step: &Step| match step {
+            Step::Content(content) => content.offset.is_some() || content.depth.is_some(),
+            _ => false,
+        };
+        if steps().any(placed) {
+            return vec![Place::Packet, Place::Turn];
         }
         if *transports == RangeSet::one(TCP.into()) {
-            return (vec![Place::Stream], true);
+            return vec![Place::Stream];
         }
-        (vec![Place::Packet, Place::Stream], true)
+        vec![Place::Packet, Place::Stream]
     }
 }
 
@@ -410,7 +414,7 @@ pub(crate) fn draft(
 
 /// The program of a draft, and the places where it is inspected.
 pub(crate) fn finish(mut draft: Draft, header: Header) -> Ready {
-    let (places, in_stream) = draft.places(&header.transports);
+    let places = draft.places(&header.transports);
     let pattern = draft.pattern();
     let plain = draft.conditions.is_empty() && draft.sections.is_empty() && !draft.selective && draft.flow.is_none();
     let no_ports = header.source_ports.is_none() && header.destination_ports.is_none();
@@ -438,7 +442,8 @@ pub(crate) fn finish(mut draft: Draft, header: Header) -> Ready {
             threshold: draft.threshold,
             suppressions: Vec::new(),
             rate: None,
-            in_stream,
+            in_stream: places.iter().any(|place| matches!(place, Place::Stream)),
+            in_turns: places.iter().any(|place| matches!(place, Place::Turn)),
         },
         rule: draft.rule,
         places,

@@ -128,6 +128,7 @@ pub(super) fn occasion(occasion: &Occasion) -> Phrase {
         Occasion::Packets => Message::OccasionPackets.into(),
         Occasion::DecodeEvent(event) => Message::OccasionDecodeEvent.with([event.as_str().into()]),
         Occasion::Streams => Message::OccasionStreams.into(),
+        Occasion::Turns => Message::OccasionTurns.into(),
         Occasion::StreamEvent(event) => Message::OccasionStreamEvent.with([event.as_str().into()]),
         Occasion::Messages(protocol) => Message::OccasionMessages.with([(*protocol).into()]),
         Occasion::Anomalies(Some(protocol)) => Message::OccasionAnomalies.with([(*protocol).into()]),

@@ -1,7 +1,9 @@
 //! `cargo xtask bench`: how fast a capture is replayed, against a bare libpcap read loop over the same file.
 //!
 //! Whole processes are timed in turn (floor, Vigía, floor, Vigía, ...), and medians compared: what the machine does
-//! besides then weighs on both.
+//! besides then weighs on both. [`rules`] measures what a public rule set costs.
+
+mod rules;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,12 @@ pub struct Arguments {
     /// Make the inputs anew: from the captures beside the project when there, else from the demo plant.
     #[arg(long)]
     prepare: bool,
+    /// The rule set to measure: a folder of rule files.
+    #[arg(long, default_value = "../shared/rules/et-open-2024-04-21")]
+    rules: PathBuf,
+    /// Measure the rule set only.
+    #[arg(long)]
+    rules_only: bool,
     /// Runs of each command; the median counts.
     #[arg(long, default_value_t = 7)]
     runs: usize,
@@ -79,22 +87,31 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     println!("machine: {}", machine());
+    let mut broken = 0;
+    if !arguments.rules_only {
+        broken += against_the_floor(arguments.runs)?;
+    }
+    broken += rules::run(&tools::root().join(&arguments.rules), arguments.runs)?;
+    if arguments.check && broken > 0 {
+        bail!("{broken} promises are not kept");
+    }
+    Ok(())
+}
+
+/// Times every measurement; gives how many promises are not kept.
+fn against_the_floor(runs: usize) -> Result<usize> {
     println!(
         "{:<14}{:<14}{:>10}{:>12}{:>12}{:>9}{:>9}",
         "input", "output", "packets", "floor Mp/s", "vigia Mp/s", "share", "promise"
     );
     let mut broken = 0;
     for measurement in &MEASUREMENTS {
-        broken += usize::from(!measure(measurement, arguments.runs)?);
+        broken += usize::from(!measure(measurement, runs)?);
     }
     println!(
-        "command: vigia replay INPUT --rules rules/signatures --workers 1; medians of {} whole processes each, in turn",
-        arguments.runs
+        "command: vigia replay INPUT --rules rules/signatures --workers 1; medians of {runs} whole processes each, in turn"
     );
-    if arguments.check && broken > 0 {
-        bail!("{broken} promises are not kept");
-    }
-    Ok(())
+    Ok(broken)
 }
 
 /// Times one measurement in pairs and prints its row; true when the promise is kept.

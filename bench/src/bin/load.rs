@@ -1,5 +1,5 @@
 //! What it takes to load rules: processor time and memory of parsing and compiling whole folders of rule files. Rules
-//! that wait for a dissector are compiled as if it were there.
+//! that wait for a dissector are compiled as if it were there. What it finds is printed as JSON.
 //!
 //! Usage: vigia-load FOLDER...
 
@@ -19,15 +19,14 @@ fn main() -> Result<()> {
     let peak = memory("VmHWM:");
     drop(sources);
     println!(
-        "{} rules loaded, {} failed, {} skipped, {} switched off, of {:.1} MB of text: {seconds:.2} s of processor time, {} MB resident \
-         then, {} MB at the peak",
+        "{{\"rules\": {}, \"failed\": {}, \"skipped\": {}, \"text_mb\": {:.1}, \"seconds\": {seconds:.3}, \
+         \"resident_mb\": {:.0}, \"peak_mb\": {:.0}}}",
         compiled.engine.rules().len(),
         compiled.failed,
         compiled.skipped,
-        compiled.switched_off,
         text as f64 / 1e6,
-        memory("VmRSS:") / 1000,
-        peak / 1000,
+        memory("VmRSS:") / 1e3,
+        peak / 1e3,
     );
     Ok(())
 }
@@ -53,8 +52,8 @@ fn processor_time() -> f64 {
 }
 
 /// A line of the process's status, in kB.
-fn memory(name: &str) -> u64 {
+fn memory(name: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(f64::NAN)
 }

@@ -1,8 +1,11 @@
 //! The buffers that steps look into, and how a packet's headers give them.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use vigia_parsers::packet::{Packet, Transport};
+
+use crate::keyword;
 
 /// Where a rule looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,6 +20,18 @@ pub(crate) enum Buffer {
     Decoded,
     /// One that nothing gives yet: its number among the registered keywords.
     Waiting(u16),
+}
+
+impl fmt::Display for Buffer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Payload => out.write_str("payload"),
+            Self::Header(header) => write!(out, "header {header:?}"),
+            Self::Field(field) => write!(out, "field {field}"),
+            Self::Decoded => out.write_str("base64_data"),
+            Self::Waiting(number) => out.write_str(keyword::waiting(*number)),
+        }
+    }
 }
 
 /// A header of the packet, as its bytes stand on the wire.

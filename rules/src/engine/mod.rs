@@ -386,6 +386,12 @@ impl Engine {
         &self.rules[id.0 as usize]
     }
 
+    /// The fast pattern of each rule that has one, and the buffer in which it is looked for. For measuring.
+    pub fn fast_patterns(&self) -> impl Iterator<Item = (String, &[u8])> {
+        let patterns = self.programs.iter().filter_map(|program| program.pattern.as_ref());
+        patterns.map(|pattern| (pattern.buffer.to_string(), &*pattern.bytes))
+    }
+
     /// Names of the flowbits that are set on a flow.
     pub fn flowbits<'a>(&'a self, memory: &'a FlowMemory) -> impl Iterator<Item = &'a str> {
         memory.bits().iter().filter_map(|bit| self.bits.get(bit).map(String::as_str))

@@ -32,8 +32,8 @@ use vigia_parsers::{Protocol, operation};
 use crate::language::syntax::{Argument, Word};
 use crate::language::{Problem, Variables, nearest};
 
-pub(crate) use registered::Need;
 use registered::Takes;
+pub(crate) use registered::{Need, waiting};
 pub(crate) use rule::{Draft, Fate, Place, Section, Waiting, compile, draft, finish};
 
 /// Does a keyword take a value?

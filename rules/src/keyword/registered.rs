@@ -59,6 +59,11 @@ impl Takes {
     }
 }
 
+/// The name of the registered keyword with this number.
+pub(crate) fn waiting(number: u16) -> &'static str {
+    TABLE.iter().flat_map(|(_, _, names)| *names).nth(number.into()).copied().unwrap_or_default()
+}
+
 /// Adds a registered keyword, the one with this number, to a rule: what can be checked is.
 pub(super) fn apply(draft: &mut Draft, number: u16, takes: Takes, it: Use<'_>) -> Result<(), Problem> {
     let given = !it.value.text.is_empty();

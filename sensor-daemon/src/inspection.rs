@@ -682,8 +682,11 @@ impl<'p> Inspection<'p> {
 
     /// Shows a subject to the rules and reports what matches.
     fn inspect(&mut self, direction: Direction, subject: &Subject<'_>, bytes: &[u8]) {
-        let endpoints = self.facts.endpoints(direction);
-        let (source, destination) = endpoints.map_or((NOWHERE, NOWHERE), |ends| (ends.source, ends.destination));
+        let (source, destination) = match direction {
+            _ if self.facts.link => (&NOWHERE, &NOWHERE),
+            Direction::ToServer => (&self.facts.client, &self.facts.server),
+            Direction::ToClient => (&self.facts.server, &self.facts.client),
+        };
         let known = self.conversation.as_ref().and_then(|conversation| conversation.protocol());
         let record = match subject {
             Subject::Message { record, .. } => *record,
@@ -692,8 +695,8 @@ impl<'p> Inspection<'p> {
         let protocol = record.map(|record| record.protocol()).or(known).or(self.facts.protocol);
         let moment = Moment {
             packet: self.packet,
-            source,
-            destination,
+            source: *source,
+            destination: *destination,
             direction: Some(direction),
             ip_protocol: self.facts.ip_protocol,
             // Stream bytes and messages of TCP come only after a handshake, or of a session picked up midstream.

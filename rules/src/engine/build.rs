@@ -208,7 +208,7 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
             };
             match *place {
                 Place::Packet if one.program.about_flows() => flows.push(one.program.member(id)),
-                Place::Packet => packets.push(one.program.member(id)),
+                Place::Packet => packets.push(one.program.packet_member(id)),
                 Place::DecodeEvent(event) => decode_events[event as usize].push(id),
                 Place::Stream => streams.push(one.program.member(id).anywhere()),
                 Place::Turn => turns.push(one.program.member(id)),

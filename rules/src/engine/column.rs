@@ -25,14 +25,42 @@ pub(super) struct Column {
     /// Row of each segment.
     segments: Box<[u32]>,
     /// Row of each small value, so that the segment need not be looked for.
-    small: Box<[u32]>,
+    small: Small,
     rows: Box<[u64]>,
     /// The row of the rules that do not ask for the key: what remains when it has no value.
     indifferent: u32,
 }
 
-/// Values of ports.
-const PORTS: usize = 1 << 16;
+/// Rows of the values from 0 on, by pages of 256 of which equal ones are kept once: those of all ports so take no more than the
+/// processor's nearest cache has room for.
+struct Small {
+    /// By the upper bits of a value: where its page begins.
+    pages: Box<[u32]>,
+    rows: Box<[u32]>,
+}
+
+const PAGE: usize = 256;
+
+impl Small {
+    fn new(values: impl Iterator<Item = u32>) -> Self {
+        let values: Vec<u32> = values.collect();
+        let mut known: HashMap<&[u32], u32> = HashMap::new();
+        let mut rows = Vec::new();
+        let pages = values.chunks_exact(PAGE).map(|page| {
+            *known.entry(page).or_insert_with(|| {
+                rows.extend_from_slice(page);
+                (rows.len() - PAGE) as u32
+            })
+        });
+        Self { pages: pages.collect(), rows: rows.into() }
+    }
+
+    #[inline]
+    fn get(&self, value: u64) -> Option<u32> {
+        let page = self.pages.get(usize::try_from(value / PAGE as u64).ok()?)?;
+        self.rows.get(*page as usize + (value % PAGE as u64) as usize).copied()
+    }
+}
 
 impl Column {
     /// The column of `key` for rules with these domains; `None` when no rule asks for the key.
@@ -73,19 +101,19 @@ impl Column {
             }
         }
         let ports = matches!(key, Key::SourcePort | Key::DestinationPort) && starts.len() > 8;
-        let mut small = Vec::new();
         let mut segment = 0;
-        for value in 0..if ports { PORTS } else { 256 } {
+        let small = (0..if ports { 256 * PAGE } else { PAGE }).map(|value| {
             segment += usize::from(starts.get(segment + 1).is_some_and(|&next| next <= value as u64));
-            small.push(segments[segment]);
-        }
+            segments[segment]
+        });
+        let small = Small::new(small);
         Some(Self {
             key,
             words,
             count: rows.numbers.len(),
             starts: starts.into(),
             segments: segments.into(),
-            small: small.into(),
+            small,
             rows: rows.words.into(),
             indifferent,
         })
@@ -105,7 +133,7 @@ impl Column {
     /// The row of a value.
     #[inline]
     fn number(&self, value: u64) -> u32 {
-        if let Some(&number) = usize::try_from(value).ok().and_then(|value| self.small.get(value)) {
+        if let Some(number) = self.small.get(value) {
             return number;
         }
         let segment = self.starts.partition_point(|&start| start <= value).saturating_sub(1);

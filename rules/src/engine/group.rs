@@ -145,6 +145,13 @@ fn columns(members: &[Member]) -> Box<[Column]> {
     let mut keys: Vec<(Key, usize)> = keys.into_iter().filter(|&(_, count)| count > 1).collect();
     keys.sort_by_key(|&(key, count)| (Reverse(count), key));
     keys.truncate(COLUMNS);
+    // What costs least to look up and leaves fewest rules goes first: few packets come to the addresses.
+    keys.sort_by_key(|&(key, _)| match key {
+        Key::Field(_) => 0,
+        Key::TcpFlags | Key::IcmpType | Key::IpProtocol => 1,
+        Key::DestinationPort | Key::SourcePort | Key::Direction => 2,
+        Key::Source | Key::Destination => 3,
+    });
     keys.iter().filter_map(|&(key, _)| Column::new(key, members.iter().map(|member| &*member.domains))).collect()
 }
 
@@ -236,7 +243,10 @@ impl Shelves {
                 if *buffer == Buffer::Payload && !view.seam.is_empty() {
                     sieve.search(&self.pool, view.seam, &mut work.found);
                 }
-                view.buffer(*buffer, &mut |bytes| sieve.search(&self.pool, bytes, &mut work.found));
+                match buffer {
+                    Buffer::Payload => sieve.search(&self.pool, view.payload, &mut work.found),
+                    _ => view.buffer(*buffer, &mut |bytes| sieve.search(&self.pool, bytes, &mut work.found)),
+                }
             }
         }
         for &pattern in work.found.patterns() {

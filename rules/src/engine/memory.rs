@@ -93,6 +93,8 @@ fn take(left: &mut u32, count: u32) -> bool {
 
 /// Bytes of a stream that rules may look back to, so that what they look for may be spread over segments.
 const TAIL: usize = 1024;
+/// Bytes kept beyond these.
+const SLACK: usize = 256;
 /// Rules remembered because their fast pattern stands in the tail.
 const WAITING: usize = 32;
 
@@ -120,12 +122,18 @@ impl StreamTail {
         }
         self.through += new.len() as u64;
         let new = new.get(new.len().saturating_sub(TAIL)..).unwrap_or_default();
-        if self.bytes.len() + new.len() > 2 * TAIL {
-            // Moved once for every TAIL bytes or so, not for every segment.
+        if self.bytes.len() + new.len() > TAIL + SLACK {
+            // Moved once for so many bytes, not for every small segment.
             let keep = TAIL - new.len();
             let from = self.bytes.len().saturating_sub(keep);
             self.bytes.copy_within(from.., 0);
             self.bytes.truncate(keep);
+        }
+        let needed = self.bytes.len() + new.len();
+        if needed > self.bytes.capacity() {
+            // Twice as much as before, but no more than can be needed: flows are many.
+            let room = (2 * self.bytes.capacity()).min(TAIL + SLACK).max(needed);
+            self.bytes.reserve_exact(room - self.bytes.len());
         }
         self.bytes.extend_from_slice(new);
         if self.engine != engine {

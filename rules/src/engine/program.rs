@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use vigia_parsers::{Direction, Protocol};
 
-use super::Moment;
 use super::column;
 use super::gate::{RateFilter, Suppression, Threshold, Track};
 use super::group::{Member, Pattern};
 use super::hosts::HostBits;
 use super::memory::FlowMemory;
 use super::view::{Condition, Key, View, same};
+use super::{Moment, TCP};
 use crate::language::header::{AddressSet, PortSet};
 use crate::language::set::RangeSet;
 use crate::language::syntax::Arrow;
@@ -214,6 +214,17 @@ impl Program {
         }
         domains.extend(self.conditions.iter().filter_map(|condition| condition.domain()));
         Member { rule, domains, pattern: self.pattern.clone() }
+    }
+
+    /// The same for packets: not those of TCP, when it is inspected in the stream there.
+    pub(crate) fn packet_member(&self, rule: u32) -> Member {
+        let mut member = self.member(rule);
+        if self.in_stream {
+            member
+                .domains
+                .push((Key::IpProtocol, RangeSet::new(vec![(0, u64::from(TCP) - 1), (u64::from(TCP) + 1, u64::MAX)])));
+        }
+        member
     }
 
     /// Is it about nothing but what no packet of a flow changes?

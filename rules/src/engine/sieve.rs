@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aho_corasick::Span;
 use aho_corasick::packed::{Config, MatchKind, Searcher};
+use memchr::memmem;
 
 /// Patterns shared by the sieves of a group, in lower case.
 #[derive(Default)]
@@ -83,7 +84,10 @@ impl Sieve {
             Some((made.collect::<Option<Box<[Few]>>>()?, others))
         };
         let (few, mut wanted) = few(&far).or_else(|| few(&short)).unwrap_or_else(|| (Box::default(), wanted.to_vec()));
-        let kind = |it: &Wanted| (it.reach > NEAR, geometry(pool.get(it.pattern).len()));
+        let kind = |it: &Wanted| {
+            let far = it.reach > NEAR;
+            (far, geometry(pool.get(it.pattern).len(), far))
+        };
         wanted.sort_by_key(kind);
         let lanes = wanted.chunk_by(|a, b| kind(a) == kind(b)).map(|same| Lane::new(pool, kind(&same[0]).1, same));
         Self { few, lanes: lanes.collect() }
@@ -140,9 +144,37 @@ impl Found {
 
 /// A few patterns, found by a piece of each.
 struct Few {
-    searcher: Searcher,
+    searcher: Pieces,
     /// By piece: the patterns that have it, and where.
     origins: Box<[Box<[Origin]>]>,
+}
+
+/// What looks for pieces: the vector search of one is faster than that of several.
+enum Pieces {
+    One(memmem::Finder<'static>),
+    Several(Searcher),
+}
+
+impl Pieces {
+    fn new<'p>(pieces: impl ExactSizeIterator<Item = &'p Vec<u8>> + Clone) -> Option<Self> {
+        if let (1, Some(piece)) = (pieces.len(), pieces.clone().next()) {
+            return Some(Self::One(memmem::Finder::new(piece).into_owned()));
+        }
+        let mut builder = Config::new().match_kind(MatchKind::LeftmostLongest).builder();
+        builder.extend(pieces).build().map(Self::Several)
+    }
+
+    /// The first piece from `start` on: its number, and where it begins.
+    #[inline]
+    fn find(&self, buffer: &[u8], start: usize) -> Option<(usize, usize)> {
+        match self {
+            Self::One(finder) => finder.find(buffer.get(start..)?).map(|at| (0, start + at)),
+            Self::Several(searcher) => {
+                let found = searcher.find_in(buffer, Span { start, end: buffer.len() })?;
+                Some((found.pattern().as_usize(), found.start()))
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -177,21 +209,18 @@ impl Few {
         let of =
             |piece: &[u8]| (1..=piece.len()).filter_map(|end| pieces.get(&piece[..end])).flatten().copied().collect();
         let origins = pieces.keys().map(|piece| of(piece)).collect();
-        let mut builder = Config::new().match_kind(MatchKind::LeftmostLongest).builder();
-        let searcher = builder.extend(pieces.keys()).build().filter(|_| !pieces.is_empty())?;
-        Some(Self { searcher, origins })
+        Some(Self { searcher: Pieces::new(pieces.keys())?, origins })
     }
 
     fn search(&self, pool: &Pool, buffer: &[u8], found: &mut Found) {
         let mut start = 0;
-        while let Some(piece) = self.searcher.find_in(buffer, Span { start, end: buffer.len() }) {
-            for origin in self.origins.get(piece.pattern().as_usize()).into_iter().flatten() {
-                if !found.has(origin.pattern) && stands(pool.get(origin.pattern), buffer, piece.start(), origin.offset)
-                {
+        while let Some((piece, at)) = self.searcher.find(buffer, start) {
+            for origin in self.origins.get(piece).into_iter().flatten() {
+                if !found.has(origin.pattern) && stands(pool.get(origin.pattern), buffer, at, origin.offset) {
                     found.add(origin.pattern);
                 }
             }
-            start = piece.start() + 1;
+            start = at + 1;
         }
     }
 }
@@ -255,13 +284,16 @@ fn load(bytes: &[u8], at: usize) -> u32 {
     }
 }
 
-/// Width and stride for patterns of this length: together no more than that, and a byte.
-fn geometry(length: usize) -> (usize, usize) {
+/// Width and stride for patterns of this length: together no more than that, and a byte. Of the few bytes in which those lie
+/// that are looked for near the beginning, all may be looked at; the fewer kinds there are, the better.
+fn geometry(length: usize, far: bool) -> (usize, usize) {
     match length {
         0 | 1 => (1, 1),
         2 => (2, 1),
-        3 => (2, 2),
+        3 if far => (2, 2),
+        3 => (2, 1),
         4 => (3, 2),
+        _ if !far => (3, 2),
         5 => (2, 4),
         _ => (3, 4),
     }

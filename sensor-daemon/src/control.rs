@@ -48,6 +48,8 @@ impl Default for Settings {
 pub struct Hooks {
     /// What `vigia status` shows.
     pub status: Box<dyn Fn() -> Value + Send + Sync>,
+    /// What a reload is going to take.
+    pub foresee: Box<dyn Fn() -> Value + Send + Sync>,
     /// Loads rules and configuration again; says what was loaded, or why the old ones stay.
     pub reload: Box<dyn Fn() -> Result<Value, String> + Send + Sync>,
 }
@@ -126,11 +128,12 @@ async fn converse(mut stream: UnixStream, hooks: Arc<Hooks>) -> std::io::Result<
 fn answer(request: &str, hooks: &Hooks) -> Value {
     match request {
         "status" => json!({ "ok": (hooks.status)() }),
+        "foresee" => json!({ "ok": (hooks.foresee)() }),
         "reload" => match (hooks.reload)() {
             Ok(loaded) => json!({ "ok": loaded }),
             Err(reason) => json!({ "error": reason }),
         },
-        _ => json!({ "error": "unknown request: expected status or reload" }),
+        _ => json!({ "error": "unknown request: expected status, foresee or reload" }),
     }
 }
 
@@ -171,6 +174,7 @@ mod tests {
     fn hooks() -> Arc<Hooks> {
         Arc::new(Hooks {
             status: Box::new(|| json!({ "packets": 3 })),
+            foresee: Box::new(|| json!({})),
             reload: Box::new(|| Err("rule 7 is bad".into())),
         })
     }

@@ -554,6 +554,8 @@ messages! {
         "el sensor se negó: {0}";
     SocketAnswer: "the sensor's answer makes no sense: {0}",
         "la respuesta del sensor no tiene sentido: {0}";
+    Reloading: "loading rules again takes up to {0} MiB of memory, beyond the {1} MiB now resident",
+        "recargar las reglas ocupa hasta {0} MiB de memoria, además de los {1} MiB ahora residentes";
     Reloaded: "reloaded: {0} rules in force, hash {1}", "recargado: {0} reglas en vigor, hash {1}";
     GuardNone: "no interface is guarded", "ninguna interfaz está guardada";
     GuardRemoved: "{0}: the guard is removed; what this machine sends there leaves again",

@@ -173,6 +173,12 @@ impl Settings {
         self.written.place(at)
     }
 
+    /// Bytes of all rule files, as far as the file system tells.
+    pub fn text_bytes(&self) -> u64 {
+        let files = self.expand(&mut Vec::new());
+        files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|it| it.len()).sum()
+    }
+
     /// Reads and compiles the rules. A file that cannot be read and a rule that does not compile are diagnostics; the
     /// others load.
     pub fn load(&self) -> Ruleset {

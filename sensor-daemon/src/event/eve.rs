@@ -216,6 +216,8 @@ pub struct Ruleset {
     pub generation: u64,
     /// Hash of the rule sources, hexadecimal.
     pub hash: String,
+    /// When they were loaded, in seconds since the epoch. Alerts of a replay do not tell: the same bytes give the same events.
+    pub loaded_at_s: u64,
 }
 
 /// Points of an operation written into one event at the most; the record itself has them all.
@@ -286,6 +288,8 @@ pub struct Eve {
     time: TimeText,
     addresses: AddressCache,
     ruleset: Ruleset,
+    /// When it was loaded, as events spell times.
+    loaded_at: String,
 }
 
 impl Eve {
@@ -297,11 +301,15 @@ impl Eve {
             time: TimeText::default(),
             addresses: AddressCache::new(seed),
             ruleset: Ruleset::default(),
+            loaded_at: String::new(),
         }
     }
 
     /// Alerts from now on are of this ruleset.
     pub fn set_ruleset(&mut self, ruleset: Ruleset) {
+        let mut loaded_at = Vec::new();
+        self.time.write(&mut loaded_at, Timestamp::new(ruleset.loaded_at_s, 0));
+        self.loaded_at = String::from_utf8(loaded_at).unwrap_or_default();
         self.ruleset = ruleset;
     }
 
@@ -333,7 +341,7 @@ impl Eve {
             json.nested("flow", |json| self.flow_so_far(json, flow));
         }
         self.payload(&mut json, alert);
-        let ruleset = &self.ruleset;
+        let (ruleset, loaded_at) = (&self.ruleset, &self.loaded_at);
         self.close(json, header, |json| {
             if rule.action != Action::Alert {
                 json.string("rule_action", rule.action.name());
@@ -342,6 +350,9 @@ impl Eve {
                 json.nested("ruleset", |json| {
                     json.number("generation", ruleset.generation);
                     json.string("hash", &ruleset.hash);
+                    if header.pcap_filename.is_empty() {
+                        json.string("loaded_at", loaded_at);
+                    }
                 });
             }
         });
@@ -448,6 +459,10 @@ impl Eve {
                     }
                 });
             }
+            json.nested("ruleset", |json| {
+                json.number("generation", snapshot.ruleset.generation);
+                json.string("hash", &snapshot.ruleset.hash);
+            });
         });
     }
 

@@ -88,7 +88,7 @@ fn flow_so_far() -> FlowSoFar {
 
 fn line(settings: &EventSettings, write: impl FnOnce(&mut Eve, &mut Vec<u8>)) -> String {
     let mut eve = Eve::new(settings);
-    eve.set_ruleset(Ruleset { generation: 2, hash: "cafe".into() });
+    eve.set_ruleset(Ruleset { generation: 2, hash: "cafe".into(), loaded_at_s: 1_767_323_045 });
     let mut out = Vec::new();
     write(&mut eve, &mut out);
     assert_eq!(out.pop(), Some(b'\n'));

@@ -118,9 +118,18 @@ impl Metrics {
 }
 
 /// Resident memory of this process in bytes, where `/proc` tells it.
-pub(super) fn resident_memory() -> Option<u64> {
+pub fn resident_memory() -> Option<u64> {
+    memory("VmRSS:")
+}
+
+/// The most memory that was ever resident of this process, in bytes.
+pub fn peak_memory() -> Option<u64> {
+    memory("VmHWM:")
+}
+
+fn memory(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 

@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 pub use block::{Block, Counters};
+pub use export::{peak_memory, resident_memory};
 pub use histogram::Histogram;
 use interface::Reading;
 use ledger::Ledger;

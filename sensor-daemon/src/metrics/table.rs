@@ -197,6 +197,7 @@ counters! {
     ThresholdsEvicted: Counter Sum "vigia_threshold_evicted_total" "Counters of thresholds given up before their time because there were too many";
     RuleReloads: Counter Sum "vigia_rule_reloads_total" {result = "ok"} "Rule reloads";
     RuleReloadsFailed: Counter Sum "vigia_rule_reloads_total" {result = "failed"} "Rule reloads";
+    ReloadMemory: Gauge Sum "vigia_rule_reload_memory_bytes" "Memory that loading the rules again takes at its peak, beyond what is resident, as far as can be told before";
     ConfigReloads: Counter Sum "vigia_config_reloads_total" {result = "ok"} "Reloads of the settings";
     ConfigReloadsFailed: Counter Sum "vigia_config_reloads_total" {result = "failed"} "Reloads of the settings";
 

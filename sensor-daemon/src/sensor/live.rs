@@ -138,6 +138,13 @@ impl Sensor {
         status
     }
 
+    /// What a reload is going to take, in bytes of memory.
+    fn foresee(&self) -> Value {
+        let current = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let expected = self.rules.foresee(&current.config.rules, &self.metrics);
+        json!({ "expected_bytes": expected, "resident_bytes": metrics::resident_memory() })
+    }
+
     /// Loads configuration and rules again; what is at fault does not take the place of what works.
     fn reload(&self) -> Result<Value, String> {
         let mut current = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
@@ -251,8 +258,12 @@ fn serve(sensor: &Arc<Sensor>, loaded: &Loaded, ended: &Notify) -> anyhow::Resul
         let metrics = metrics.await.with_context(|| format!("metrics on {}", settings.listen))?;
         let socket = &loaded.config.control;
         let control = control::Server::bind(socket).with_context(|| socket.socket.display().to_string())?;
-        let (status, reload) = (Arc::clone(sensor), Arc::clone(sensor));
-        let hooks = Hooks { status: Box::new(move || status.status()), reload: Box::new(move || reload.reload()) };
+        let (status, foresee, reload) = (Arc::clone(sensor), Arc::clone(sensor), Arc::clone(sensor));
+        let hooks = Hooks {
+            status: Box::new(move || status.status()),
+            foresee: Box::new(move || foresee.foresee()),
+            reload: Box::new(move || reload.reload()),
+        };
         let control = tokio::spawn(control.serve(Arc::new(hooks)));
         let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hangup = signal(SignalKind::hangup())?;

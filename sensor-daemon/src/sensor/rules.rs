@@ -1,20 +1,31 @@
 //! The rules in force, and how others take their place.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
 use crate::config::rules::{Ruleset as Loaded, Settings};
 use crate::diagnostic::Diagnostic;
 use crate::event::Ruleset;
-use crate::metrics::{Counter, Metrics, RulesetInfo};
+use crate::metrics::{Counter, Metrics, RulesetInfo, peak_memory, resident_memory};
 use crate::pipeline::Rules;
 
 /// The rules in force. Workers look between batches; whoever replaces them never waits for a worker.
 pub(super) struct RuleStore {
     rules: ArcSwap<Rules>,
+    /// Bytes of memory that loading takes at its peak for a byte of rule files.
+    appetite: f64,
 }
+
+/// The same as long as it has not been measured: what a public rule set of 25,000 rules takes when all of it is in force.
+const APPETITE: f64 = 9.0;
+/// Rule files below this size tell nothing of what others take.
+const TELLING: u64 = 1 << 20;
+
+/// How long a reload waits for the workers to let go of the old rules. They do so between two batches.
+const LET_GO: Duration = Duration::from_secs(5);
 
 /// What came of loading rules.
 pub(super) struct Report {
@@ -31,18 +42,34 @@ pub(super) struct Report {
 impl RuleStore {
     /// Loads the first rules. Those that do not compile are left out and reported.
     pub(super) fn load(settings: &Settings, metrics: &Metrics) -> (Self, Report) {
-        let (rules, report) = install(settings.load(), settings.strict, 1, metrics);
-        (Self { rules: ArcSwap::from_pointee(rules) }, report)
+        let (text, before) = (settings.text_bytes(), resident_memory());
+        let loaded = settings.load();
+        let grown = peak_memory().zip(before).map(|(peak, before)| peak.saturating_sub(before));
+        let appetite = grown.filter(|_| text >= TELLING).map_or(APPETITE, |grown| grown as f64 / text as f64);
+        let (rules, report) = install(loaded, settings.strict, 1, metrics);
+        let store = Self { appetite, ..Self::holding(rules) };
+        store.foresee(settings, metrics);
+        (store, report)
     }
 
     /// These rules, for good.
     pub(super) fn holding(rules: Rules) -> Self {
-        Self { rules: ArcSwap::from_pointee(rules) }
+        Self { rules: ArcSwap::from_pointee(rules), appetite: APPETITE }
+    }
+
+    /// Memory that a reload will take at its peak, beyond what is resident: the rules in force stay while the new ones are
+    /// compiled beside them.
+    pub(super) fn foresee(&self, settings: &Settings, metrics: &Metrics) -> u64 {
+        let bytes = (settings.text_bytes() as f64 * self.appetite) as u64;
+        metrics.shared().set(Counter::ReloadMemory, bytes);
+        bytes
     }
 
     /// Loads the rules again. The old ones stay in force when a file cannot be read, when more rules would be left out
     /// because of errors than are now, and when the settings are strict and any rule is at fault.
     pub(super) fn reload(&self, settings: &Settings, metrics: &Metrics) -> Result<Report, Vec<Diagnostic>> {
+        let expected_mib = self.foresee(settings, metrics) >> 20;
+        tracing::info!(expected_mib, resident_mib = resident_memory().unwrap_or(0) >> 20, "loading rules again");
         let loaded = settings.load();
         let errors = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
         let worse = loaded.failed as u64 > metrics.ruleset().failed || errors > loaded.failed;
@@ -51,7 +78,13 @@ impl RuleStore {
             return Err(loaded.diagnostics);
         }
         let (rules, report) = install(loaded, settings.strict, self.current().ruleset.generation + 1, metrics);
-        self.rules.store(Arc::new(rules));
+        let old = self.rules.swap(Arc::new(rules)).engine.clone();
+        let since = Instant::now();
+        // It takes a while to free as many rules; a worker that does it as the last to hold them would lose packets.
+        while Arc::strong_count(&old) > 1 && since.elapsed() < LET_GO {
+            thread::sleep(Duration::from_millis(10));
+        }
+        drop(old);
         metrics.shared().add(Counter::RuleReloads, 1);
         Ok(report)
     }
@@ -71,13 +104,14 @@ fn install(loaded: Loaded, strict: bool, generation: u64, metrics: &Metrics) -> 
     let fatal = strict && loaded.has_errors();
     let Loaded { engine, diagnostics, failed, .. } = loaded;
     let report = Report { diagnostics, loaded: engine.rules().len(), failed, fatal };
-    let ruleset = Ruleset { generation, hash: engine.hash().to_string() };
+    let loaded_at_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let ruleset = Ruleset { generation, hash: engine.hash().to_string(), loaded_at_s };
     metrics.set_ruleset(RulesetInfo {
         generation,
         hash: ruleset.hash.clone(),
         loaded: report.loaded as u64,
         failed: failed as u64,
-        loaded_at_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+        loaded_at_s,
     });
     (Rules { engine: Arc::new(engine), ruleset }, report)
 }

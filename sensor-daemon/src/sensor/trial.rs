@@ -43,7 +43,7 @@ pub fn trial(
     let path = folder.path().join("eve.json");
     let metrics = Metrics::new();
     let journal = Journal::single_file(&path, 1, &metrics)?;
-    let ruleset = Ruleset { generation: 1, hash: engine.hash().to_owned() };
+    let ruleset = Ruleset { generation: 1, hash: engine.hash().to_owned(), loaded_at_s: 0 };
     let rules = RuleStore::holding(Rules { engine, ruleset });
     let bench = Bench { config: &config, journal: &journal, metrics: &metrics, rules: &rules };
     let mut worker = bench.worker(Place {

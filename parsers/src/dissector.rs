@@ -192,6 +192,7 @@ pub struct Protocol {
     /// Well-known UDP ports: hints, not conditions.
     pub udp_ports: &'static [u16],
     /// Ethertypes, for a protocol that stands on the link layer alone; such a protocol is not looked for in TCP or UDP.
+    /// Below 256 they are service access points of IEEE 802.2.
     pub ethertypes: &'static [u16],
     /// Operational technology: exempt from depth limits, evicted and shed last.
     pub ot: bool,

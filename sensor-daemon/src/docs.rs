@@ -168,6 +168,7 @@ fn ports(protocol: &Protocol) -> String {
     let list = |ports: &[u16]| ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
     match (protocol.tcp_ports, protocol.udp_ports, protocol.ethertypes) {
         ([], [], []) => "No well-known port.".to_owned(),
+        ([], [], [point @ 0..=0xff]) => format!("Service access point 0x{point:02x} (IEEE 802.2)."),
         ([], [], kinds) => {
             let kinds: Vec<_> = kinds.iter().map(|kind| format!("0x{kind:04x}")).collect();
             format!("Ethertype {}.", kinds.join(", "))

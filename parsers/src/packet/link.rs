@@ -220,7 +220,8 @@ impl Decoder<'_, '_> {
         self.by_length_or_type(u16::from_be_bytes([*t0, *t1]), DecodeEvent::CmdUnknownType)
     }
 
-    /// IEEE 802.2. Only SNAP leads further; of other frames the LLC header is payload.
+    /// IEEE 802.2. Only SNAP leads further; of other frames the LLC header is payload, and the service access point, where
+    /// source and destination agree on it, says what it is.
     pub(super) fn llc(&mut self) -> Layer {
         let rest = self.rest();
         match rest {
@@ -235,7 +236,12 @@ impl Decoder<'_, '_> {
                 }
             }
             [0xaa, 0xaa, 0x03, ..] | [] | [_] | [_, _] => self.short(DecodeEvent::LlcPktTooSmall),
-            _ => Layer::Payload,
+            &[destination, source, ..] => {
+                if destination == source {
+                    self.set_ethertype(destination.into());
+                }
+                Layer::Payload
+            }
         }
     }
 

@@ -130,7 +130,8 @@ pub struct Ethernet {
     pub source: [u8; 6],
     /// Destination address; zeros in a cooked capture, which does not keep it.
     pub destination: [u8; 6],
-    /// Ethertype after VLAN tags; for IEEE 802.3 frames with LLC/SNAP the SNAP protocol, else 0.
+    /// Ethertype after VLAN tags; for IEEE 802.3 frames with LLC/SNAP the SNAP protocol, with LLC alone the service access
+    /// point that both ends have, else 0.
     pub ethertype: u16,
 }
 

@@ -119,7 +119,9 @@ fn named(classes: &[(&str, &str)]) -> BTreeMap<String, Vec<Number>> {
 fn numbers_of(protocol: &Protocol) -> impl Iterator<Item = Number> {
     let tcp = protocol.tcp_ports.iter().map(|port| Number { of: Numbers::Tcp, number: *port });
     let udp = protocol.udp_ports.iter().map(|port| Number { of: Numbers::Udp, number: *port });
-    let ethertypes = protocol.ethertypes.iter().map(|number| Number { of: Numbers::Ethertype, number: *number });
+    // Below stand service access points, where the tap reads the length of the frame.
+    let ethertypes = protocol.ethertypes.iter().filter(|number| **number > 1500);
+    let ethertypes = ethertypes.map(|number| Number { of: Numbers::Ethertype, number: *number });
     tcp.chain(udp).chain(ethertypes)
 }
 

@@ -112,7 +112,9 @@ fn snap_leads_to_the_packet_and_other_llc_stays_payload() {
 
     let frame = ethernet(4, &[0xfe, 0xfe, 3, 0x83]);
     let packet = decode_frame(&frame);
-    assert_eq!((clean_payload(&packet), packet.ethernet.unwrap().ethertype), (&[0xfe, 0xfe, 3, 0x83][..], 0));
+    assert_eq!((clean_payload(&packet), packet.ethernet.unwrap().ethertype), (&[0xfe, 0xfe, 3, 0x83][..], 0xfe));
+    let frame = ethernet(3, &[0xfe, 0xfd, 3]);
+    assert_eq!(decode_frame(&frame).ethernet.unwrap().ethertype, 0);
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub enum FactKind {
     Serial,
     /// Version of firmware or software.
     Firmware,
+    /// Version of the application that a device runs, where it has one beside its firmware.
+    Software,
     /// Version of the hardware.
     Hardware,
     /// What its owner calls the device: station, host or tag name.
@@ -40,6 +42,8 @@ pub enum FactKind {
     Role,
     /// Where it stands.
     Location,
+    /// Its number in the protocol, where that stays the same whatever network address it has: BACnet's device instance.
+    Address,
 }
 
 impl FactKind {
@@ -50,10 +54,12 @@ impl FactKind {
             Self::Model => "model",
             Self::Serial => "serial",
             Self::Firmware => "firmware",
+            Self::Software => "software",
             Self::Hardware => "hardware",
             Self::Name => "name",
             Self::Role => "role",
             Self::Location => "location",
+            Self::Address => "address",
         }
     }
 }

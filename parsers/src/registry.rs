@@ -7,6 +7,8 @@ use crate::ot;
 /// In the order in which they are probed.
 #[rustfmt::skip]
 pub static PROTOCOLS: &[&Protocol] = &[
+    &ot::bacnet::PROTOCOL,
+    &ot::bacnet::ETHERNET,
     &ot::dnp3::PROTOCOL,
     &ot::enip::PROTOCOL,
     &ot::enip::CIP,

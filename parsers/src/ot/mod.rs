@@ -1,5 +1,6 @@
 //! Protocols of operational technology.
 
+pub mod bacnet;
 pub mod dnp3;
 pub mod enip;
 pub mod iec104;

@@ -18,10 +18,13 @@ use crate::config::Dissection;
 use crate::event::{
     self, Alert, Anomalous, Endpoints, FlowReason, FlowSoFar, FlowSummary, Header, Output, PacketSource, TcpSummary,
 };
-use crate::flow::{self, Deliver, EndReason, EndedFlow, Flow, FlowId, FlowState, FlowTable, Reassembler, StreamEvent};
+use crate::flow::{
+    self, Custody, Deliver, EndReason, EndedFlow, Flow, FlowId, FlowState, FlowTable, Reassembler, StreamEvent,
+};
 use crate::histogram::Histogram;
 use crate::metrics::Counter;
 use crate::pipeline::Rules;
+use crate::shunting::Shunting;
 use crate::tagging::HostTags;
 
 /// What stands for the address and port of a packet without IP.
@@ -82,6 +85,8 @@ pub struct Inspector {
     observer: Option<Box<dyn Observer>>,
     held: Held,
     tags: HostTags,
+    /// Leaves flows to the kernel; live only.
+    shunting: Option<Shunting>,
     /// Flows with matches that wait for an acknowledgement, and since when.
     waiting: VecDeque<(Timestamp, FlowId)>,
 }
@@ -166,8 +171,26 @@ impl Inspector {
             observer: None,
             held: Held::default(),
             tags: HostTags::default(),
+            shunting: None,
             waiting: VecDeque::new(),
         }
+    }
+
+    /// From now on flows of which nobody needs to see more are left to the kernel.
+    pub fn leave_to_kernel(&mut self, shunting: Shunting) {
+        self.shunting = Some(shunting);
+    }
+
+    /// Hands verdicts on flows to the kernel, and takes over what it counted.
+    pub fn settle_shunts(&mut self, flows: &mut FlowTable) {
+        let Some(mut shunting) = self.shunting.take() else { return };
+        let mut due = Vec::new();
+        shunting.settle(flows, &mut self.output.counters, &mut |id| due.push(id));
+        for id in due {
+            let flow = flows.get(id);
+            self.report_flow(flow, FlowReason::Interim, flow.last());
+        }
+        self.shunting = Some(shunting);
     }
 
     /// From now on the rules are asked through this.
@@ -181,6 +204,9 @@ impl Inspector {
         self.scratch = Scratch::default();
         self.held = Held::default();
         self.waiting.clear();
+        if let Some(shunting) = &mut self.shunting {
+            shunting.restart(&mut self.output.counters);
+        }
         self.output.counters.add(Counter::WorkerRestarts, 1);
     }
 
@@ -276,7 +302,15 @@ impl Inspector {
         if self.tags.wants(packet, &mut flow.memory) {
             self.output.packet(&packet_header(packet, &self.names, interface, flow.id()), packet);
         }
+        let unseen = flow.bypass || flow.custody[found.direction.index()] == Custody::Kernel;
+        if unseen && let Transport::Tcp(header) = &packet.transport {
+            flow.tcp.resume(header, found.direction);
+        }
         if flow.bypass {
+            if let Transport::Tcp(header) = &packet.transport {
+                self.reassembler.push(&mut flow.tcp, header, &[], found.direction, packet.timestamp, &mut Deaf);
+            }
+            self.consider(flow, found.id, packet, found.direction);
             return flows.settle(found.id);
         }
         let payload = packet.payload();
@@ -308,8 +342,21 @@ impl Inspector {
             self.without_flow(packet, interface);
         } else {
             self.inspect_packet(flow, found.direction, packet, interface);
+            self.consider(flow, found.id, packet, found.direction);
         }
         flows.settle(found.id);
+    }
+
+    #[inline]
+    fn consider(&mut self, flow: &mut Flow, id: FlowId, packet: &Packet<'_>, direction: Direction) {
+        let Some(shunting) = &mut self.shunting else { return };
+        if shunting.consider(flow, id, packet, direction) {
+            // What comes after a gap that nobody notices would mislead it.
+            if let Some(conversation) = flow.conversation.take() {
+                self.held.change(&Held::of(&conversation), u64::wrapping_sub);
+            }
+            flow.foreign |= flow.protocol.is_none();
+        }
     }
 
     /// Takes the packet that carries a tunnel through its flow. Rules see it; what it carries has a flow of its own, so no
@@ -335,7 +382,11 @@ impl Inspector {
 
     /// A flow is over: what it still holds is handed out, and its record written.
     pub fn ended(&mut self, ended: EndedFlow) {
-        let EndedFlow { mut flow, reason, at } = ended;
+        let EndedFlow { mut flow, reason, mut at } = ended;
+        if let Some(shunting) = &mut self.shunting {
+            shunting.ended(&mut flow, &mut self.output.counters);
+            at = at.max(flow.last());
+        }
         if holds(&flow) {
             self.release(&mut flow, None, 0, at, true);
         }
@@ -395,6 +446,9 @@ impl Inspector {
     /// All flows are over, and what they held is reported.
     pub fn forget_waiting(&mut self) {
         self.waiting.clear();
+        if let Some(shunting) = &mut self.shunting {
+            shunting.finish();
+        }
     }
 
     /// Reports what flows have held for long enough, or `all` of it: those whose rules are about to be replaced. Each is
@@ -644,6 +698,17 @@ impl Facts {
         };
         (!self.link).then_some(Endpoints { source, destination, protocol: self.ip_protocol })
     }
+}
+
+/// Hears nothing of what a stream says: only its beginning and end are of interest.
+struct Deaf;
+
+impl Deliver for Deaf {
+    fn data(&mut self, _: Direction, _: &[u8]) {}
+
+    fn gap(&mut self, _: Direction, _: u64) {}
+
+    fn event(&mut self, _: Direction, _: StreamEvent) {}
 }
 
 /// One pass: a packet through its flow, or a flow through its end.

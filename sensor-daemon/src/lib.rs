@@ -17,4 +17,5 @@ pub mod language;
 pub mod metrics;
 pub mod pipeline;
 pub mod sensor;
+pub mod shunting;
 pub mod tagging;

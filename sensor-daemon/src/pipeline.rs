@@ -26,6 +26,7 @@ use crate::flow::{self, Defragmenter, Duplicates, EndedFlow, FlowTable};
 use crate::histogram::Histogram;
 use crate::inspection::{Inspector, Names, Observer};
 use crate::metrics::{Counter, Counters, DropCause};
+use crate::shunting::Shunting;
 
 /// What a worker is made from.
 pub struct Parts {
@@ -51,6 +52,8 @@ pub struct Parts {
     pub output: Output,
     /// Count the values of every field.
     pub histogram: bool,
+    /// Leaves flows to the kernel of which nobody needs to see more; live only.
+    pub shunting: Option<Shunting>,
 }
 
 /// Rules with their place in the row of reloads.
@@ -149,19 +152,23 @@ impl State {
 impl Worker {
     /// A worker that has seen nothing yet.
     pub fn new(parts: Parts) -> Self {
+        let mut inspector = Inspector::new(
+            parts.rules,
+            &parts.flow.tcp,
+            (parts.protocols, &parts.dissection),
+            parts.output,
+            parts.histogram,
+            parts.names,
+        );
+        if let Some(shunting) = parts.shunting {
+            inspector.leave_to_kernel(shunting);
+        }
         Self {
             share: parts.share,
             decode: parts.decode,
             verify_checksums: parts.verify_checksums,
             state: State::new(&parts.flow),
-            inspector: Inspector::new(
-                parts.rules,
-                &parts.flow.tcp,
-                (parts.protocols, &parts.dissection),
-                parts.output,
-                parts.histogram,
-                parts.names,
-            ),
+            inspector,
             flow: parts.flow,
             counters: parts.counters,
             counted: Vec::new(),
@@ -331,6 +338,7 @@ impl Worker {
         let now = self.now;
         self.end_flows(|flows, ended| flows.advance(now, ended));
         self.inspector.release_late(&mut self.state.flows, now, false);
+        self.inspector.settle_shunts(&mut self.state.flows);
         self.count_source(source);
         let fill = source.fill();
         self.inspector.output.counters.set(Counter::RingFill, (100.0 * fill) as u64);

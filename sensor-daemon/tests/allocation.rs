@@ -115,6 +115,7 @@ impl Bench {
             counters: vec![],
             output,
             histogram: false,
+            shunting: None,
         });
         Self { worker, journal, metrics, number: 0, _folder: folder }
     }

@@ -1,5 +1,5 @@
-//! The ledger of `vigia run` adds up to the frame, by every way to capture, while frames are ignored, shed, doubled and lost in
-//! full rings, and while the settings change. Needs root.
+//! The ledger of `vigia run` adds up to the frame, by every way to capture, while frames are ignored, shunted, shed, doubled and
+//! lost in full rings, and while the settings change. Needs root.
 //!
 //! `VIGIA_LEDGER_FRAMES` says how many frames; the default is for every day, 10000000 for a release.
 
@@ -47,6 +47,20 @@ fn mix() -> Vec<Vec<u8>> {
     frames
 }
 
+/// The beginnings of connections that are encrypted from then on, and what follows.
+fn secrets() -> [Vec<Vec<u8>>; 2] {
+    let mut frames = [Vec::new(), Vec::new()];
+    let record = [&[23, 3, 3, 0, 200][..], &[0xa5; 200]].concat();
+    for number in 0..50_u16 {
+        let mut secret = Session::new(([10, 4, 0, number as u8], 42_000 + number), ([10, 4, 1, 1], 443));
+        frames[0].extend(secret.handshake());
+        for of in [0, 1, 1, 1, 1, 1] {
+            frames[of].extend([secret.say(Way::ToServer, &record), secret.say(Way::ToClient, &record)]);
+        }
+    }
+    frames
+}
+
 fn configure(folder: &Path, capture: &str, ignored: &str) -> std::path::PathBuf {
     let config = folder.join("vigia.toml");
     let text = format!(
@@ -81,7 +95,13 @@ fn the_ledger_adds_up(capture: &str, tap: &str) {
     let sensor = plant.watch(&config);
     let status = sensor.status().unwrap();
     assert_eq!(status["interfaces"][0]["tap"], tap, "{}", sensor.log());
-    let frames = mix();
+    let [beginnings, rest] = secrets();
+    for frame in &beginnings {
+        plant.send(frame);
+        std::thread::sleep(std::time::Duration::from_micros(100));
+    }
+    live::wait(&sensor, "shunts", |status| live::series(status, "vigia_flows_shunted") > 40);
+    let frames = [mix(), rest].concat();
     let rounds = frames_wanted().div_ceil(frames.len());
     for round in 0..rounds {
         if round % rounds.div_ceil(8) == 0 {
@@ -102,7 +122,7 @@ fn the_ledger_adds_up(capture: &str, tap: &str) {
     let passed = plant.received() - before;
     let early = passed - ledger["received"].as_u64().unwrap();
     assert!(early < 50, "{early} frames of {passed} came before the tap");
-    for fate in ["ignored", "duplicate"] {
+    for fate in ["ignored", "duplicate", "shunted"] {
         assert!(ledger[fate].as_u64() > Some(0), "none {fate}: {ledger}");
     }
     println!("{capture}: {ledger}");
@@ -155,4 +175,32 @@ fn the_ledger_adds_up_by_af_packet_with_the_tap_as_a_filter() {
 #[test]
 fn the_ledger_adds_up_by_af_xdp() {
     the_ledger_adds_up(&format!("{TAP}\nmode = \"af-xdp-copy\"\nworkers = 2"), "xdp-native");
+}
+
+/// Both LANs of a redundant network pass the tap; then one falls silent.
+#[test]
+fn a_lan_that_falls_silent_is_a_health_event() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let Some(plant) = live::Tap::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let config = configure(folder.path(), &format!("{TAP}\nlan_silence_s = 2"), "");
+    let sensor = plant.watch(&config);
+    let frame = |sequence: u16, lan| prp(ethernet(&[], 0x88b8, &[0x61; 90]), sequence, lan);
+    let health = |sensor: &vigia_testbed::Sensor, events: u64, lans: &[u16]| {
+        let sequence = std::cell::Cell::new(0);
+        live::wait(sensor, "the health event", |status| {
+            sequence.set(sequence.get() + 1);
+            lans.iter().for_each(|lan| plant.send(&frame(sequence.get(), *lan)));
+            live::series(status, "vigia_events_total{type=\"health\"}") >= events
+        });
+    };
+    health(&sensor, 0, &[0, 1]);
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    health(&sensor, 1, &[0]);
+    health(&sensor, 2, &[0, 1]);
+    sensor.stop().unwrap();
+    let records = Events::follow(&folder.path().join("journal/records")).fresh().unwrap();
+    let events: Vec<_> = records.iter().filter(|event| event["event_type"] == "health").collect();
+    let told: Vec<_> = events.iter().map(|event| (&event["health"]["kind"], &event["health"]["lan"])).collect();
+    assert_eq!(told, [(&"lan-silent".into(), &"prp-b".into()), (&"lan-heard".into(), &"prp-b".into())], "{events:?}");
 }

@@ -105,6 +105,7 @@ impl Bench {
             counters: vec![],
             output,
             histogram: false,
+            shunting: None,
         });
         Self { worker, journal, metrics, number: 0, now_s: wire::START_S }
     }

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use reference::{Reference, Verdict, follow};
 use vigia::capture::probes::tap::{Mode, Plan, Tap};
-use vigia::capture::shunt::flow_key;
+use vigia::capture::shunt::{Shunts as _, flow_key};
 use vigia::capture::tap::{Classes, TapSettings};
 use vigia::capture::{FileSettings, Progress, Source as _};
 use vigia::flow::duplicate;

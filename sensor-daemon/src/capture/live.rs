@@ -101,10 +101,11 @@ impl LiveSource {
 
 impl Source for LiveSource {
     fn batch(&mut self, each: &mut Each<'_>) -> Result<Progress, SourceError> {
-        let frames = self.drain(each)?;
+        // Before this batch is taken: while it is worked on its room is not free.
         if let Some(pressure) = &self.pressure {
             pressure.report(self.fill());
         }
+        let frames = self.drain(each)?;
         if frames > 0 {
             return Ok(Progress::Frames(frames));
         }

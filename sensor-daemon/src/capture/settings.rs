@@ -33,6 +33,9 @@ pub struct Settings {
     pub poll_timeout_ms: u32,
     /// Bytes captured of each frame; longer ones are cut.
     pub snaplen: u32,
+    /// Seconds without a frame after which a LAN of PRP, or a path of HSR, is told to be silent (a `health` event), if it was
+    /// heard before and frames still come over the other one; 0 for never.
+    pub lan_silence_s: u32,
     /// What the kernel drops before it is captured.
     pub tap: TapSettings,
     /// Bounds of reading capture files.
@@ -52,6 +55,7 @@ impl Default for Settings {
             block_timeout_ms: 10,
             poll_timeout_ms: 100,
             snaplen: 262_144,
+            lan_silence_s: 10,
             tap: TapSettings::default(),
             file: FileSettings::default(),
         }

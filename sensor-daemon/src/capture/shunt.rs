@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use vigia_parsers::packet::Vlans;
-use vigia_probes_abi::tap::FlowKey;
+use vigia_probes_abi::tap::{FlowKey, Shunted};
 
 /// The key of one direction of a flow: from `source` to `destination`, of an IP protocol with ports, in these VLANs.
 pub fn flow_key(source: (IpAddr, u16), destination: (IpAddr, u16), protocol: u8, vlans: &Vlans) -> FlowKey {
@@ -30,4 +30,20 @@ fn octets(address: IpAddr) -> [u8; 16] {
         }
         IpAddr::V6(address) => address.octets(),
     }
+}
+
+/// The kernel's table of flows that nobody needs to see any more.
+pub trait Shunts: Send + Sync {
+    /// Drops the frames of these directions of flows from now on and counts them. Returns how many were taken: the table may
+    /// be full.
+    fn shunt(&self, keys: &[FlowKey]) -> usize;
+
+    /// What was counted of a direction by now; `None` if it is not shunted.
+    fn shunted(&self, key: &FlowKey) -> Option<Shunted>;
+
+    /// Captures a direction again, and says what was counted of it.
+    fn unshunt(&self, key: &FlowKey) -> Option<Shunted>;
+
+    /// Is a flow of this IP protocol with these ports OT?
+    fn is_ot(&self, protocol: u8, ports: [u16; 2]) -> bool;
 }

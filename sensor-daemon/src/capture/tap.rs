@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use vigia_parsers::Protocol;
 use vigia_parsers::registry::PROTOCOLS;
-use vigia_probes_abi::tap::{IGNORED_BIT, NO_CLASS, Numbers, class_place};
+use vigia_probes_abi::tap::{CLASS_BITS, IGNORED_BIT, NO_CLASS, Numbers, class_place};
 
 use super::SettingsError;
 
@@ -45,8 +45,14 @@ pub struct TapSettings {
     pub shed_at_percent: u8,
     /// Classes in the order in which they are shed; those of IT that are not named go last.
     pub shed_order: Vec<String>,
-    /// Flows that are shunted at a time. Not a setting of the configuration as long as nothing shunts them.
-    #[serde(skip)]
+    /// Leave TLS connections to the kernel once both sides have sent encrypted data: it drops their frames and counts them,
+    /// so that flow records stay exact. Rules see nothing more of them. Flows of OT ports stay, and those with an alert.
+    /// Flows that a rule says to pass by (`bypass`) are always left to it.
+    pub shunt_encrypted: bool,
+    /// Leave flows to the kernel that no dissector reads, after so many bytes; 0 for never. Rules see nothing more of them.
+    /// Flows of OT ports stay, and those with an alert.
+    pub shunt_bulk_bytes: u64,
+    /// Flows that are left to the kernel at a time; further ones are captured.
     pub shunt_flows: u32,
 }
 
@@ -65,6 +71,8 @@ impl Default for TapSettings {
             ]),
             shed_at_percent: 60,
             shed_order: ["bulk", "media", "web", IT, OTHER, FRAGMENTS].map(str::to_owned).to_vec(),
+            shunt_encrypted: true,
+            shunt_bulk_bytes: 0,
             shunt_flows: 65_536,
         }
     }
@@ -367,6 +375,13 @@ impl Classes {
     /// Class of IP fragments.
     pub fn of_fragments(&self) -> u8 {
         self.index(FRAGMENTS)
+    }
+
+    /// Is a number one of OT?
+    pub fn is_ot(&self, number: Number) -> bool {
+        let (entry, byte) = class_place(number.of, number.number);
+        let class = self.table.get(entry as usize).map(|entry| entry[byte] & CLASS_BITS);
+        class.and_then(|class| self.list.get(usize::from(class))).is_some_and(|class| class.ot)
     }
 
     /// Levels of shedding beside none: one for each class that is shed.

@@ -11,16 +11,17 @@ use std::time::Instant;
 
 use vigia_probes_abi::Dropped;
 
-use super::Settings;
 use super::chain::{self, Chosen};
 use super::interface::{Statistics, statistics};
 use super::probes::ProbeError;
 use super::probes::guard::{self, Guards, Standing};
 use super::probes::tap::{Counted, Tap};
 use super::shed::Shedder;
+use super::{Settings, TapSettings};
 use crate::flow::duplicate;
 use crate::metrics::Metrics;
 use crate::metrics::ledger::{Ledger, Looks};
+use crate::shunting::Shunting;
 
 /// How often counters that do not add up are read anew.
 const READ_AGAIN: u32 = 8;
@@ -108,6 +109,12 @@ impl Watch {
                 tracing::warn!(interface = name, "{error}");
             }
         }
+    }
+
+    /// What a worker leaves flows to the kernel by; `None` where that is not wanted, or no tap is there.
+    pub fn shunting(&self, settings: &TapSettings) -> Option<Shunting> {
+        let tap = self.tap.as_ref().filter(|_| settings.enabled)?;
+        Some(Shunting::new(Arc::clone(tap) as Arc<_>, settings))
     }
 
     /// Classes of frames that are shed now.

@@ -34,6 +34,18 @@ pub enum Health<'a> {
         /// Frames since the start.
         total: u64,
     },
+    /// A LAN of PRP or a path of HSR fell silent, while frames came over the other one.
+    LanSilent {
+        /// Which: `prp-a` and the like.
+        lan: &'static str,
+        /// For how long, in seconds.
+        seconds: u64,
+    },
+    /// It is heard again.
+    LanHeard {
+        /// Which.
+        lan: &'static str,
+    },
 }
 
 impl Health<'_> {
@@ -42,6 +54,8 @@ impl Health<'_> {
         match self {
             Self::GuardDropped { .. } => "guard-dropped",
             Self::Transmitted { .. } => "tap-transmitted",
+            Self::LanSilent { .. } => "lan-silent",
+            Self::LanHeard { .. } => "lan-heard",
         }
     }
 
@@ -66,6 +80,11 @@ impl Health<'_> {
                 json.number("packets", *packets);
                 json.number("packets_total", *total);
             }
+            Self::LanSilent { lan, seconds } => {
+                json.string("lan", lan);
+                json.number("silent_s", *seconds);
+            }
+            Self::LanHeard { lan } => json.string("lan", lan),
         }
     }
 }

@@ -77,6 +77,18 @@ impl FlowState {
     }
 }
 
+/// Who sees what is still to come of a direction of a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Custody {
+    /// The worker, until it is decided that nobody needs to.
+    #[default]
+    Open,
+    /// The worker, to the end.
+    Worker,
+    /// The kernel, which counts it. Only what begins or ends a TCP connection comes to the worker.
+    Kernel,
+}
+
 /// A flow. Arrays of two are by [`Direction::index`]: to the server, then to the client.
 pub struct Flow {
     tuple: key::Tuple,
@@ -108,6 +120,10 @@ pub struct Flow {
     pub conversation: Option<Box<Conversation>>,
     /// A rule asked that the rest of it be passed by: it is counted, and no more.
     pub bypass: bool,
+    /// Has TLS application data been seen, by direction?
+    pub encrypted: [bool; 2],
+    /// Who sees the rest of it, by direction.
+    pub custody: [Custody; 2],
     /// Which rules have seen a packet of it, by direction: a mark of their generation.
     pub ruled: [u8; 2],
     /// What rules remember of it.
@@ -141,6 +157,8 @@ impl Flow {
             transactions: 0,
             conversation: None,
             bypass: false,
+            encrypted: [false; 2],
+            custody: Default::default(),
             ruled: [0; 2],
             memory: None,
             links: timer::Links::new(packet.timestamp),
@@ -168,6 +186,8 @@ impl Flow {
             transactions: 0,
             conversation: None,
             bypass: false,
+            encrypted: [false; 2],
+            custody: Default::default(),
             ruled: [0; 2],
             memory: None,
             links: timer::Links::new(Timestamp(0)),
@@ -222,6 +242,17 @@ impl Flow {
         if self.vlans_known[0] { self.vlans[0] } else { self.vlans[1] }
     }
 
+    /// VLANs of a direction; `None` while nothing came that way.
+    pub fn vlans_of(&self, direction: Direction) -> Option<Vlans> {
+        let side = direction.index();
+        (self.vlans_known[side] && self.packets[side] > 0).then_some(self.vlans[side])
+    }
+
+    /// Is it a flow of TCP, UDP or SCTP, whose ends have ports?
+    pub fn has_ports(&self) -> bool {
+        matches!(self.ip_protocol(), 6 | 17 | 132)
+    }
+
     /// Where it is in its life.
     pub fn state(&self) -> FlowState {
         match self.tcp.state() {
@@ -246,11 +277,21 @@ impl Flow {
         self.packets.swap(0, 1);
         self.bytes.swap(0, 1);
         self.tcp_flags.swap(0, 1);
+        self.encrypted.swap(0, 1);
+        self.custody.swap(0, 1);
         self.ruled.swap(0, 1);
         self.tcp.reverse();
         if let Some(memory) = &mut self.memory {
             memory.reverse();
         }
+    }
+
+    /// Counts packets of a direction that only the kernel saw, the last of them at `last`.
+    pub fn count_unseen(&mut self, side: usize, packets: u64, bytes: u64, tcp_flags: u8, last: Timestamp) {
+        self.packets[side] += packets;
+        self.bytes[side] += bytes;
+        self.tcp_flags[side] |= tcp_flags;
+        self.last = self.last.max(last);
     }
 
     fn direction(&self, source_is_low: bool) -> Direction {

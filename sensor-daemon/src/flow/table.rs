@@ -311,17 +311,24 @@ impl FlowTable {
         }
     }
 
-    fn continued(&mut self, slot: u32, source_is_low: bool, packet: &Packet<'_>) -> Found {
-        let flow = self.slab.get_mut(slot);
-        let direction = flow.direction(source_is_low);
-        flow.count(packet, direction);
-        let now = packet.timestamp.seconds() as u32;
+    /// Is it time for an interim record? Says yes once.
+    pub fn is_to_be_reported(&mut self, id: FlowId) -> bool {
+        let flow = self.slab.get_mut(id.0);
+        let now = flow.last().seconds() as u32;
         let interval = self.settings.interim_s;
         let interim = interval > 0 && now.saturating_sub(flow.links.reported) >= interval;
         if interim {
             flow.links.reported = now;
         }
-        Found { id: FlowId(slot), direction, created: false, interim, replaced: None }
+        interim
+    }
+
+    fn continued(&mut self, slot: u32, source_is_low: bool, packet: &Packet<'_>) -> Found {
+        let flow = self.slab.get_mut(slot);
+        let direction = flow.direction(source_is_low);
+        flow.count(packet, direction);
+        let id = FlowId(slot);
+        Found { id, direction, created: false, interim: self.is_to_be_reported(id), replaced: None }
     }
 
     fn end(&mut self, slot: u32, reason: EndReason) -> EndedFlow {

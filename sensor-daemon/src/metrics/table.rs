@@ -237,6 +237,8 @@ counters! {
     AlertsQueueLimit: Gauge Sum "vigia_journal_queue_limit_batches" {stream = "alerts"} "Batches that may wait for the journal";
     RecordsQueueLimit: Gauge Sum "vigia_journal_queue_limit_batches" {stream = "records"} "Batches that may wait for the journal";
 
+    FlowsShunted: Gauge Sum "vigia_flows_shunted" "Flows that are left to the kernel to count" => "flow_bypassed.active";
+    ShuntsRefused: Counter Sum "vigia_shunts_refused_total" "Directions of flows that were to be left to the kernel, whose table was full";
     ShedLevel: Gauge Sum "vigia_tap_shed_classes" "Classes of frames that are shed now, in their order";
 
     Workers: Gauge Sum "vigia_workers" "Workers running";

@@ -68,6 +68,7 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
                     share: Share::ALL,
                     names: Names { interfaces, capture: String::new() },
                     histogram: false,
+                    shunting: sensor.watch.shunting(&loaded.config.capture.tap),
                 });
                 let block_timeout = Duration::from_millis(loaded.config.capture.block_timeout_ms.into());
                 let rounds = Rounds {
@@ -91,7 +92,8 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
         let health = bench.health();
         let beside = thread::Builder::new().name("interfaces".to_owned()).spawn_scoped(scope, {
             let (sensor, stop) = (&sensor, &stop);
-            move || super::watch::run(&sensor.watch, &sensor.metrics, health, stop)
+            let lan_silence_s = loaded.config.capture.lan_silence_s;
+            move || super::watch::run(&sensor.watch, &sensor.metrics, health, lan_silence_s, stop)
         });
         beside.context("starting the thread that watches the interfaces")?;
         let served = serve(&sensor, &loaded, &ended);
@@ -164,8 +166,9 @@ impl Sensor {
         let mut lasting = [&current, &loaded].map(|loaded| loaded.config.clone());
         for config in &mut lasting {
             config.rules = Default::default();
-            let shunt_flows = config.capture.tap.shunt_flows;
-            config.capture.tap = TapSettings { shunt_flows, ..TapSettings::default() };
+            let TapSettings { shunt_encrypted, shunt_bulk_bytes, shunt_flows, .. } = config.capture.tap;
+            config.capture.tap =
+                TapSettings { shunt_encrypted, shunt_bulk_bytes, shunt_flows, ..TapSettings::default() };
         }
         let restart = lasting[0] != lasting[1];
         // The duplicates are those of the workers, which stay.

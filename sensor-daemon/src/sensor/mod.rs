@@ -2,6 +2,7 @@
 //! interfaces ([`run`]), and for trying rules on captures ([`trial()`]).
 
 mod affinity;
+mod lans;
 mod live;
 mod replay;
 mod rules;
@@ -18,6 +19,7 @@ use crate::inspection::Names;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::pipeline::{Parts, Share, Worker};
+use crate::shunting::Shunting;
 
 pub use live::run;
 pub use replay::replay;
@@ -38,6 +40,7 @@ struct Place {
     share: Share,
     names: Names,
     histogram: bool,
+    shunting: Option<Shunting>,
 }
 
 impl Bench<'_> {
@@ -51,7 +54,7 @@ impl Bench<'_> {
     }
 
     fn worker(&self, place: Place) -> Worker {
-        let Place { index, share, names, histogram } = place;
+        let Place { index, share, names, histogram, shunting } = place;
         let rules = self.rules.current();
         let mut counters = names.interfaces.iter().map(|interface| self.metrics.worker(index, interface));
         let first = counters.next().unwrap_or_else(|| self.metrics.worker(index, ""));
@@ -71,6 +74,7 @@ impl Bench<'_> {
             counters,
             output,
             histogram,
+            shunting,
         })
     }
 }

@@ -45,6 +45,7 @@ pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::R
             share: Share::new(index as u32, workers as u32),
             names: Names { interfaces: vec!["capture".to_owned()], capture: String::new() },
             histogram: arguments.fields.is_some(),
+            shunting: None,
         })
     };
     let bar = progress_bar(arguments, &captures);

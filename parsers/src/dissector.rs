@@ -40,6 +40,8 @@ impl Direction {
 pub enum Probe {
     /// These bytes do not begin a message of this protocol going this way.
     No,
+    /// They may, and nothing in them tells it from others: where the port is this protocol's own they do, elsewhere not.
+    OnPort,
     /// They begin a layer that several protocols stand on (a COTP connection request): nothing speaks against this one,
     /// nor for it over the others. What follows decides.
     Shared,

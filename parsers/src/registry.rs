@@ -58,3 +58,8 @@ pub fn by_name(name: &str) -> Option<&'static Protocol> {
 pub fn by_ethertype(ethertype: u16) -> Option<&'static Protocol> {
     PROTOCOLS.iter().copied().find(|protocol| protocol.ethertypes.contains(&ethertype))
 }
+
+/// The first protocol that has this one's very field table: itself, unless it is a variant of another.
+pub fn first_with_fields_of(protocol: &'static Protocol) -> &'static Protocol {
+    PROTOCOLS.iter().copied().find(|first| std::ptr::eq(first.fields, protocol.fields)).unwrap_or(protocol)
+}

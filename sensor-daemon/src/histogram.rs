@@ -2,14 +2,15 @@
 //!
 //! The file is `{"<protocol>": {"messages": N, "fields": {"<field>": {"<value>": count}}}}`; integers in decimal, text as
 //! it is, bytes that are not UTF-8 in hexadecimal. Counted once a message and value, repeats within a message included.
+//! Protocols that share a field table speak the same messages: they are counted together, under the name of the first.
 //! It holds every distinct value in memory, so it is made by a replay only, never by a running sensor.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 
 use serde_json::{Map, Value as Json, json};
-use vigia_parsers::Record;
 use vigia_parsers::field::Value;
+use vigia_parsers::{Record, registry};
 
 /// Counts of one worker; workers' counts are added up with [`Histogram::merge`].
 #[derive(Debug, Default)]
@@ -27,7 +28,7 @@ struct Counts {
 impl Histogram {
     /// Counts a message.
     pub fn count(&mut self, record: &dyn Record) {
-        let protocol = record.protocol();
+        let protocol = registry::first_with_fields_of(record.protocol());
         let counts = self.protocols.entry(protocol.name).or_default();
         counts.messages += 1;
         counts.fields.resize_with(protocol.fields.len(), HashMap::new);
@@ -66,7 +67,7 @@ impl Histogram {
 
 impl Counts {
     fn to_json(&self, protocol: &str) -> Json {
-        let names = vigia_parsers::registry::by_name(protocol).map(|protocol| protocol.fields).unwrap_or_default();
+        let names = registry::by_name(protocol).map(|protocol| protocol.fields).unwrap_or_default();
         let mut fields = Map::new();
         for (field, values) in names.iter().zip(&self.fields).filter(|(_, values)| !values.is_empty()) {
             let sorted: BTreeMap<_, _> = values.iter().collect();

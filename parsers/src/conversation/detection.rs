@@ -1,7 +1,7 @@
 //! Which protocol is it? By probing what the endpoints say; ports are hints, not conditions.
 //!
-//! A *certain* probe decides at once, and a possible one does where the port is the protocol's own. Elsewhere bytes are
-//! held back until the messages found in them, two or more in a row, are evidence enough; then they are dissected
+//! A *certain* probe decides at once, and a possible one does where the port is the protocol's own; that it is the port's
+//! own and begins like it (`Probe::OnPort`) comes before what others say of the same bytes. Elsewhere bytes are held back until the messages found in them, two or more in a row, are evidence enough; then they are dissected
 //! from the first. What no protocol knows is let go: at once of the bytes, of the flow after a number of tries,
 //! unless its port is a protocol's own: such a flow is probed as long as it lives.
 
@@ -98,8 +98,15 @@ impl Detection {
     pub(super) fn data(&mut self, envelope: &Envelope, chunk: &[u8]) -> Outcome {
         let held = self.joined(envelope.direction, chunk);
         let bytes = held.as_deref().unwrap_or(chunk);
+        let carried = self.protocols.iter().copied().filter(|protocol| self.may_carry(protocol));
+        let on_port = |protocol: &&'static Protocol| {
+            self.hints(protocol) && (protocol.probe)(bytes, envelope.direction) == Probe::OnPort
+        };
+        if let Some(protocol) = carried.clone().find(on_port) {
+            return Outcome::Found { protocol, reversed: false };
+        }
         let mut possible = false;
-        for protocol in self.protocols.iter().filter(|protocol| self.may_carry(protocol)) {
+        for protocol in carried {
             match self.judge(protocol, envelope.direction, bytes) {
                 Judgement::Decided { reversed } => return Outcome::Found { protocol, reversed },
                 Judgement::Possible => possible = true,
@@ -150,7 +157,7 @@ impl Detection {
         }
         // Most protocols end here: what does not begin as one of their messages is no evidence either.
         let evidence = |probe, reversed| {
-            if probe == Probe::No { None } else { self.evidence(protocol, direction, bytes, reversed) }
+            if probe <= Probe::OnPort { None } else { self.evidence(protocol, direction, bytes, reversed) }
         };
         match (evidence(straight, false), evidence(turned, true)) {
             (Some(evidence), _) if self.suffices(evidence, protocol) => Judgement::Decided { reversed: false },
@@ -239,7 +246,7 @@ fn messages(protocol: &Protocol, direction: Direction, mut bytes: &[u8]) -> Opti
     let mut evidence = Evidence::default();
     while !bytes.is_empty() {
         let probe = (protocol.probe)(bytes, direction);
-        if probe == Probe::No {
+        if probe <= Probe::OnPort {
             return None;
         }
         match (protocol.frame)(bytes, direction) {

@@ -173,7 +173,7 @@ impl Framer {
             match self.frame(direction, here) {
                 Frame::Whole(length) => match (self.protocol.probe)(here, direction) {
                     Probe::Certain => return Boundary::At(offset),
-                    Probe::Maybe | Probe::Shared if self.possible(direction, &here[length..]) => {
+                    Probe::Maybe | Probe::Shared | Probe::OnPort if self.possible(direction, &here[length..]) => {
                         return Boundary::At(offset);
                     }
                     _ => {}

@@ -302,3 +302,24 @@ fn a_protocol_with_ports_in_one_medium_is_not_looked_for_in_the_other() {
         assert_eq!(talk.protocol().is_some(), found, "{medium:?}");
     }
 }
+
+#[test]
+fn what_only_the_port_tells_apart_is_decided_by_the_port() {
+    /// What `strong` speaks, with another name on its own port.
+    static NAMESAKE: Protocol = Protocol {
+        name: "namesake",
+        tcp_ports: &[8],
+        probe: |bytes, direction| probe_strong(bytes, direction).min(Probe::OnPort),
+        ..STRONG
+    };
+    static SAME: &[&Protocol] = &[&STRONG, &NAMESAKE];
+    for (server_port, found) in [(7, &STRONG), (8, &NAMESAKE), (9999, &STRONG)] {
+        let opening = Opening { client_port: 40000, server_port, medium: Medium::Stream, roles_known: true };
+        let (mut talk, mut heard) = (Conversation::new(opening, SAME, &Limits::DEFAULT), Heard::default());
+        say(&mut talk, &mut heard, ToServer, &strong(b"hello"));
+        assert_eq!(talk.protocol(), Some(found), "{server_port}");
+        talk.gap(ToServer);
+        say(&mut talk, &mut heard, ToServer, &[b"lost".as_slice(), &strong(b"again")].concat());
+        assert_eq!(heard.messages.last(), Some(&(ToServer, strong(b"again"))));
+    }
+}

@@ -38,7 +38,7 @@ pub struct Parts {
     pub decode: DecodeLimits,
     /// Bounds of what dissectors keep of a flow.
     pub dissection: Dissection,
-    /// Drop packets with a wrong checksum.
+    /// Drop packets with a wrong checksum, unless it is that of UDP.
     pub verify_checksums: bool,
     /// The protocols that are dissected.
     pub protocols: &'static [&'static Protocol],
@@ -231,7 +231,9 @@ impl Worker {
             if mine {
                 self.inspector.output.counters.add(Counter::BadChecksums, 1);
             }
-            if self.verify_checksums {
+            // A datagram disturbs no stream, and many hosts leave its checksum to hardware: it is taken all the same.
+            let refused = checksums.ip_bad || packet.transport != Transport::Udp;
+            if self.verify_checksums && refused {
                 if mine {
                     self.inspector.refused(&mut self.state.flows, packet, interface);
                 }

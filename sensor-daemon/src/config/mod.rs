@@ -82,7 +82,7 @@ pub enum Checksums {
     /// They are counted. Captured on a sending host, checksums are often not yet filled in.
     #[default]
     Ignore,
-    /// Packets that carry them are dropped and counted; rules see no more than their headers.
+    /// Packets that carry them are dropped and counted; rules see no more than their headers. Of UDP they are counted.
     Check,
 }
 

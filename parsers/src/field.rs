@@ -83,7 +83,15 @@ pub struct Field {
     pub doc: &'static str,
 }
 
+/// What the names of fields begin with that are frames: stretches of the message as they stand on the wire.
+const FRAME: &str = "frame.";
+
 impl Field {
+    /// The name of the frame that this field is, if it is one: `pdu` of `frame.pdu`.
+    pub fn frame(&self) -> Option<&'static str> {
+        self.name.strip_prefix(FRAME)
+    }
+
     /// The name of `value` in this field's enumeration.
     pub fn name_of(&self, value: u64) -> Option<&'static str> {
         match self.kind {

@@ -25,6 +25,11 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &ot::iec61850::routed::GOOSE,
     &ot::iec61850::routed::SV,
     &it::arp::PROTOCOL,
+    &it::dns::PROTOCOL,
+    &it::dns::TCP,
+    &it::dns::MDNS,
+    &it::dns::LLMNR,
+    &it::dns::LLMNR_TCP,
 ];
 
 /// What flows speak in which no protocol is to be expected any more. Nothing dissects it.

@@ -32,7 +32,10 @@ impl Histogram {
         let counts = self.protocols.entry(protocol.name).or_default();
         counts.messages += 1;
         counts.fields.resize_with(protocol.fields.len(), HashMap::new);
-        for (index, values) in counts.fields.iter_mut().enumerate() {
+        // Whole messages are no values to count.
+        let counted =
+            counts.fields.iter_mut().enumerate().filter(|(index, _)| protocol.fields[*index].frame().is_none());
+        for (index, values) in counted {
             let text = &mut self.text;
             record.visit(index, &mut |value| {
                 render(value, text);

@@ -79,6 +79,8 @@ pub struct Rule {
     pub gated: bool,
     /// Packets to be recorded after a match.
     pub tags: Vec<Tag>,
+    /// The field of its protocol that is the frame it looks into.
+    pub frame: Option<usize>,
 }
 
 /// Where to read more of what a rule is about.

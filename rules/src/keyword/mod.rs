@@ -4,10 +4,12 @@ mod application;
 mod bytes;
 mod data;
 mod dnp3;
+mod dns;
 mod enip;
 mod event;
 mod field;
 mod flow;
+mod frame;
 mod header;
 mod meta;
 mod modbus;
@@ -88,6 +90,8 @@ const TABLE: &[&[Keyword]] = &[
     dnp3::KEYWORDS,
     enip::KEYWORDS,
     mqtt::KEYWORDS,
+    dns::KEYWORDS,
+    frame::KEYWORDS,
 ];
 
 /// What rules are compiled against.
@@ -120,6 +124,13 @@ impl<'v> Environment<'v> {
     /// The protocol of that name.
     pub(crate) fn protocol(&self, name: &str) -> Option<&'static Protocol> {
         self.protocols.iter().copied().find(|protocol| protocol.name == name)
+    }
+
+    /// The protocol of that name, and the index of one of its fields; for a keyword that is spelt over it.
+    fn dissected(&self, protocol: &str, field: &str, it: Use<'_>) -> Result<(&'static Protocol, usize), Problem> {
+        let found = self.protocol(protocol).and_then(|known| Some((known, known.field(field)?)));
+        let missing = || format!("{protocol}.{field} is not dissected yet");
+        found.ok_or_else(|| Problem::new("not-dissected", missing(), it.name.span()))
     }
 
     /// Adds one option to a rule.

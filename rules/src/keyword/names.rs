@@ -6,6 +6,8 @@ pub(super) const MODBUS: &str = "modbus";
 pub(super) const DNP3: &str = "dnp3";
 /// The protocol that `enip_command` and `cip_service` are spelt over.
 pub(super) const ENIP: &str = "enip";
+/// The protocol that `dns_query` and its like are spelt over.
+pub(super) const DNS: &str = "dns";
 /// The protocol of the `mqtt.*` keywords.
 pub(super) const MQTT: &str = "mqtt";
 

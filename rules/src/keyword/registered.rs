@@ -87,23 +87,6 @@ pub(super) const TABLE: &[(Need, Takes, &[&str])] = &[
     (Need::Protocol("dcerpc"), Takes::Buffer, &["dce_stub_data", "dcerpc.stub_data"]),
     (Need::Protocol("dcerpc"), Takes::Value, &["dce_iface", "dce_opnum", "dcerpc.iface", "dcerpc.opnum"]),
     (Need::Protocol("dhcp"), Takes::Integer(64), &["dhcp.leasetime", "dhcp.rebinding_time", "dhcp.renewal_time"]),
-    (Need::Protocol("dns"), Takes::Buffer, &["dns.response.rrname"]),
-    (
-        Need::Protocol("dns"),
-        Takes::Buffers,
-        &[
-            "dns.additionals.rrname",
-            "dns.answer.name",
-            "dns.answers.rrname",
-            "dns.authorities.rrname",
-            "dns.queries.rrname",
-            "dns.query",
-            "dns.query.name",
-            "dns_query",
-        ],
-    ),
-    (Need::Protocol("dns"), Takes::Integer(16), &["dns.rcode", "dns.rrtype"]),
-    (Need::Protocol("dns"), Takes::Integer(8), &["dns.opcode", "dns_opcode"]),
     (Need::Protocol("enip"), Takes::Buffer, &["enip.product_name", "enip.service_name"]),
     (
         Need::Protocol("enip"),
@@ -199,7 +182,6 @@ pub(super) const TABLE: &[(Need, Takes, &[&str])] = &[
     (Need::Feature("ASN.1 checks"), Takes::Value, &["asn1"]),
     (Need::Feature("variables captured by expressions"), Takes::Value, &["flowvar", "pktvar"]),
     (Need::Feature("rules that configure"), Takes::Value, &["config"]),
-    (Need::Feature("frames"), Takes::Value, &["frame"]),
     (Need::Feature("sessions of TCP"), Takes::Value, &["tcp.session"]),
     (
         Need::Protocol("http"),
@@ -250,20 +232,8 @@ pub(super) const TABLE: &[(Need, Takes, &[&str])] = &[
     ),
     (Need::Protocol("ldap"), Takes::Integer(32), &["ldap.responses.count", "ldap.responses.result_code"]),
     (Need::Protocol("ldap"), Takes::Integer(8), &["ldap.request.operation", "ldap.responses.operation"]),
-    (Need::Protocol("llmnr"), Takes::Buffer, &["llmnr.response.rrname"]),
-    (
-        Need::Protocol("llmnr"),
-        Takes::Buffers,
-        &["llmnr.additionals.rrname", "llmnr.answers.rrname", "llmnr.authorities.rrname", "llmnr.queries.rrname"],
-    ),
     (Need::Feature("Lua scripts"), Takes::Transform, &["luaxform"]),
     (Need::Feature("Lua scripts"), Takes::Value, &["lua"]),
-    (Need::Protocol("mdns"), Takes::Buffer, &["mdns.response.rrname"]),
-    (
-        Need::Protocol("mdns"),
-        Takes::Buffers,
-        &["mdns.additionals.rrname", "mdns.answers.rrname", "mdns.authorities.rrname", "mdns.queries.rrname"],
-    ),
     (
         Need::Protocol("mqtt"),
         Takes::Buffer,

@@ -325,6 +325,9 @@ impl Eve {
             json.nested(record.protocol().name, |json| record.alert_tree(json));
             operation(&mut json, record);
         }
+        if let Some((record, field)) = alert.record.zip(rule.frame) {
+            self.frame(&mut json, record, field, alert);
+        }
         if let Some(packet) = alert.packet {
             headers::members(&mut json, packet);
             if let Some(carrier) = packet.carrier() {
@@ -571,6 +574,35 @@ impl Eve {
             out.push(b'"');
             self.time.write(out, time);
             out.push(b'"');
+        });
+    }
+
+    /// The frame that a rule looked into.
+    fn frame(&self, json: &mut JsonWriter<'_>, record: &dyn Record, field: usize, alert: &Alert<'_>) {
+        let Some(name) = record.protocol().fields.get(field).and_then(|field| field.frame()) else { return };
+        let settings = &self.settings;
+        json.nested("frame", |json| {
+            json.string("type", name);
+            json.number("tx_id", record.transaction().saturating_sub(1));
+            if let Some(direction) = alert.direction {
+                json.string("direction", if direction == Direction::ToServer { "toserver" } else { "toclient" });
+            }
+            let mut first = true;
+            record.visit(field, &mut |value| {
+                let Value::Bytes(bytes) = value else { return };
+                if !std::mem::take(&mut first) {
+                    return;
+                }
+                let beginning = &bytes[..bytes.len().min(settings.payload_bytes)];
+                json.number("length", bytes.len() as u64);
+                json.boolean("complete", true);
+                if settings.payload {
+                    json.string("payload", &STANDARD.encode(beginning));
+                }
+                if settings.payload_printable {
+                    json.raw("payload_printable", |out| printable(out, beginning));
+                }
+            });
         });
     }
 

@@ -6,7 +6,7 @@
 //! tell it apart (RFC 1001 §14.1).
 
 use super::message::{Entry, HEADER, Header, Message, Section, word};
-use super::{LONGEST_MESSAGE, PREFIX, names};
+use super::{PREFIX, names};
 use crate::dissector::{Direction, Frame, Probe};
 use crate::field::name_of;
 use crate::findings::Findings;
@@ -118,7 +118,7 @@ pub(super) fn frame_datagram(bytes: &[u8], _: Direction) -> Frame {
 pub(super) fn frame_stream(bytes: &[u8], _: Direction) -> Frame {
     match word(bytes, 0).map(|length| PREFIX + usize::from(length)) {
         None => Frame::Need(PREFIX),
-        Some(length) if length < PREFIX + HEADER || length > LONGEST_MESSAGE => Frame::Not,
+        Some(length) if length < PREFIX + HEADER => Frame::Not,
         Some(length) if length <= bytes.len() => Frame::Whole(length),
         Some(length) => Frame::Need(length),
     }

@@ -347,14 +347,14 @@ fn pointers_that_lead_in_circles_end_the_name() {
 
 #[test]
 fn names_beyond_what_the_standard_allows_are_read_and_reported() {
-    let long = vec!["abcdefghijklmnopqrstuvwxyz0123456789"; 8].join(".");
+    let long = ["abcdefghijklmnopqrstuvwxyz0123456789"; 8].join(".");
     let heard = one(&PROTOCOL, ToServer, &query(1, &long));
     assert_eq!((heard.kinds(), text(&heard.field("query"))), (vec!["name_too_long"], long.clone()));
     assert_eq!(heard.field("query_length"), long.len().to_string());
-    let longer = vec!["abcdefghijklmnopqrstuvwxyz0123456789"; 40].join(".");
+    let longer = ["abcdefghijklmnopqrstuvwxyz0123456789"; 40].join(".");
     let heard = one(&PROTOCOL, ToServer, &query(1, &longer));
     assert!(longer.starts_with(&text(&heard.field("query"))) && heard.json.contains(r#""rrname_truncated": true"#));
-    let labels = vec!["a"; 300].join(".");
+    let labels = ["a"; 300].join(".");
     assert_eq!(one(&PROTOCOL, ToServer, &query(1, &labels)).kinds(), ["too_many_labels"]);
 }
 

@@ -48,6 +48,8 @@ impl Default for Settings {
 pub struct Hooks {
     /// What `vigia status` shows.
     pub status: Box<dyn Fn() -> Value + Send + Sync>,
+    /// What `vigia probes` shows.
+    pub probes: Box<dyn Fn() -> Value + Send + Sync>,
     /// What a reload is going to take.
     pub foresee: Box<dyn Fn() -> Value + Send + Sync>,
     /// Loads rules and configuration again; says what was loaded, or why the old ones stay.
@@ -128,12 +130,13 @@ async fn converse(mut stream: UnixStream, hooks: Arc<Hooks>) -> std::io::Result<
 fn answer(request: &str, hooks: &Hooks) -> Value {
     match request {
         "status" => json!({ "ok": (hooks.status)() }),
+        "probes" => json!({ "ok": (hooks.probes)() }),
         "foresee" => json!({ "ok": (hooks.foresee)() }),
         "reload" => match (hooks.reload)() {
             Ok(loaded) => json!({ "ok": loaded }),
             Err(reason) => json!({ "error": reason }),
         },
-        _ => json!({ "error": "unknown request: expected status, foresee or reload" }),
+        _ => json!({ "error": "unknown request: expected status, probes, foresee or reload" }),
     }
 }
 
@@ -174,6 +177,7 @@ mod tests {
     fn hooks() -> Arc<Hooks> {
         Arc::new(Hooks {
             status: Box::new(|| json!({ "packets": 3 })),
+            probes: Box::new(|| json!({})),
             foresee: Box::new(|| json!({})),
             reload: Box::new(|| Err("rule 7 is bad".into())),
         })

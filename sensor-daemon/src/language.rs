@@ -184,6 +184,8 @@ messages! {
         "Pide al sensor en marcha que vuelva a cargar reglas y configuración";
     AboutGuard: "Show, or remove, what keeps the tap interfaces from sending",
         "Muestra, o quita, lo que impide enviar por las interfaces de escucha";
+    AboutProbes: "Show the sensor's programs in the kernel: where they are, what they hold, what a packet costs",
+        "Muestra los programas del sensor en el núcleo: dónde están, qué ocupan y qué cuesta un paquete";
     AboutConfig: "Show the configuration",
         "Muestra la configuración";
     AboutConfigDefault: "Print every setting with its default and what it means",
@@ -557,6 +559,15 @@ messages! {
     Reloading: "loading rules again takes up to {0} MiB of memory, beyond the {1} MiB now resident",
         "recargar las reglas ocupa hasta {0} MiB de memoria, además de los {1} MiB ahora residentes";
     Reloaded: "reloaded: {0} rules in force, hash {1}", "recargado: {0} reglas en vigor, hash {1}";
+    ProbesNone: "the sensor has no programs in the kernel", "el sensor no tiene programas en el núcleo";
+    ColumnProgram: "program", "programa";
+    ColumnVerified: "verified instructions", "instrucciones verificadas";
+    ColumnMemory: "memory KiB", "memoria KiB";
+    ColumnCost: "ns per packet", "ns por paquete";
+    ColumnAttached: "attached", "acoplado a";
+    ColumnMap: "map", "mapa";
+    ColumnUsed: "used", "en uso";
+    ColumnEntries: "entries", "entradas";
     GuardNone: "no interface is guarded", "ninguna interfaz está guardada";
     GuardRemoved: "{0}: the guard is removed; what this machine sends there leaves again",
         "{0}: la guarda está quitada; lo que esta máquina envíe por ahí vuelve a salir";

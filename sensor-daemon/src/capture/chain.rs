@@ -141,7 +141,8 @@ pub(super) fn open(settings: &Settings, duplicates: &duplicate::Settings) -> Res
         Box::new(LiveSource::new(queues, settings.poll_timeout_ms, pressure)) as Box<dyn Source>
     };
     let sources = shares.into_iter().enumerate().map(source).collect();
-    Ok(Live { sources, watch: Watch::new(chosen, kernel.guards, tap, shedder) })
+    let fanout = kernel.fanout.into_inner().and_then(Result::ok);
+    Ok(Live { sources, watch: Watch::new(chosen, kernel.guards, tap, shedder, fanout) })
 }
 
 /// What the ways need of the kernel, each loaded when the first one asks for it.

@@ -6,6 +6,7 @@
 
 pub mod fanout;
 pub mod guard;
+pub mod inventory;
 pub mod raw;
 pub mod tap;
 

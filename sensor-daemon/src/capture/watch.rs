@@ -6,15 +6,17 @@
 //! the transmit ring of AF_XDP, XDP redirects); the interface's own count of sent frames shows that.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use vigia_probes_abi::Dropped;
+use vigia_probes_abi::{Dropped, FANOUT};
 
-use super::chain::{self, Chosen};
+use super::chain::{self, Chosen, Mode};
 use super::interface::{Statistics, statistics};
 use super::probes::ProbeError;
 use super::probes::guard::{self, Guards, Standing};
+use super::probes::inventory::{Inventory, ProgramFile};
 use super::probes::tap::{Counted, Tap};
 use super::shed::Shedder;
 use super::{Settings, TapSettings};
@@ -32,6 +34,7 @@ pub struct Watch {
     guards: Arc<Guards>,
     tap: Option<Arc<Tap>>,
     shedder: Option<Arc<Shedder>>,
+    fanout: Option<Arc<OwnedFd>>,
     sent: Mutex<HashMap<String, Sent>>,
     looks: Mutex<HashMap<String, Looks>>,
 }
@@ -78,11 +81,12 @@ impl Watch {
         guards: Arc<Guards>,
         tap: Option<Arc<Tap>>,
         shedder: Option<Arc<Shedder>>,
+        fanout: Option<Arc<OwnedFd>>,
     ) -> Self {
         let now =
             |(name, statistics): (String, Statistics)| (name, Sent { counter: statistics.tx_packets, since_start: 0 });
         let sent = Mutex::new(statistics().into_iter().map(now).collect());
-        Self { chosen, guards, tap, shedder, sent, looks: Mutex::default() }
+        Self { chosen, guards, tap, shedder, fanout, sent, looks: Mutex::default() }
     }
 
     /// How the interfaces are captured.
@@ -177,6 +181,20 @@ impl Watch {
             ..Ledger::default()
         };
         Some((counted, ledger))
+    }
+
+    /// What is loaded into the kernel for the interfaces.
+    pub fn inventory(&self) -> Inventory {
+        let mut all = self.tap.as_ref().map(|tap| tap.inventory()).unwrap_or_default();
+        if let Some(file) = self.fanout.as_ref().and_then(|fanout| ProgramFile::of(&**fanout).ok()) {
+            let by = self.chosen.iter().filter(|chosen| chosen.mode == Mode::AfPacketEbpf);
+            let attached = by.map(|chosen| format!("{} (fanout)", chosen.interface));
+            all.programs.push(file.describe(FANOUT, attached.collect()));
+        }
+        let Inventory { programs, maps } = self.guards.inventory();
+        all.programs.extend(programs);
+        all.maps.extend(maps);
+        all
     }
 
     /// Hands over what the guards report, with the interface: the first frame of each kind.

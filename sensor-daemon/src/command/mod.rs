@@ -6,6 +6,8 @@ mod docs;
 #[cfg(target_os = "linux")]
 mod guard;
 mod logging;
+#[cfg(target_os = "linux")]
+mod probes;
 mod reload;
 mod replay;
 mod rules;
@@ -103,6 +105,8 @@ enum Command {
     Config(config::Config),
     #[cfg(target_os = "linux")]
     Guard(guard::Arguments),
+    #[cfg(target_os = "linux")]
+    Probes(probes::Arguments),
     #[command(hide = true)]
     Docs(docs::Docs),
 }
@@ -170,6 +174,10 @@ pub fn main() -> ExitCode {
         Command::Config(config) => config.execute(cli.lang, context),
         #[cfg(target_os = "linux")]
         Command::Guard(guard) => guard.execute(context),
+        #[cfg(target_os = "linux")]
+        Command::Probes(probes) => {
+            with_config(&probes.config, cli.lang, context, |loaded, context| probes.execute(&loaded, context))
+        }
         Command::Docs(docs) => docs.execute(),
     };
     let outcome = outcome.unwrap_or_else(|error| {
@@ -235,6 +243,7 @@ fn localise(command: clap::Command, language: Language) -> clap::Command {
         .mut_subcommand("status", |c| about(c, Message::AboutStatus))
         .mut_subcommand("reload", |c| about(c, Message::AboutReload))
         .mut_subcommand("guard", |c| about(c, Message::AboutGuard))
+        .mut_subcommand("probes", |c| about(c, Message::AboutProbes))
         .mut_subcommand("rules", |c| {
             about(c, Message::AboutRules)
                 .mut_subcommand("list", |c| about(c, Message::AboutRulesList))

@@ -261,9 +261,10 @@ fn serve(sensor: &Arc<Sensor>, loaded: &Loaded, ended: &Notify) -> anyhow::Resul
         let metrics = metrics.await.with_context(|| format!("metrics on {}", settings.listen))?;
         let socket = &loaded.config.control;
         let control = control::Server::bind(socket).with_context(|| socket.socket.display().to_string())?;
-        let (status, foresee, reload) = (Arc::clone(sensor), Arc::clone(sensor), Arc::clone(sensor));
+        let [status, probes, foresee, reload] = std::array::from_fn(|_| Arc::clone(sensor));
         let hooks = Hooks {
             status: Box::new(move || status.status()),
+            probes: Box::new(move || json!(probes.watch.inventory())),
             foresee: Box::new(move || foresee.foresee()),
             reload: Box::new(move || reload.reload()),
         };

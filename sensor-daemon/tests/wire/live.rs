@@ -61,6 +61,23 @@ impl Tap {
         Sensor::start(self.namespace.command(Path::new(VIGIA)), Path::new(VIGIA), config).unwrap()
     }
 
+    /// Starts a sensor on the tap as a user without any privilege but these capabilities (`net_raw` and the like).
+    pub fn watch_as_nobody(&self, config: &Path, capabilities: &[&str]) -> anyhow::Result<Sensor> {
+        let plus: Vec<_> = capabilities.iter().map(|name| format!("+{name}")).collect();
+        let plus = plus.join(",");
+        let mut command = self.namespace.command(Path::new("setpriv"));
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        command.args([format!("--inh-caps=-all,{plus}"), format!("--ambient-caps=-all,{plus}")]);
+        command.arg(format!("--bounding-set=-all,{plus}")).arg(VIGIA);
+        Sensor::start(command, Path::new(VIGIA), config)
+    }
+
+    /// Runs the command `ip` where the tap is, and gives what it says.
+    pub fn ip(&self, arguments: &[&str]) -> String {
+        let output = self.namespace.command(Path::new("ip")).args(arguments).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// Sends a frame in the plant.
     pub fn send(&self, frame: &[u8]) {
         let (socket, address) = &self.plant;

@@ -16,6 +16,7 @@ use aya::programs::tc::{NlOptions, TcAttachOptions, TcHandle};
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, tc};
 use vigia_probes_abi::{Dropped, GUARD, GUARD_KINDS, GUARD_REPORTS, GUARD_TOTAL, Tally};
 
+use super::inventory::{Inventory, MapFiles, ProgramFile};
 use super::{OBJECT, ProbeError, pins};
 use crate::capture::interface::{self, Control};
 
@@ -61,6 +62,8 @@ pub struct Guard {
     pub how: How,
     maps: Maps,
     reports: RingBuf<MapData>,
+    program: ProgramFile,
+    files: MapFiles,
 }
 
 impl Guard {
@@ -134,12 +137,14 @@ impl Guard {
     }
 
     fn of(mut object: aya::Ebpf, how: How) -> Result<Self, ProbeError> {
+        let file = program(&mut object)?.fd().map_err(ProbeError::of("opening the guard")).and_then(ProgramFile::of)?;
+        let files = MapFiles::of(&object, "GUARD_");
         let mut take = |name| {
             object.take_map(name).ok_or_else(|| ProbeError::because("opening the guard's maps", format!("no {name}")))
         };
         let (total, kinds, reports) = (take(GUARD_TOTAL)?, take(GUARD_KINDS)?, take(GUARD_REPORTS)?);
         let reports = RingBuf::try_from(reports).map_err(ProbeError::of("opening the guard's reports"))?;
-        Ok(Self { how, maps: Maps::of(total, kinds)?, reports })
+        Ok(Self { how, maps: Maps::of(total, kinds)?, reports, program: file, files })
     }
 
     /// What was dropped.
@@ -148,6 +153,14 @@ impl Guard {
     /// The kernel does not let us read.
     pub fn counts(&self) -> Result<Counts, ProbeError> {
         self.maps.counts()
+    }
+
+    /// Its program and maps on an interface.
+    fn inventory(&self, interface: &str) -> Inventory {
+        let attached = vec![format!("{interface} ({})", self.how)];
+        let kinds = || self.maps.kinds.keys().count() as u64;
+        let used = |name: &str| (name == GUARD_KINDS).then(kinds);
+        Inventory { programs: vec![self.program.describe(GUARD, attached)], maps: self.files.describe(interface, used) }
     }
 
     /// How it is attached, and what it dropped.
@@ -218,7 +231,9 @@ fn program(object: &mut aya::Ebpf) -> Result<&mut SchedClassifier, ProbeError> {
     let program =
         object.program_mut(GUARD).ok_or_else(|| ProbeError::because("loading the guard", "it is not there"))?;
     let program: &mut SchedClassifier = program.try_into().map_err(ProbeError::of("loading the guard"))?;
-    program.load().map_err(ProbeError::of("loading the guard"))?;
+    if program.fd().is_err() {
+        program.load().map_err(ProbeError::of("loading the guard"))?;
+    }
     Ok(program)
 }
 
@@ -327,6 +342,20 @@ impl Guards {
     pub(in crate::capture) fn standing<T>(&self, interface: &str, ask: impl FnOnce(&Standing) -> T) -> T {
         let standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
         ask(standings.get(interface).map_or(&Standing::Unguarded, |(_, standing)| standing))
+    }
+
+    /// Programs and maps of all of them.
+    pub(in crate::capture) fn inventory(&self) -> Inventory {
+        let standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = Inventory::default();
+        for (interface, (_, standing)) in standings.iter() {
+            if let Standing::Guarded(guard) = standing {
+                let Inventory { programs, maps } = guard.inventory(interface);
+                all.programs.extend(programs);
+                all.maps.extend(maps);
+            }
+        }
+        all
     }
 
     /// Hands over the reports that wait, with the interface: the first frame of each kind.

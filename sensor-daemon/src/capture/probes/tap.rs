@@ -25,6 +25,7 @@ use vigia_probes_abi::tap::{
     TAP_NETWORKS, TAP_REDUNDANT, TAP_SETTINGS, TAP_SHUNTS, TAP_SOCKETS, TAP_SWITCHES, TAP_VLANS, vlan_key,
 };
 
+use super::inventory::{Inventory, MapFiles, ProgramFile};
 use super::raw::Raw;
 use super::{OBJECT, ProbeError};
 use crate::capture::interface;
@@ -137,6 +138,9 @@ pub struct Tap {
     switches: Mutex<Array<MapData, u32>>,
     /// Directions that may still be shunted.
     room: Mutex<usize>,
+    shunts_most: usize,
+    programs: [(&'static str, ProgramFile); 2],
+    files: MapFiles,
 }
 
 type ShuntTable = PerCpuHashMap<MapData, Raw<FlowKey>, Raw<Shunted>>;
@@ -224,9 +228,12 @@ impl Tap {
             .map_err(ProbeError::of(what))?;
         let program: &mut Xdp = program(&mut object, TAP)?.try_into().map_err(ProbeError::of(what))?;
         program.load().map_err(ProbeError::of(what))?;
+        let tap = ProgramFile::of(program.fd().map_err(ProbeError::of(what))?)?;
         let program: &mut SocketFilter =
             self::program(&mut object, FILTER)?.try_into().map_err(ProbeError::of(what))?;
         program.load().map_err(ProbeError::of(what))?;
+        let filter = ProgramFile::of(program.fd().map_err(ProbeError::of(what))?)?;
+        let files = MapFiles::of(&object, "TAP_");
         macro_rules! map {
             ($name:expr) => {
                 object
@@ -265,8 +272,18 @@ impl Tap {
             told_classes: vec![None; CLASS_ENTRIES as usize],
             maps,
         };
-        let room = Mutex::new(2 * plan.settings.shunt_flows as usize);
-        let tap = Self { inner: Mutex::new(inner), shunts: Mutex::new(shunts), switches: Mutex::new(switches), room };
+        let shunts_most = 2 * plan.settings.shunt_flows as usize;
+        let room = Mutex::new(shunts_most);
+        let programs = [(TAP, tap), (FILTER, filter)];
+        let tap = Self {
+            inner: Mutex::new(inner),
+            shunts: Mutex::new(shunts),
+            switches: Mutex::new(switches),
+            room,
+            shunts_most,
+            programs,
+            files,
+        };
         tap.configure(plan)?;
         Ok(tap)
     }
@@ -392,6 +409,35 @@ impl Tap {
     /// Levels of shedding beside none.
     pub fn levels(&self) -> usize {
         self.lock().classes.levels()
+    }
+
+    /// The programs and maps, with where they are and how much of them is used.
+    pub fn inventory(&self) -> Inventory {
+        let room = *self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = self.lock();
+        let there = |filter: bool| {
+            let there = inner.interfaces.iter().filter(|(_, at)| at.number.is_some());
+            let there = there.filter(|(_, at)| (at.mode == Mode::Filter) == filter);
+            let mut there: Vec<_> = there.map(|(name, at)| format!("{name} ({})", at.mode.name())).collect();
+            there.sort_unstable();
+            there
+        };
+        let describe = |(name, file): &(&'static str, ProgramFile)| file.describe(name, there(*name == FILTER));
+        let used = |name: &str| {
+            let networks = |four: bool| inner.networks.iter().filter(|one| one.address.is_ipv4() == four).count();
+            let used = match name {
+                TAP_SHUNTS => self.shunts_most - room,
+                TAP_INTERFACES => inner.interfaces.values().filter(|at| at.number.is_some()).count(),
+                TAP_COUNTS => inner.next_slot as usize,
+                TAP_SOCKETS => inner.interfaces.values().map(|at| (at.place.queues * at.place.workers) as usize).sum(),
+                TAP_VLANS => inner.maps.vlans.keys().count(),
+                _ if name == TAP_NETWORKS[0] => networks(true),
+                _ if name == TAP_NETWORKS[1] => networks(false),
+                _ => return None,
+            };
+            Some(used as u64)
+        };
+        Inventory { programs: self.programs.iter().map(describe).collect(), maps: self.files.describe("", used) }
     }
 
     /// The interfaces that the tap is on.

@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use vigia_parsers::ot::{modbus, s7comm};
+use vigia_parsers::ot::{bacnet, modbus, s7comm};
 use vigia_parsers::{Anomaly, Direction, Envelope, Limits, Protocol, Record, Sink, Timestamp};
 
 struct Counting;
@@ -116,6 +116,46 @@ fn dissecting_s7_communication_allocates_nothing_in_the_steady_state() {
             for (direction, packet) in &said {
                 let envelope = Envelope { direction: *direction, timestamp: Timestamp(round), datagram: false };
                 flow.parse(&envelope, packet, &mut sink);
+            }
+        }
+    };
+    // Until each buffer has held the longest request.
+    poll(8);
+    let before = ALLOCATIONS.get();
+    poll(1000);
+    let after = ALLOCATIONS.get();
+    assert_eq!(after - before, 0);
+    assert_eq!(sink.transactions, 5 * 1008);
+    assert!(sink.values > 0);
+}
+
+/// An APDU of BACnet in an Original-Unicast-NPDU.
+fn unicast(apdu: &[u8]) -> Vec<u8> {
+    [&[0x81, 10, 0, apdu.len() as u8 + 6, 1, 4], apdu].concat()
+}
+
+#[test]
+fn dissecting_bacnet_allocates_nothing_in_the_steady_state() {
+    let mut flow = (bacnet::PROTOCOL.open)(&Limits::DEFAULT);
+    let mut sink = Reader::default();
+    let text = [0x30, 9, 12, 0x0c, 2, 0, 0, 8, 0x19, 121, 0x3e, 0x75, 5, 4, 0, b'A', 0, b'b', 0x3f];
+    // A read of a number, one of text in UCS-2, a command, an error, a search, a registration of a foreign device.
+    let said = [
+        (Direction::ToServer, unicast(&[0, 5, 7, 12, 0x0c, 0, 0, 0, 5, 0x19, 85])),
+        (Direction::ToServer, unicast(&[0, 5, 8, 15, 0x0c, 1, 0, 0, 3, 0x19, 85, 0x3e, 0x91, 1, 0x3f, 0x49, 8])),
+        (Direction::ToServer, unicast(&[0, 5, 9, 12, 0x0c, 2, 0, 0, 8, 0x19, 121])),
+        (Direction::ToClient, unicast(&[0x30, 7, 12, 0x0c, 0, 0, 0, 5, 0x19, 85, 0x3e, 0x44, 0x42, 0x90, 0, 0, 0x3f])),
+        (Direction::ToClient, unicast(&[0x50, 8, 15, 0x91, 2, 0x91, 40])),
+        (Direction::ToClient, unicast(&text)),
+        (Direction::ToServer, unicast(&[0x10, 8, 9, 3, 0x19, 3])),
+        (Direction::ToServer, vec![0x81, 5, 0, 6, 0, 60]),
+        (Direction::ToClient, vec![0x81, 0, 0, 6, 0, 0]),
+    ];
+    let mut poll = |rounds: u64| {
+        for round in 0..rounds {
+            for (direction, datagram) in &said {
+                let envelope = Envelope { direction: *direction, timestamp: Timestamp(round), datagram: true };
+                flow.parse(&envelope, datagram, &mut sink);
             }
         }
     };

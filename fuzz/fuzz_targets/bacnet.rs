@@ -1,0 +1,12 @@
+//! A BACnet conversation over UDP never panics, whatever it is fed.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use vigia_parsers::Protocol;
+use vigia_parsers::ot::bacnet::PROTOCOL;
+
+static ONLY: &[&Protocol] = &[&PROTOCOL];
+
+fuzz_target!(|input: &[u8]| {
+    vigia_fuzz::converse(47808, ONLY, true, input);
+});

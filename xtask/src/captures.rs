@@ -110,7 +110,7 @@ fn captures() -> Result<Vec<(PathBuf, Vec<u8>)>> {
 
 fn capture(cases: &Cases, case: &Case) -> Result<Vec<u8>> {
     let (client, server) = (case.client.unwrap_or(cases.client), case.server.unwrap_or(cases.server));
-    let mut session = Session::open(client, server, start(case)?);
+    let mut session = Session::open(cases.framing.transport(), client, server, start(case)?);
     let mut framer = Framer::new(cases.framing, case.outstation);
     for _ in 0..case.repeat {
         for message in &case.messages {

@@ -115,6 +115,8 @@ const ADDRESSES: &[(&str, &str)] = &[
     ("ENIP_SERVER", "$HOME_NET"),
     ("ENIP_CLIENT", "$HOME_NET"),
     ("S7_CLIENT", "$HOME_NET"),
+    ("BACNET_SERVER", "$HOME_NET"),
+    ("BACNET_CLIENT", "$HOME_NET"),
 ];
 
 const PORTS: &[(&str, &str)] = &[

@@ -1,8 +1,10 @@
 //! Headers of the protocols around what a case says.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
-/// How a protocol's messages go over TCP.
+use super::session::Transport;
+
+/// How a protocol's messages go over TCP or UDP.
 #[derive(Debug, Clone, Copy, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Framing {
@@ -12,6 +14,18 @@ pub enum Framing {
     Dnp3,
     /// One data TPDU of class 0 in a TPKT packet around a message.
     Cotp,
+    /// Type and length of virtual link control around its function and data, over UDP.
+    Bacnet,
+}
+
+impl Framing {
+    /// What carries the messages.
+    pub fn transport(self) -> Transport {
+        match self {
+            Self::Modbus | Self::Dnp3 | Self::Cotp => Transport::Tcp,
+            Self::Bacnet => Transport::Udp,
+        }
+    }
 }
 
 /// DNP3 link address of the master.
@@ -35,7 +49,7 @@ impl Framer {
         Self { framing, outstation, transaction: 0, sequences: [0; 2] }
     }
 
-    /// The message as it goes over TCP. A Modbus answer is one to the last request.
+    /// The message as it goes over TCP or UDP. A Modbus answer is one to the last request.
     pub fn frame(&mut self, from_client: bool, message: &[u8]) -> Result<Vec<u8>> {
         match self.framing {
             Framing::Modbus => {
@@ -53,6 +67,10 @@ impl Framer {
                 Ok(dnp3(control, destination, source, &data))
             }
             Framing::Cotp => Ok(cotp(message)),
+            Framing::Bacnet => {
+                let (function, data) = message.split_first().context("a message begins with its function")?;
+                Ok([&[0x81, *function], &(data.len() as u16 + 4).to_be_bytes()[..], data].concat())
+            }
         }
     }
 }

@@ -1,6 +1,15 @@
-//! A TCP session in a capture file, from handshake to end.
+//! A session in a capture file: over TCP from handshake to end, or datagrams of UDP.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+
+/// What carries a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// A connection.
+    Tcp,
+    /// Datagrams, without beginning and end.
+    Udp,
+}
 
 /// Time between packets, in microseconds.
 const PACE: u32 = 10_000;
@@ -8,6 +17,9 @@ const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
 const PSH: u8 = 0x08;
 const ACK: u8 = 0x10;
+/// Protocol numbers of IP.
+const TCP: u8 = 6;
+const UDP: u8 = 17;
 
 /// One end of the session.
 struct End {
@@ -20,14 +32,15 @@ struct End {
 pub struct Session {
     /// Server, client.
     ends: [End; 2],
+    transport: Transport,
     seconds: u32,
     micros: u32,
     pcap: Vec<u8>,
 }
 
 impl Session {
-    /// Shakes hands at `seconds` since 1970.
-    pub fn open(client: Ipv4Addr, server: SocketAddrV4, seconds: u32) -> Self {
+    /// Begins at `seconds` since 1970; over TCP, with shaking hands.
+    pub fn open(transport: Transport, client: Ipv4Addr, server: SocketAddrV4, seconds: u32) -> Self {
         let mut pcap = Vec::new();
         // Classic pcap: microseconds, version 2.4, whole packets, Ethernet.
         for word in [0xa1b2_c3d4_u32, 4 << 16 | 2, 0, 0, 0x4_0000, 1] {
@@ -37,23 +50,27 @@ impl Session {
             End { address: server, next: 0x5000_0000 },
             End { address: SocketAddrV4::new(client, 49_152), next: 0x1000_0000 },
         ];
-        let mut session = Self { ends, seconds, micros: 0, pcap };
-        session.packet(true, SYN, &[]);
-        session.packet(false, SYN | ACK, &[]);
-        session.packet(true, ACK, &[]);
+        let mut session = Self { ends, transport, seconds, micros: 0, pcap };
+        if transport == Transport::Tcp {
+            session.packet(true, SYN, &[]);
+            session.packet(false, SYN | ACK, &[]);
+            session.packet(true, ACK, &[]);
+        }
         session
     }
 
-    /// One side sends a segment.
+    /// One side sends a segment, or a datagram.
     pub fn say(&mut self, from_client: bool, payload: &[u8]) {
         self.packet(from_client, PSH | ACK, payload);
     }
 
     /// Ends the session; the whole capture file.
     pub fn close(mut self) -> Vec<u8> {
-        self.packet(true, FIN | ACK, &[]);
-        self.packet(false, FIN | ACK, &[]);
-        self.packet(true, ACK, &[]);
+        if self.transport == Transport::Tcp {
+            self.packet(true, FIN | ACK, &[]);
+            self.packet(false, FIN | ACK, &[]);
+            self.packet(true, ACK, &[]);
+        }
         self.pcap
     }
 
@@ -61,7 +78,13 @@ impl Session {
         let (own, other) = (usize::from(from_client), usize::from(!from_client));
         let acknowledged = if flags & ACK == 0 { 0 } else { self.ends[other].next };
         let (from, to) = (&self.ends[own], &self.ends[other]);
-        let packet = ethernet(from.address, to.address, from.next, acknowledged, flags, payload);
+        let packet = match self.transport {
+            Transport::Tcp => {
+                let segment = segment(from.address, to.address, from.next, acknowledged, flags, payload);
+                ethernet(from.address, to.address, TCP, segment)
+            }
+            Transport::Udp => ethernet(from.address, to.address, UDP, datagram(from.address, to.address, payload)),
+        };
         self.ends[own].next += payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0);
         let length = packet.len() as u32;
         for word in [self.seconds, self.micros, length, length] {
@@ -74,7 +97,8 @@ impl Session {
     }
 }
 
-fn ethernet(
+/// A TCP segment; its checksum is to be set.
+fn segment(
     from: SocketAddrV4,
     to: SocketAddrV4,
     sequence: u32,
@@ -82,23 +106,40 @@ fn ethernet(
     flags: u8,
     payload: &[u8],
 ) -> Vec<u8> {
-    let mut tcp = Vec::new();
-    tcp.extend(from.port().to_be_bytes());
-    tcp.extend(to.port().to_be_bytes());
+    let mut tcp = ports(from, to);
     tcp.extend(sequence.to_be_bytes());
     tcp.extend(acknowledged.to_be_bytes());
-    // Header of five words; window; checksum, set below; no urgent data.
+    // Header of five words; window; checksum; no urgent data.
     tcp.extend([0x50, flags, 0x10, 0x00, 0, 0, 0, 0]);
     tcp.extend(payload);
+    tcp
+}
+
+/// A UDP datagram; its checksum is to be set.
+fn datagram(from: SocketAddrV4, to: SocketAddrV4, payload: &[u8]) -> Vec<u8> {
+    let mut udp = ports(from, to);
+    udp.extend((8 + payload.len() as u16).to_be_bytes());
+    udp.extend([0, 0]);
+    udp.extend(payload);
+    udp
+}
+
+fn ports(from: SocketAddrV4, to: SocketAddrV4) -> Vec<u8> {
+    [from.port().to_be_bytes(), to.port().to_be_bytes()].concat()
+}
+
+/// The frame around a segment or datagram, whose checksum is set.
+fn ethernet(from: SocketAddrV4, to: SocketAddrV4, protocol: u8, mut content: Vec<u8>) -> Vec<u8> {
     let (source, destination) = (from.ip().octets(), to.ip().octets());
-    let length = tcp.len() as u16;
-    let pseudo = [&source[..], &destination, &[0, 6], &length.to_be_bytes(), &tcp].concat();
-    tcp[16..18].copy_from_slice(&checksum(&pseudo).to_be_bytes());
+    let length = content.len() as u16;
+    let pseudo = [&source[..], &destination, &[0, protocol], &length.to_be_bytes(), &content].concat();
+    let place = if protocol == TCP { 16 } else { 6 };
+    content[place..place + 2].copy_from_slice(&checksum(&pseudo).to_be_bytes());
 
     let mut ip = vec![0x45, 0];
     ip.extend((20 + length).to_be_bytes());
-    // No fragment; 64 hops; TCP; checksum, set below.
-    ip.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
+    // No fragment; 64 hops; protocol; checksum, set below.
+    ip.extend([0, 0, 0x40, 0, 64, protocol, 0, 0]);
     ip.extend(source);
     ip.extend(destination);
     let sum = checksum(&ip);
@@ -106,7 +147,7 @@ fn ethernet(
 
     // Locally administered addresses, after the IP addresses.
     let mac = |ip: [u8; 4]| [&[0x02, 0x42], &ip[..]].concat();
-    [mac(destination), mac(source), vec![0x08, 0x00], ip, tcp].concat()
+    [mac(destination), mac(source), vec![0x08, 0x00], ip, content].concat()
 }
 
 /// The Internet checksum (RFC 1071).

@@ -38,6 +38,9 @@ impl Tree for Void {
     fn float(&mut self, _: &'static str, _: f64) {}
     fn flag(&mut self, _: &'static str, _: bool) {}
     fn text(&mut self, _: &'static str, _: &str) {}
+    fn formatted(&mut self, _: &'static str, value: std::fmt::Arguments<'_>) {
+        let _ = value.to_string();
+    }
     fn octets(&mut self, _: &'static str, _: &[u8]) {}
     fn hex(&mut self, _: &'static str, _: &[u8]) {}
     fn object(&mut self, _: &'static str) {}

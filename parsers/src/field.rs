@@ -170,6 +170,8 @@ pub trait Tree {
     fn flag(&mut self, key: &'static str, value: bool);
     /// Text of our own making: a name from an enumeration.
     fn text(&mut self, key: &'static str, value: &str);
+    /// Text of our own making, as it is formatted.
+    fn formatted(&mut self, key: &'static str, value: std::fmt::Arguments<'_>);
     /// Text from the wire, of any encoding.
     fn octets(&mut self, key: &'static str, value: &[u8]);
     /// Bytes as lower-case hexadecimal digits.

@@ -94,6 +94,10 @@ impl Tree for Json {
         self.octets(key, value.as_bytes());
     }
 
+    fn formatted(&mut self, key: &'static str, value: std::fmt::Arguments<'_>) {
+        self.octets(key, value.to_string().as_bytes());
+    }
+
     fn octets(&mut self, key: &'static str, value: &[u8]) {
         self.member(key);
         self.quoted(value);

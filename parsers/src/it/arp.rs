@@ -147,7 +147,7 @@ fn ip(message: &Message, which: usize, out: &mut Visit<'_>) {
 
 /// Writes a member as it is formatted.
 fn text(key: &'static str, tree: &mut dyn Tree, value: std::fmt::Arguments<'_>) {
-    tree.text(key, crate::text::Line::<32>::of(value).as_str());
+    tree.formatted(key, value);
 }
 
 impl Record for Message {

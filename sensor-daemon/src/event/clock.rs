@@ -9,7 +9,8 @@ pub(super) struct TimeText {
     text: [u8; LENGTH],
 }
 
-const LENGTH: usize = 31;
+/// Bytes of a time.
+pub(super) const LENGTH: usize = 31;
 
 impl Default for TimeText {
     fn default() -> Self {
@@ -20,30 +21,30 @@ impl Default for TimeText {
 }
 
 impl TimeText {
-    /// Appends a time without quotes.
-    pub(super) fn write(&mut self, out: &mut Vec<u8>, time: Timestamp) {
+    /// A time as events write it.
+    pub(super) fn text(&mut self, time: Timestamp) -> &[u8; LENGTH] {
         if time.seconds() != self.second {
             self.second = time.seconds();
             set_second(&mut self.text, self.second);
         }
         let micros = time.subsec_nanos() / 1000;
         digits::<6>(&mut self.text, 20, micros);
-        out.extend_from_slice(&self.text);
+        &self.text
     }
 }
 
 /// A time as events write it.
 pub(crate) fn text_of(time: Timestamp) -> String {
-    let mut text = Vec::with_capacity(LENGTH);
-    TimeText::default().write(&mut text, time);
-    String::from_utf8(text).unwrap_or_default()
+    String::from_utf8_lossy(TimeText::default().text(time)).into_owned()
 }
 
 /// A time as part of a file name: `20260102T030405`.
 pub(crate) fn compact_time(time: Timestamp) -> String {
-    let mut text = Vec::with_capacity(LENGTH);
-    TimeText::default().write(&mut text, time);
-    text[..19].iter().filter(|byte| !b"-:".contains(byte)).map(|byte| char::from(*byte)).collect()
+    TimeText::default().text(time)[..19]
+        .iter()
+        .filter(|byte| !b"-:".contains(byte))
+        .map(|byte| char::from(*byte))
+        .collect()
 }
 
 fn set_second(text: &mut [u8; LENGTH], second: u64) {
@@ -86,11 +87,7 @@ mod tests {
     #[test]
     fn times_read_as_in_the_calendar() {
         let mut clock = TimeText::default();
-        let mut text = |seconds, nanos| {
-            let mut out = Vec::new();
-            clock.write(&mut out, Timestamp::new(seconds, nanos));
-            String::from_utf8(out).unwrap()
-        };
+        let mut text = |seconds, nanos| String::from_utf8(clock.text(Timestamp::new(seconds, nanos)).to_vec()).unwrap();
         assert_eq!(text(0, 0), "1970-01-01T00:00:00.000000+0000");
         assert_eq!(text(0, 999_999_999), "1970-01-01T00:00:00.999999+0000");
         assert_eq!(text(951_782_400, 0), "2000-02-29T00:00:00.000000+0000");

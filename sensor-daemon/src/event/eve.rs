@@ -15,7 +15,8 @@ use crate::metrics::ledger::Ledger;
 use super::address::{self, AddressCache};
 use super::clock::TimeText;
 use super::health::Health;
-use super::json::{JsonWriter, escape, hex};
+use super::json::{self, JsonWriter, escape, hex, quoted};
+use super::line::Line;
 use super::{EventSettings, SCHEMA, headers};
 
 /// Who speaks to whom.
@@ -237,7 +238,7 @@ fn operation(json: &mut JsonWriter<'_>, record: &dyn Record) {
                 _ => return,
             }
             json.object("");
-            json.display("target", point.target);
+            json.formatted("target", point.target);
             if let Some(value) = point.value {
                 scalar(json, "value", value);
             }
@@ -277,8 +278,8 @@ fn scalar(json: &mut JsonWriter<'_>, key: &'static str, value: Value<'_>) {
         Value::Flag(flag) => json.boolean(key, flag),
         Value::Text(text) => json.string(key, text),
         Value::Bytes(bytes) => json.octets(key, bytes),
-        Value::Address(address) => json.display(key, format_args!("{address}")),
-        Value::Time(time) => json.display(key, format_args!("{}.{:09}", time.seconds(), time.subsec_nanos())),
+        Value::Address(address) => json.formatted(key, format_args!("{address}")),
+        Value::Time(time) => json.formatted(key, format_args!("{}.{:09}", time.seconds(), time.subsec_nanos())),
     }
 }
 
@@ -290,6 +291,8 @@ pub struct Eve {
     ruleset: Ruleset,
     /// When it was loaded, as events spell times.
     loaded_at: String,
+    /// Buffer of the line being written.
+    line: Line,
 }
 
 impl Eve {
@@ -302,6 +305,7 @@ impl Eve {
             addresses: AddressCache::new(seed),
             ruleset: Ruleset::default(),
             loaded_at: String::new(),
+            line: Line::default(),
         }
     }
 
@@ -315,8 +319,8 @@ impl Eve {
 
     /// Appends an `alert` line.
     pub fn alert(&mut self, out: &mut Vec<u8>, header: &Header<'_>, rule: &Rule, alert: &Alert<'_>) {
-        self.header(out, header, "alert", alert.flowbits);
-        let mut json = JsonWriter::resume(out);
+        let mut line = self.begin(header, "alert", alert.flowbits);
+        let mut json = JsonWriter::resume(&mut line);
         if let Some(record) = alert.record {
             json.number("tx_id", record.transaction().saturating_sub(1));
         }
@@ -359,12 +363,13 @@ impl Eve {
                 });
             }
         });
+        self.end(line, out);
     }
 
     /// Appends a `flow` line.
     pub fn flow(&mut self, out: &mut Vec<u8>, header: &Header<'_>, flow: &FlowSummary) {
-        self.header(out, header, "flow", &[]);
-        let mut json = JsonWriter::resume(out);
+        let mut line = self.begin(header, "flow", &[]);
+        let mut json = JsonWriter::resume(&mut line);
         if let Some(protocol) = flow.protocol {
             json.string("app_proto", protocol.name);
         }
@@ -384,12 +389,13 @@ impl Eve {
             json.nested("tcp", |json| tcp_members(json, tcp));
         }
         self.close(json, header, |_| {});
+        self.end(line, out);
     }
 
     /// Appends an `anomaly` line.
     pub fn anomaly(&mut self, out: &mut Vec<u8>, header: &Header<'_>, anomaly: &Anomalous) {
-        self.header(out, header, "anomaly", &[]);
-        let mut json = JsonWriter::resume(out);
+        let mut line = self.begin(header, "anomaly", &[]);
+        let mut json = JsonWriter::resume(&mut line);
         json.nested("anomaly", |json| match anomaly {
             Anomalous::Decode(event) => prefixed(json, "decode", "decoder.", event.name()),
             Anomalous::Stream(event) => prefixed(json, "stream", "stream.", event),
@@ -404,13 +410,14 @@ impl Eve {
                 json.number("offset", anomaly.offset as u64);
             }
         });
+        self.end(line, out);
     }
 
     /// Appends the line of a protocol record, its type the protocol's name.
     pub fn record(&mut self, out: &mut Vec<u8>, header: &Header<'_>, record: &dyn Record) {
         let name = record.protocol().name;
-        self.header(out, header, name, &[]);
-        let mut json = JsonWriter::resume(out);
+        let mut line = self.begin(header, name, &[]);
+        let mut json = JsonWriter::resume(&mut line);
         json.number("tx_id", record.transaction().saturating_sub(1));
         json.nested(name, |json| record.tree(json));
         operation(&mut json, record);
@@ -420,22 +427,24 @@ impl Eve {
             Pairing::Answered(asked) => json.number("rtt_us", header.timestamp.since(asked) / 1_000),
             Pairing::Unanswered => json.boolean("answered", false),
         });
+        self.end(line, out);
     }
 
     /// Appends a `packet` line: one that a rule tagged.
     pub fn packet(&mut self, out: &mut Vec<u8>, header: &Header<'_>, packet: &Packet<'_>) {
-        self.header(out, header, "packet", &[]);
-        let mut json = JsonWriter::resume(out);
+        let mut line = self.begin(header, "packet", &[]);
+        let mut json = JsonWriter::resume(&mut line);
         json.string("packet", &STANDARD.encode(packet.bytes));
         json.nested("packet_info", |json| json.number("linktype", packet.link.number().into()));
         self.close(json, header, |_| {});
+        self.end(line, out);
     }
 
     /// Appends a `stats` line: the counters that have a place in Suricata's layout.
     pub fn stats(&mut self, out: &mut Vec<u8>, timestamp: Timestamp, snapshot: &Snapshot) {
-        self.begin(out, timestamp);
-        out.extend_from_slice(b",\"event_type\":\"stats\"");
-        let mut json = JsonWriter::resume(out);
+        let header = Header { timestamp, ..Header::default() };
+        let mut line = self.begin(&header, "stats", &[]);
+        let mut json = JsonWriter::resume(&mut line);
         json.nested("stats", |json| {
             // The decode events that never occurred would be most of the line.
             let told = |(path, value): &(&str, u64)| *value > 0 || !path.starts_with("decoder.event.");
@@ -447,7 +456,6 @@ impl Eve {
             });
         });
         let packets = &snapshot.packets;
-        let header = Header { timestamp, ..Header::default() };
         self.close(json, &header, |json| {
             json.nested("packets", |json| {
                 json.number("seen", packets.seen);
@@ -467,14 +475,16 @@ impl Eve {
                 json.string("hash", &snapshot.ruleset.hash);
             });
         });
+        self.end(line, out);
     }
 
     /// Appends a `health` line.
     pub fn health(&mut self, out: &mut Vec<u8>, header: &Header<'_>, health: &Health<'_>) {
-        self.header(out, header, "health", &[]);
-        let mut json = JsonWriter::resume(out);
+        let mut line = self.begin(header, "health", &[]);
+        let mut json = JsonWriter::resume(&mut line);
         json.nested("health", |json| health.members(json));
         self.close(json, header, |_| {});
+        self.end(line, out);
     }
 
     fn engine(&mut self, json: &mut JsonWriter<'_>, snapshot: &Snapshot) {
@@ -490,54 +500,56 @@ impl Eve {
         });
     }
 
-    fn begin(&mut self, out: &mut Vec<u8>, timestamp: Timestamp) {
-        out.reserve(1024);
-        out.extend_from_slice(b"{\"timestamp\":\"");
-        self.time.write(out, timestamp);
-        out.push(b'"');
-    }
-
-    /// The envelope, in the order of Suricata's.
-    fn header(&mut self, out: &mut Vec<u8>, header: &Header<'_>, event_type: &str, flowbits: &[&str]) {
-        self.begin(out, header.timestamp);
+    /// Begins a line with the envelope, in the order of Suricata's.
+    fn begin(&mut self, header: &Header<'_>, event_type: &str, flowbits: &[&str]) -> Line {
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        line.fixed(b"{\"timestamp\":\"");
+        line.fixed(self.time.text(header.timestamp));
+        line.fixed(b"\",");
         if header.flow_id != 0 {
-            number(out, b",\"flow_id\":", header.flow_id & ((1 << 51) - 1));
+            number(&mut line, b"\"flow_id\":", header.flow_id & ((1 << 51) - 1));
         }
         if !header.in_iface.is_empty() {
-            text(out, b",\"in_iface\":\"", header.in_iface);
+            text(&mut line, b"\"in_iface\":", header.in_iface);
         }
         if header.number != 0 {
-            number(out, b",\"pcap_cnt\":", header.number);
+            number(&mut line, b"\"pcap_cnt\":", header.number);
         }
-        text(out, b",\"event_type\":\"", event_type);
-        if let [first, inner @ ..] = header.vlans.ids() {
-            number(out, b",\"vlan\":[", (*first).into());
-            inner.iter().for_each(|id| number(out, b",", (*id).into()));
-            out.push(b']');
+        text(&mut line, b"\"event_type\":", event_type);
+        if !header.vlans.ids().is_empty() {
+            JsonWriter::resume(&mut line).nested_list("vlan", |json| {
+                header.vlans.ids().iter().for_each(|id| json.number("", (*id).into()));
+            });
         }
         let (addresses, community) = match &header.endpoints {
             Some(endpoints) => self.addresses.text(endpoints, header.icmp),
             None => (&[][..], &[][..]),
         };
-        out.extend_from_slice(addresses);
+        line.append(addresses);
         if let Some((kind, code)) = header.icmp {
-            number(out, b",\"icmp_type\":", kind.into());
-            number(out, b",\"icmp_code\":", code.into());
+            number(&mut line, b"\"icmp_type\":", kind.into());
+            number(&mut line, b"\"icmp_code\":", code.into());
         }
         if let Some(source) = header.source {
-            text(out, b",\"pkt_src\":\"", source.name());
+            text(&mut line, b"\"pkt_src\":", source.name());
         }
         if !flowbits.is_empty() {
-            let mut json = JsonWriter::resume(out);
-            json.nested("metadata", |json| {
+            JsonWriter::resume(&mut line).nested("metadata", |json| {
                 json.nested_list("flowbits", |json| flowbits.iter().for_each(|bit| json.string("", bit)));
             });
         }
-        out.extend_from_slice(community);
+        line.append(community);
         if let Some(ethernet) = header.ethernet.filter(|_| self.settings.ethernet || header.endpoints.is_none()) {
-            let mut json = JsonWriter::resume(out);
-            json.nested("ether", |json| ether(json, &ethernet));
+            JsonWriter::resume(&mut line).nested("ether", |json| ether(json, &ethernet));
         }
+        line
+    }
+
+    /// Hands over a whole line, and keeps the buffer for the next.
+    fn end(&mut self, line: Line, out: &mut Vec<u8>) {
+        out.extend_from_slice(line.as_bytes());
+        self.line = line;
     }
 
     /// What every event ends with: sensor, capture file, and Vigía's own.
@@ -572,7 +584,7 @@ impl Eve {
     fn time_member(&mut self, json: &mut JsonWriter<'_>, key: &'static str, time: Timestamp) {
         json.raw(key, |out| {
             out.push(b'"');
-            self.time.write(out, time);
+            out.fixed(self.time.text(time));
             out.push(b'"');
         });
     }
@@ -624,20 +636,21 @@ impl Eve {
 }
 
 #[inline]
-fn number(out: &mut Vec<u8>, key: &[u8], value: u64) {
-    out.extend_from_slice(key);
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+fn number<const N: usize>(line: &mut Line, key: &[u8; N], value: u64) {
+    line.fixed(key);
+    json::number(line, value);
+    line.push(b',');
 }
 
 #[inline]
-fn text(out: &mut Vec<u8>, key: &[u8], value: &str) {
-    out.extend_from_slice(key);
-    escape(out, value.as_bytes());
-    out.push(b'"');
+fn text<const N: usize>(line: &mut Line, key: &[u8; N], value: &str) {
+    line.fixed(key);
+    quoted(line, value.as_bytes());
+    line.push(b',');
 }
 
 /// Printable ASCII and line ends as they are, a dot for the rest.
-fn printable(out: &mut Vec<u8>, payload: &[u8]) {
+fn printable(out: &mut Line, payload: &[u8]) {
     out.push(b'"');
     for byte in payload {
         match byte {
@@ -728,7 +741,7 @@ fn tcp_members(json: &mut JsonWriter<'_>, tcp: &TcpSummary) {
     }
 }
 
-fn quoted_hex(out: &mut Vec<u8>, byte: u8) {
+fn quoted_hex(out: &mut Line, byte: u8) {
     out.push(b'"');
     hex(out, &[byte]);
     out.push(b'"');

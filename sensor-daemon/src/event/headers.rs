@@ -83,14 +83,10 @@ fn sctp(json: &mut JsonWriter<'_>, segment: &[u8]) {
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     json.number("chunk_cnt", count);
-    json.raw("chunk_types", |out| {
-        out.push(b'[');
-        for (at, kind) in kinds.iter().take(count as usize).enumerate() {
-            out.extend_from_slice(if at > 0 { b",\"" } else { b"\"" });
-            out.extend_from_slice(CHUNK_TYPES.get(usize::from(*kind)).copied().unwrap_or("unknown").as_bytes());
-            out.push(b'"');
+    json.nested_list("chunk_types", |json| {
+        for kind in kinds.iter().take(count as usize) {
+            json.string("", CHUNK_TYPES.get(usize::from(*kind)).copied().unwrap_or("unknown"));
         }
-        out.push(b']');
     });
     json.boolean("has_init", has[1]);
     json.boolean("has_init_ack", has[2]);
@@ -115,13 +111,12 @@ mod tests {
         let mut segment = vec![0; 12];
         segment[7] = 9;
         segment.extend([3, 0, 0, 4, 0, 0, 0, 5, 7, 0, 0, 0, 200, 0, 0, 4, 6, 0, 0, 99]);
-        let mut out = Vec::new();
-        let mut json = JsonWriter::object(&mut out);
+        let mut line = crate::event::Line::default();
+        let mut json = JsonWriter::object(&mut line);
         sctp(&mut json, &segment);
         json.finish();
-        let text = String::from_utf8(out).expect("text");
         assert_eq!(
-            text,
+            String::from_utf8_lossy(line.as_bytes()),
             r#"{"vtag":9,"chunk_cnt":3,"chunk_types":["sack","data","unknown"],"has_init":false,"has_init_ack":false,"has_data":true,"has_abort":false}"#
         );
     }

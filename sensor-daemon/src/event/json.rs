@@ -1,18 +1,22 @@
-//! JSON straight into a byte buffer: no map of values, no allocation.
+//! JSON straight into a line: no map of values, no allocation.
 
 use vigia_parsers::field::Tree;
 
-/// Writes JSON values at the end of a buffer. Whatever the order of calls, the outcome is one well-formed value: an `end`
+use super::line::{Line, SHORT, short};
+
+/// Writes JSON values at the end of a line. Whatever the order of calls, the outcome is one well-formed value: an `end`
 /// too many is ignored, and [`JsonWriter::finish`] closes what was left open.
+///
+/// Each member ends with a comma, which the end of its container takes back: no member has to know whether it is the first.
 #[derive(Debug)]
 pub struct JsonWriter<'b> {
-    out: &'b mut Vec<u8>,
+    out: &'b mut Line,
     /// Bit n: the container at depth n is a list. Containers deeper than that are objects.
     lists: u64,
     depth: u32,
+    in_list: bool,
     /// `end` never closes this or what is around it.
     floor: u32,
-    comma: bool,
 }
 
 /// Containers within containers that can be lists.
@@ -20,24 +24,26 @@ const LIST_DEPTH: u32 = 64;
 
 impl<'b> JsonWriter<'b> {
     /// Opens an object at the end of `out`.
-    pub fn object(out: &'b mut Vec<u8>) -> Self {
+    pub fn object(out: &'b mut Line) -> Self {
         out.push(b'{');
-        Self { out, lists: 0, depth: 1, floor: 1, comma: false }
+        Self::resume(out)
     }
 
-    /// Goes on with an object at the end of `out` that has members already.
-    pub(super) fn resume(out: &'b mut Vec<u8>) -> Self {
-        Self { out, lists: 0, depth: 1, floor: 1, comma: true }
+    /// Goes on with an object at the end of `out`; what members it has end with a comma.
+    pub(super) fn resume(out: &'b mut Line) -> Self {
+        Self { out, lists: 0, depth: 1, in_list: false, floor: 1 }
     }
 
     /// Closes everything.
     pub fn finish(mut self) {
         self.close(0);
+        self.out.pop();
     }
 
     /// Closes everything and ends the line.
     pub(super) fn finish_line(mut self) {
         self.close(0);
+        self.out.pop();
         self.out.push(b'\n');
     }
 
@@ -64,84 +70,71 @@ impl<'b> JsonWriter<'b> {
     }
 
     /// A member whose value `write` appends raw: numbers and text that need no escape.
-    pub(super) fn raw(&mut self, key: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn raw(&mut self, key: &'static str, write: impl FnOnce(&mut Line)) {
         self.key(key);
         write(self.out);
+        self.out.push(b',');
     }
 
     /// As [`Self::number`], for a key from elsewhere.
     pub(super) fn number_at(&mut self, key: &str, value: u64) {
         self.foreign_key(key);
-        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        number(self.out, value);
+        self.out.push(b',');
     }
 
     /// An unsigned number.
     #[inline]
     pub fn number(&mut self, key: &'static str, value: u64) {
         self.key(key);
-        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        number(self.out, value);
+        self.out.push(b',');
     }
 
     /// Text.
     #[inline]
     pub fn string(&mut self, key: &'static str, value: &str) {
         self.key(key);
-        self.out.push(b'"');
-        escape(self.out, value.as_bytes());
-        self.out.push(b'"');
-    }
-
-    /// Text as it is formatted.
-    pub(super) fn display(&mut self, key: &'static str, value: std::fmt::Arguments<'_>) {
-        self.key(key);
-        self.out.push(b'"');
-        // Escaping never fails.
-        let _ = std::fmt::Write::write_fmt(&mut Escaped(self.out), value);
-        self.out.push(b'"');
+        quoted(self.out, value.as_bytes());
+        self.out.push(b',');
     }
 
     /// True or false.
     #[inline]
     pub fn boolean(&mut self, key: &'static str, value: bool) {
         self.key(key);
-        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+        match value {
+            true => self.out.fixed(b"true,"),
+            false => self.out.fixed(b"false,"),
+        }
     }
 
     /// Begins a member. Keys that are part of the program need no escape.
     #[inline]
     fn key(&mut self, key: &'static str) {
         debug_assert_eq!(clean_prefix(key.as_bytes()), key.len());
-        self.begin_member();
-        if !self.in_list() {
-            self.out.extend_from_slice(key.as_bytes());
-            self.out.extend_from_slice(b"\":");
+        if self.in_list {
+            return;
         }
+        if key.len() > SHORT {
+            return self.foreign_key(key);
+        }
+        self.out.put::<{ SHORT + 3 }>(|[begin, room @ ..]| {
+            *begin = b'"';
+            let length = short(room, key.as_bytes());
+            if let Some(end) = room.get_mut(length..).and_then(|rest| rest.first_chunk_mut()) {
+                *end = *b"\":";
+            }
+            length + 3
+        });
     }
 
     /// As [`Self::key`], for a key from elsewhere.
     fn foreign_key(&mut self, key: &str) {
-        self.begin_member();
-        if !self.in_list() {
-            escape(self.out, key.as_bytes());
-            self.out.extend_from_slice(b"\":");
+        if !self.in_list {
+            quoted(self.out, key.as_bytes());
+            self.out.push(b':');
         }
-    }
-
-    #[inline]
-    fn begin_member(&mut self) {
-        let begin: &[u8] = match (self.comma, self.in_list()) {
-            (true, false) => b",\"",
-            (false, false) => b"\"",
-            (true, true) => b",",
-            (false, true) => b"",
-        };
-        self.out.extend_from_slice(begin);
-        self.comma = true;
-    }
-
-    #[inline]
-    fn in_list(&self) -> bool {
-        self.depth <= LIST_DEPTH && self.lists >> (self.depth - 1) & 1 == 1
     }
 
     fn open(&mut self, list: bool) {
@@ -150,22 +143,27 @@ impl<'b> JsonWriter<'b> {
             self.lists = self.lists & !(1 << self.depth) | u64::from(list) << self.depth;
         }
         self.depth += 1;
+        self.in_list = list;
         self.out.push(if list { b'[' } else { b'{' });
-        self.comma = false;
     }
 
     fn close(&mut self, depth: u32) {
         while self.depth > depth {
-            let closer = if self.in_list() { b']' } else { b'}' };
-            self.out.push(closer);
+            if self.out.last() == Some(b',') {
+                self.out.pop();
+            }
+            match self.in_list {
+                true => self.out.fixed(b"],"),
+                false => self.out.fixed(b"},"),
+            }
             self.depth -= 1;
-            self.comma = true;
+            self.in_list = (1..=LIST_DEPTH).contains(&self.depth) && self.lists >> (self.depth - 1) & 1 == 1;
         }
     }
 }
 
 /// Text that becomes part of a JSON string.
-struct Escaped<'b>(&'b mut Vec<u8>);
+struct Escaped<'b>(&'b mut Line);
 
 impl std::fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
@@ -181,16 +179,18 @@ impl Tree for JsonWriter<'_> {
 
     fn signed(&mut self, key: &'static str, value: i64) {
         self.key(key);
-        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        self.out.append(itoa::Buffer::new().format(value).as_bytes());
+        self.out.push(b',');
     }
 
     fn float(&mut self, key: &'static str, value: f64) {
         self.key(key);
         if value.is_finite() {
-            self.out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+            self.out.append(zmij::Buffer::new().format_finite(value).as_bytes());
         } else {
-            self.out.extend_from_slice(b"null");
+            self.out.fixed(b"null");
         }
+        self.out.push(b',');
     }
 
     fn flag(&mut self, key: &'static str, value: bool) {
@@ -201,23 +201,31 @@ impl Tree for JsonWriter<'_> {
         self.string(key, value);
     }
 
+    fn formatted(&mut self, key: &'static str, value: std::fmt::Arguments<'_>) {
+        self.key(key);
+        self.out.push(b'"');
+        // Escaping never fails.
+        let _ = std::fmt::Write::write_fmt(&mut Escaped(self.out), value);
+        self.out.fixed(b"\",");
+    }
+
     fn octets(&mut self, key: &'static str, value: &[u8]) {
         self.key(key);
         self.out.push(b'"');
         for chunk in value.utf8_chunks() {
             escape(self.out, chunk.valid().as_bytes());
             if !chunk.invalid().is_empty() {
-                self.out.extend_from_slice("\u{fffd}".as_bytes());
+                self.out.append("\u{fffd}".as_bytes());
             }
         }
-        self.out.push(b'"');
+        self.out.fixed(b"\",");
     }
 
     fn hex(&mut self, key: &'static str, value: &[u8]) {
         self.key(key);
         self.out.push(b'"');
         hex(self.out, value);
-        self.out.push(b'"');
+        self.out.fixed(b"\",");
     }
 
     fn object(&mut self, key: &'static str) {
@@ -238,20 +246,46 @@ impl Tree for JsonWriter<'_> {
 }
 
 /// Appends lower-case hexadecimal digits.
-pub(super) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn hex(out: &mut Line, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.reserve(2 * bytes.len());
     for byte in bytes {
-        out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        out.fixed(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
     }
 }
 
-/// Appends UTF-8 text with `"`, `\` and control characters escaped (RFC 8259 §7).
+/// Appends an unsigned number.
 #[inline]
-pub(super) fn escape(out: &mut Vec<u8>, mut text: &[u8]) {
+pub(super) fn number(out: &mut Line, value: u64) {
+    match value {
+        // Most numbers of a record are of one digit.
+        0..=9 => out.push(b'0' + value as u8),
+        _ => out.append(itoa::Buffer::new().format(value).as_bytes()),
+    }
+}
+
+/// Appends UTF-8 text as a JSON string.
+#[inline]
+pub(super) fn quoted(out: &mut Line, text: &[u8]) {
+    if text.len() > SHORT || !is_clean(text) {
+        out.push(b'"');
+        escape(out, text);
+        return out.push(b'"');
+    }
+    out.put::<{ SHORT + 2 }>(|[begin, room @ ..]| {
+        *begin = b'"';
+        let length = short(room, text);
+        if let Some(end) = room.get_mut(length) {
+            *end = b'"';
+        }
+        length + 2
+    });
+}
+
+/// Appends UTF-8 text with `"`, `\` and control characters escaped (RFC 8259 §7).
+pub(super) fn escape(out: &mut Line, mut text: &[u8]) {
     loop {
         let (clean, rest) = text.split_at(clean_prefix(text));
-        out.extend_from_slice(clean);
+        out.append(clean);
         let Some((special, rest)) = rest.split_first() else { return };
         escape_one(out, *special);
         text = rest;
@@ -259,18 +293,28 @@ pub(super) fn escape(out: &mut Vec<u8>, mut text: &[u8]) {
 }
 
 #[cold]
-fn escape_one(out: &mut Vec<u8>, byte: u8) {
+fn escape_one(out: &mut Line, byte: u8) {
     match byte {
-        b'"' => out.extend_from_slice(b"\\\""),
-        b'\\' => out.extend_from_slice(b"\\\\"),
-        b'\n' => out.extend_from_slice(b"\\n"),
-        b'\r' => out.extend_from_slice(b"\\r"),
-        b'\t' => out.extend_from_slice(b"\\t"),
+        b'"' => out.fixed(b"\\\""),
+        b'\\' => out.fixed(b"\\\\"),
+        b'\n' => out.fixed(b"\\n"),
+        b'\r' => out.fixed(b"\\r"),
+        b'\t' => out.fixed(b"\\t"),
         _ => {
-            out.extend_from_slice(b"\\u00");
+            out.fixed(b"\\u00");
             hex(out, &[byte]);
         }
     }
+}
+
+/// Does none of the text need an escape?
+#[inline]
+fn is_clean(text: &[u8]) -> bool {
+    if let (Some(first), Some(last), ..=7) = (text.first_chunk::<4>(), text.last_chunk::<4>(), text.len()) {
+        let both = u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+        return specials(both) == 0;
+    }
+    clean_prefix(text) == text.len()
 }
 
 /// Length of the beginning that needs no escape; eight bytes at a time, then one by one.
@@ -312,12 +356,13 @@ mod tests {
     use serde_json::Value;
 
     fn written(write: impl FnOnce(&mut JsonWriter<'_>)) -> Value {
-        let mut out = Vec::new();
-        let mut json = JsonWriter::object(&mut out);
+        let mut line = Line::default();
+        let mut json = JsonWriter::object(&mut line);
         write(&mut json);
         json.finish();
+        let out = line.as_bytes();
         assert!(!out.contains(&b'\n'), "a line is one line");
-        serde_json::from_slice(&out).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&out)))
+        serde_json::from_slice(out).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(out)))
     }
 
     #[test]
@@ -428,6 +473,7 @@ mod tests {
         fn every_byte_to_escape_is_found(octets in proptest::collection::vec(0u8..0x80, 0..64)) {
             let slow = octets.iter().position(|byte| *byte < 0x20 || b"\"\\".contains(byte)).unwrap_or(octets.len());
             prop_assert_eq!(clean_prefix(&octets), slow);
+            prop_assert_eq!(is_clean(&octets), slow == octets.len());
         }
     }
 }

@@ -16,6 +16,7 @@ mod golden;
 mod headers;
 mod health;
 mod json;
+mod line;
 mod output;
 mod relief;
 
@@ -27,6 +28,7 @@ pub use eve::{
 };
 pub use health::{Health, HealthOutput};
 pub use json::JsonWriter;
+pub use line::Line;
 pub use output::Output;
 
 /// Version of what stands under `vigia` in every event: it changes when a consumer has to.

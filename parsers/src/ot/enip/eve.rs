@@ -8,7 +8,6 @@ use super::encapsulation::Message;
 use super::names;
 use super::record::{Exchange, carried};
 use crate::field::{Tree, name_of};
-use crate::text::Line;
 
 pub(super) fn write(record: &Exchange<'_>, tree: &mut dyn Tree) {
     let (request, response) = match record.message.request {
@@ -60,7 +59,7 @@ fn identity(message: &Message<'_>, tree: &mut dyn Tree) {
     tree.object("identity");
     tree.unsigned("protocol_version", identity.protocol_version.into());
     let [major, minor] = identity.revision;
-    tree.text("revision", Line::<7>::of(format_args!("{major}.{minor}")).as_str());
+    tree.formatted("revision", format_args!("{major}.{minor}"));
     named(tree, "vendor_id", cip_names::VENDORS, identity.vendor.into());
     named(tree, "device_type", cip_names::DEVICE_TYPES, identity.device_type.into());
     tree.unsigned("product_code", identity.product_code.into());

@@ -7,7 +7,6 @@ use super::{PROTOCOL, names, operation};
 use crate::dissector::{Pairing, Protocol, Record};
 use crate::field::{Names, Tree, Value, Visit, name_of};
 use crate::operation::{Operation, VisitPoints};
-use crate::text::Line;
 
 /// An APDU with its place in the flow.
 #[derive(Debug, Clone, Copy)]
@@ -312,7 +311,7 @@ fn part(tree: &mut dyn Tree, name: &'static str, datum: Datum<'_>) {
             qualities(bits).for_each(|(_, quality)| tree.text("", quality));
             tree.end();
         }
-        Datum::Time(time) => tree.text(name, Line::<32>::of(format_args!("{time}")).as_str()),
+        Datum::Time(time) => tree.formatted(name, format_args!("{time}")),
         Datum::Octets(octets) => tree.hex(name, octets),
     }
 }

@@ -7,7 +7,6 @@ use super::path::Path;
 use super::record::Record;
 use super::service::Service;
 use crate::field::{Names, Tree, Value, name_of};
-use crate::text::Line;
 
 /// Values of one message that are written: bounds the length of an event.
 const MOST_VALUES: usize = 64;
@@ -66,7 +65,7 @@ pub(crate) fn named(tree: &mut dyn Tree, key: &'static str, names: Names, value:
 fn spelt(tree: &mut dyn Tree, key: &'static str, name: Option<&str>, value: u64) {
     match name {
         Some(name) => tree.text(key, name),
-        None => tree.text(key, Line::<256>::of(format_args!("unknown-{value}")).as_str()),
+        None => tree.formatted(key, format_args!("unknown-{value}")),
     }
 }
 
@@ -90,7 +89,7 @@ fn path(key: &'static str, path: Path<'_>, tree: &mut dyn Tree) {
     if path.bytes.is_empty() {
         return;
     }
-    tree.text(key, Line::<256>::of(format_args!("{path}")).as_str());
+    tree.formatted(key, format_args!("{path}"));
 }
 
 fn opening(asked: &Opening<'_>, record: &Record<'_>, tree: &mut dyn Tree) {
@@ -151,7 +150,7 @@ fn pccc(record: &Record<'_>, tree: &mut dyn Tree) {
     spelt(tree, "command", asked.name(), code.into());
     tree.unsigned("transaction", asked.transaction.into());
     if let Some(address) = asked.address() {
-        tree.text("address", Line::<256>::of(format_args!("{address}")).as_str());
+        tree.formatted("address", format_args!("{address}"));
     }
     if let Some(said) = record.pccc().filter(|said| said.reply) {
         tree.unsigned("status", said.status.into());

@@ -109,8 +109,8 @@ impl fmt::Display for Path<'_> {
                     if begun {
                         f.write_str(".")?;
                     }
-                    for byte in name {
-                        write!(f, "{}", if byte.is_ascii_graphic() { char::from(*byte) } else { '?' })?;
+                    for run in name.split_inclusive(|byte| !byte.is_ascii_graphic()) {
+                        printable(run, f)?;
                     }
                 }
                 Segment::Logical { kind: Logical::Member, value } => write!(f, "[{value}]")?,
@@ -126,7 +126,7 @@ impl fmt::Display for Path<'_> {
                                 None => write!(f, "class {value}")?,
                             }
                         }
-                        Logical::Instance if class.is_some() => write!(f, "{value}")?,
+                        Logical::Instance if class.is_some() => f.write_str(itoa::Buffer::new().format(value))?,
                         Logical::Instance => write!(f, "instance {value}")?,
                         Logical::ConnectionPoint => write!(f, "connection point {value}")?,
                         Logical::Attribute => write!(f, "attribute {value}")?,
@@ -142,6 +142,16 @@ impl fmt::Display for Path<'_> {
     }
 }
 
+/// A run of printable characters, which may end with one that is none.
+fn printable(run: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (text, odd) = match run {
+        [text @ .., last] if !last.is_ascii_graphic() => (text, "?"),
+        _ => (run, ""),
+    };
+    f.write_str(std::str::from_utf8(text).unwrap_or_default())?;
+    f.write_str(odd)
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Segments<'a> {
     rest: &'a [u8],
@@ -151,6 +161,14 @@ impl<'a> Iterator for Segments<'a> {
     type Item = Segment<'a>;
 
     fn next(&mut self) -> Option<Segment<'a>> {
+        // Nearly all segments are logical ones of one octet.
+        if let [kind, value, rest @ ..] = self.rest
+            && kind & 0xe3 == 0x20
+            && let Some(kind) = logical_kind(*kind)
+        {
+            self.rest = rest;
+            return Some(Segment::Logical { kind, value: (*value).into() });
+        }
         let kind = octet(self.rest, 0)?;
         let (segment, length) = match kind >> 5 {
             0 => port(self.rest)?,
@@ -207,7 +225,11 @@ fn logical(bytes: &[u8]) -> Read<'_> {
         2 => (udint(bytes, 2)?, 6),
         _ => return None,
     };
-    let kind = match kind >> 2 & 7 {
+    Some((Segment::Logical { kind: logical_kind(kind)?, value }, length))
+}
+
+fn logical_kind(kind: u8) -> Option<Logical> {
+    Some(match kind >> 2 & 7 {
         0 => Logical::Class,
         1 => Logical::Instance,
         2 => Logical::Member,
@@ -215,8 +237,7 @@ fn logical(bytes: &[u8]) -> Read<'_> {
         4 => Logical::Attribute,
         6 => Logical::Service,
         _ => return None,
-    };
-    Some((Segment::Logical { kind, value }, length))
+    })
 }
 
 fn network(bytes: &[u8]) -> Read<'_> {

@@ -130,6 +130,8 @@ fn measure(measurement: &Measurement, runs: usize) -> Result<bool> {
     time(&mut vigia)?;
     let (mut floors, mut vigias) = (Vec::new(), Vec::new());
     for _ in 0..runs {
+        // To discard what the run before wrote is no part of a replay.
+        std::fs::remove_file(out.join("eve.json"))?;
         floors.push(time(&mut floor)?.0);
         vigias.push(time(&mut vigia)?.0);
     }

@@ -117,6 +117,8 @@ pub struct Held {
     pub request_bytes: u64,
     /// Bytes of messages that are being joined.
     pub joined_bytes: u64,
+    /// Flows of which rules remember something.
+    pub remembered: u64,
 }
 
 impl Held {
@@ -127,6 +129,7 @@ impl Held {
             requests: kept.requests.into(),
             request_bytes: kept.request_bytes.into(),
             joined_bytes: kept.joined_bytes.into(),
+            remembered: 0,
         }
     }
 
@@ -230,6 +233,11 @@ impl Inspector {
     /// What all conversations hold.
     pub fn held(&self) -> Held {
         self.held
+    }
+
+    /// The tags that are followed.
+    pub fn tags(&self) -> &HostTags {
+        &self.tags
     }
 
     /// What reassembly did.
@@ -403,6 +411,9 @@ impl Inspector {
             EndReason::Shutdown => FlowReason::Shutdown,
             EndReason::TcpReuse => FlowReason::TcpReuse,
         };
+        if flow.memory.is_some() {
+            self.held.remembered = self.held.remembered.wrapping_sub(1);
+        }
         self.report_flow(&flow, reason, at);
     }
 
@@ -536,6 +547,7 @@ impl Inspector {
             facts,
             conversation: None,
             memory: &mut flow.memory,
+            remembered: &mut self.held.remembered,
             alerted: &mut flow.alerted,
             bypass: &mut flow.bypass,
             tags: &mut self.tags,
@@ -725,6 +737,7 @@ struct Inspection<'p> {
     facts: Facts,
     conversation: Option<Box<Conversation>>,
     memory: &'p mut Option<Box<FlowMemory>>,
+    remembered: &'p mut u64,
     alerted: &'p mut bool,
     bypass: &'p mut bool,
     tags: &'p mut HostTags,
@@ -776,6 +789,7 @@ impl<'p> Inspection<'p> {
                 seen: self.facts.seen[direction.index()],
             }),
         };
+        let is_new = self.memory.is_none();
         ask(self.observer.as_deref_mut(), self.rules, &moment, subject, self.memory, self.scratch);
         *self.bypass |= self.scratch.bypass();
         if self.scratch.is_cut() {
@@ -786,6 +800,13 @@ impl<'p> Inspection<'p> {
             let stream = matches!(subject, Subject::Stream(_));
             if !(stream && self.packet.is_some() && self.hold(direction, bytes)) {
                 self.report(direction, protocol, record, bytes, stream);
+            }
+        }
+        if let Some(memory) = self.memory.as_deref_mut() {
+            *self.remembered += u64::from(is_new);
+            let bounded = memory.take_bounded();
+            if bounded > 0 {
+                self.output.counters.add(Counter::BoundedRuleMemory, bounded.into());
             }
         }
     }
@@ -807,6 +828,7 @@ impl<'p> Inspection<'p> {
     fn hold(&mut self, direction: Direction, bytes: &[u8]) -> bool {
         let held = &mut self.memory.get_or_insert_default().held;
         if held.len() + self.scratch.matches().len() > HELD {
+            self.output.counters.add(Counter::BoundedRuleMemory, 1);
             return false;
         }
         let one = |&rule: &RuleId| Delayed {

@@ -433,6 +433,7 @@ impl Worker {
         let copies = self.state.duplicates.stats();
         let streams = self.inspector.streams();
         let held = self.inspector.held();
+        let (tagged, untagged) = (self.inspector.tags().pairs() as u64, self.inspector.tags().refused());
         let evicted = table.evicted_closed + table.evicted_new + table.evicted_established + table.evicted_ot;
         let counters = &mut self.inspector.output.counters;
         for (gauge, value) in [
@@ -446,6 +447,8 @@ impl Worker {
             (Counter::Requests, held.requests),
             (Counter::RequestMemory, held.request_bytes),
             (Counter::JoinedMemory, held.joined_bytes),
+            (Counter::RuleMemories, held.remembered),
+            (Counter::TaggedHosts, tagged),
         ] {
             counters.set(gauge, value);
         }
@@ -470,6 +473,7 @@ impl Worker {
                 (Counter::RedundantLanA, copies.prp_lan_a + copies.hsr_path_a),
                 (Counter::RedundantLanB, copies.prp_lan_b + copies.hsr_path_b),
                 (Counter::RedundantMismatch, copies.redundant_mismatch),
+                (Counter::TagsRefused, untagged),
                 (Counter::DefragExpired, defrag.timed_out),
                 (Counter::DefragRefused, defrag.limited_fragments + defrag.limited_datagrams + defrag.limited_memory),
             ],

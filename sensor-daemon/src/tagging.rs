@@ -17,6 +17,7 @@ const PAIRS: usize = 1024;
 #[derive(Debug, Default)]
 pub struct HostTags {
     pairs: HashMap<(IpAddr, IpAddr), Tagged>,
+    refused: u64,
 }
 
 impl HostTags {
@@ -27,7 +28,19 @@ impl HostTags {
             memory.get_or_insert_default().tagged = Some(tagged);
         } else if self.pairs.len() < PAIRS || self.pairs.contains_key(&pair(ends)) {
             self.pairs.insert(pair(ends), tagged);
+        } else {
+            self.refused += 1;
         }
+    }
+
+    /// Pairs of hosts that are tagged.
+    pub fn pairs(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// Tags that were not followed, because there were too many.
+    pub fn refused(&self) -> u64 {
+        self.refused
     }
 
     /// Is a packet of a flow to be recorded?

@@ -30,6 +30,7 @@ pub struct FlowMemory {
     integers: Vec<(u64, u32)>,
     streams: [StreamTail; 2],
     passed: bool,
+    bounded: u32,
     /// Packets of the flow that a rule wants recorded.
     pub tagged: Option<Tagged>,
     /// Matches in stream bytes that the receiver has not acknowledged; whoever inspects keeps and reports them.
@@ -115,8 +116,9 @@ struct StreamTail {
 }
 
 impl StreamTail {
-    /// Takes note of the next bytes of the stream, and of the rules to come back to.
-    fn follow(&mut self, new: &[u8], engine: u64, waiting: impl Iterator<Item = u32>) {
+    /// Takes note of the next bytes of the stream, and of the rules to come back to; returns how many of them there was no
+    /// room for.
+    fn follow(&mut self, new: &[u8], engine: u64, waiting: impl Iterator<Item = u32>) -> u32 {
         if std::mem::take(&mut self.answered) {
             self.turn = self.through;
         }
@@ -142,17 +144,30 @@ impl StreamTail {
         }
         let through = self.through;
         self.waiting.retain(|entry| entry.1 >= through);
+        let mut refused = 0;
         for rule in waiting {
             if let Some(entry) = self.waiting.iter_mut().find(|entry| entry.0 == rule) {
                 entry.1 = through + TAIL as u64;
             } else if self.waiting.len() < WAITING {
                 self.waiting.push((rule, through + TAIL as u64));
+            } else {
+                refused += 1;
             }
         }
+        refused
     }
 }
 
 impl FlowMemory {
+    /// How often a bound made it forget the oldest of what it kept, or keep nothing new, since this was asked last.
+    pub fn take_bounded(&mut self) -> u32 {
+        std::mem::take(&mut self.bounded)
+    }
+
+    fn bite(&mut self, times: u32) {
+        self.bounded = self.bounded.saturating_add(times);
+    }
+
     pub(crate) fn bit(&self, bit: u64) -> bool {
         self.bits.contains(&bit)
     }
@@ -162,8 +177,10 @@ impl FlowMemory {
     }
 
     pub(crate) fn set(&mut self, bit: u64) {
-        if !self.bit(bit) && self.bits.len() < BITS {
-            self.bits.push(bit);
+        match self.bit(bit) {
+            true => {}
+            false if self.bits.len() < BITS => self.bits.push(bit),
+            false => self.bite(1),
         }
     }
 
@@ -182,6 +199,8 @@ impl FlowMemory {
             entry.1 = change(entry.1);
         } else if self.integers.len() < INTEGERS {
             self.integers.push((name, change(0)));
+        } else {
+            self.bite(1);
         }
     }
 
@@ -196,6 +215,7 @@ impl FlowMemory {
         } else if let Some(slot) = self.fired.get_mut(self.oldest) {
             *slot = (transaction, rule);
             self.oldest = (self.oldest + 1) % FIRED;
+            self.bite(1);
         }
     }
 
@@ -211,6 +231,8 @@ impl FlowMemory {
         }
         if self.once.len() < ONCE {
             self.once.push((rule, direction));
+        } else {
+            self.bite(1);
         }
         true
     }
@@ -221,6 +243,7 @@ impl FlowMemory {
         let at = at.unwrap_or_else(|| {
             if self.counters.len() >= COUNTERS {
                 self.counters.remove(0);
+                self.bite(1);
             }
             self.counters.push((rule, Counter::new(now)));
             self.counters.len() - 1
@@ -251,9 +274,9 @@ impl FlowMemory {
     /// Keeps the end of what was inspected of this direction's stream, of which `new` is new, and the rules to come
     /// back to.
     pub(crate) fn follow(&mut self, direction: Direction, new: &[u8], engine: u64, waiting: impl Iterator<Item = u32>) {
-        if let Some(stream) = self.streams.get_mut(direction.index()) {
-            stream.follow(new, engine, waiting);
-        }
+        let stream = self.streams.get_mut(direction.index());
+        let refused = stream.map_or(0, |stream| stream.follow(new, engine, waiting));
+        self.bite(refused);
         if let Some(other) = self.streams.get_mut(direction.opposite().index()) {
             other.answered = true;
         }
@@ -277,5 +300,39 @@ impl FlowMemory {
 
     pub(crate) fn pass(&mut self) {
         self.passed = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_bound_is_told_when_it_bites() {
+        let mut memory = FlowMemory::default();
+        let mut told = |fill: &mut dyn FnMut(&mut FlowMemory, u64), room: usize| {
+            (0..room as u64).for_each(|at| fill(&mut memory, at));
+            assert_eq!(memory.take_bounded(), 0, "{room} fit");
+            (0..3).for_each(|at| fill(&mut memory, room as u64 + at));
+            assert_eq!(memory.take_bounded(), 3, "beyond {room}");
+        };
+        told(&mut |memory, at| memory.set(at), BITS);
+        told(&mut |memory, at| memory.change_integer(at, |value| value + 1), INTEGERS);
+        told(&mut |memory, at| memory.fire(at, 1), FIRED);
+        told(&mut |memory, at| assert!(memory.first(at, 0)), ONCE);
+        told(
+            &mut |memory, at| {
+                let threshold = Threshold {
+                    mode: crate::engine::gate::Mode::Limit,
+                    track: crate::engine::gate::Track::Flow,
+                    count: 1,
+                    seconds: 60,
+                    unique: None,
+                };
+                memory.count(at, &threshold, Timestamp(1));
+            },
+            COUNTERS,
+        );
+        told(&mut |memory, at| memory.follow(Direction::ToServer, b"x", 1, std::iter::once(at as u32)), WAITING);
     }
 }

@@ -13,7 +13,7 @@ use crate::metrics::Snapshot;
 use crate::metrics::ledger::Ledger;
 
 use super::address::{self, AddressCache};
-use super::clock::TimeText;
+use super::clock::{TimeText, text_of};
 use super::health::Health;
 use super::json::{self, JsonWriter, escape, hex, quoted};
 use super::line::Line;
@@ -311,9 +311,7 @@ impl Eve {
 
     /// Alerts from now on are of this ruleset.
     pub fn set_ruleset(&mut self, ruleset: Ruleset) {
-        let mut loaded_at = Vec::new();
-        self.time.write(&mut loaded_at, Timestamp::new(ruleset.loaded_at_s, 0));
-        self.loaded_at = String::from_utf8(loaded_at).unwrap_or_default();
+        self.loaded_at = text_of(Timestamp::new(ruleset.loaded_at_s, 0));
         self.ruleset = ruleset;
     }
 

@@ -65,6 +65,11 @@ impl Sensor {
         }
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// How it ended, if it did.
     ///
     /// # Errors

@@ -34,30 +34,36 @@ const LINKER: [&str; 5] = ["--version", "0.13.0", "--no-default-features", "--fe
 
 /// Compiles, and compares or replaces; true when nothing differs.
 pub fn run(arguments: &Arguments) -> Result<bool> {
-    let tools = match Toolchain::ensure() {
-        Ok(tools) => tools,
-        Err(error) if arguments.check => {
-            println!("skipped: the object is not compared: {error:#}");
-            return Ok(true);
-        }
-        Err(error) => return Err(error),
-    };
-    let made = std::fs::read(tools.compile()?)?;
+    if arguments.check {
+        return Ok(compare(Toolchain::ensure())?.unwrap_or(true));
+    }
+    let made = std::fs::read(Toolchain::ensure()?.compile()?)?;
     let object = root().join(OBJECT);
     let differs = std::fs::read(&object).ok().as_deref() != Some(&made);
-    if arguments.check {
-        println!(
-            "{OBJECT} ({} bytes) {}",
-            made.len(),
-            if differs { "DIFFERS from its source" } else { "is its source's" }
-        );
-        return Ok(!differs);
-    }
     if differs {
         std::fs::write(&object, &made)?;
     }
     println!("{OBJECT}: {} bytes{}", made.len(), if differs { "" } else { ", as it was" });
     Ok(true)
+}
+
+/// Compares the object with its source where the toolchain stands already; `None`, and a line, where it does not.
+pub fn check() -> Result<Option<bool>> {
+    compare(Toolchain::existing())
+}
+
+fn compare(tools: Result<Toolchain>) -> Result<Option<bool>> {
+    let tools = match tools {
+        Ok(tools) => tools,
+        Err(error) => {
+            println!("skipped: {OBJECT} is not compared with its source: {error:#}");
+            return Ok(None);
+        }
+    };
+    let made = std::fs::read(tools.compile()?)?;
+    let same = std::fs::read(root().join(OBJECT)).ok().as_deref() == Some(&made);
+    println!("{OBJECT} ({} bytes) {}", made.len(), if same { "is its source's" } else { "DIFFERS from its source" });
+    Ok(Some(same))
 }
 
 /// Compiler and linker in their folder.
@@ -66,6 +72,22 @@ struct Toolchain {
 }
 
 impl Toolchain {
+    /// What is there; nothing is put there.
+    fn existing() -> Result<Self> {
+        let tools = Self { folder: target().join("tools/bpf") };
+        let is_there = tools.rustc().exists() && tools.linker().exists();
+        ensure!(is_there, "there is no compiler for BPF (cargo xtask ebpf gets it)");
+        tools.check_version()?;
+        Ok(tools)
+    }
+
+    fn check_version(&self) -> Result<()> {
+        let version = self.command(&self.rustc()).arg("--version").output()?.stdout;
+        let version = String::from_utf8_lossy(&version).into_owned();
+        ensure!(version.starts_with(COMPILER), "{COMPILER}is wanted, there is {version}");
+        Ok(())
+    }
+
     /// What is there, or is put there.
     fn ensure() -> Result<Self> {
         let tools = Self { folder: target().join("tools/bpf") };
@@ -73,9 +95,7 @@ impl Toolchain {
         if !tools.rustc().exists() {
             tools.unpack().context("getting the compiler for BPF (Debian 12 with its security updates has it)")?;
         }
-        let version = tools.command(&tools.rustc()).arg("--version").output()?.stdout;
-        let version = String::from_utf8_lossy(&version).into_owned();
-        ensure!(version.starts_with(COMPILER), "{COMPILER}is wanted, there is {version}");
+        tools.check_version()?;
         if !tools.linker().exists() {
             tools.install_linker().context("building bpf-linker")?;
         }

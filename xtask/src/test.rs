@@ -67,6 +67,12 @@ pub fn run(_: &Arguments) -> Result<bool> {
         tally.skipped += 1;
     }
 
+    heading("programs of the kernel");
+    match crate::ebpf::check()? {
+        Some(same) => tally.check(same),
+        None => tally.skipped += 1,
+    }
+
     heading("unit, property, golden and live tests");
     let mut tests = cargo_command();
     match peers() {

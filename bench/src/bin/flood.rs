@@ -1,10 +1,11 @@
-//! Sends frames of 512 bytes on an interface as fast as one processor can, for a bounded time: the load of the live
+//! Sends frames on an interface as fast as one processor can, or at a rate, for a bounded time: the load of the live
 //! benchmark. Only for a veth pair in a network namespace made for it.
 //!
-//! Usage: vigia-flood INTERFACE (udp|modbus) SECONDS
+//! Usage: vigia-flood INTERFACE (udp|modbus|tls) SECONDS [BYTES [FRAMES_PER_SECOND]]
 //!
 //! `udp`: datagrams that no dissector takes for its own. `modbus`: Modbus/TCP in both directions, two read/write
-//! requests (function 23) a frame and then their answers, with sequence numbers that go on.
+//! requests (function 23) a frame and then their answers, with sequence numbers that go on; always 512 bytes. `tls`: records
+//! of application data in both directions.
 
 use std::ffi::CString;
 use std::io;
@@ -14,6 +15,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 const FRAME: usize = 512;
+/// Shortest and longest.
+const FRAMES: [usize; 2] = [60, 1514];
 /// Flows; each has a frame in either direction.
 const FLOWS: usize = 256;
 /// Frames handed to the kernel at once.
@@ -28,22 +31,28 @@ const ACKNOWLEDGEMENT: usize = 42;
 const TCP_PAYLOAD: usize = 54;
 const SEGMENT: u32 = (FRAME - TCP_PAYLOAD) as u32;
 
-type Frame = [u8; FRAME];
+type Frame = Vec<u8>;
 
 fn main() -> Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [interface, kind, seconds] = arguments.as_slice() else {
-        bail!("usage: vigia-flood INTERFACE (udp|modbus) SECONDS")
+    let [interface, kind, seconds, more @ ..] = arguments.as_slice() else {
+        bail!("usage: vigia-flood INTERFACE (udp|modbus|tls) SECONDS [BYTES [FRAMES_PER_SECOND]]")
     };
+    let bytes = more.first().map_or(Ok(FRAME), |bytes| bytes.parse()).context("BYTES is not a number")?;
+    ensure!((FRAMES[0]..=FRAMES[1]).contains(&bytes), "{} to {} bytes", FRAMES[0], FRAMES[1]);
+    let rate: Option<u64> =
+        more.get(1).map(|rate| rate.parse()).transpose().context("FRAMES_PER_SECOND is not a number")?;
     let seconds: u64 = seconds.parse().context("SECONDS is not a number")?;
     ensure!(seconds <= MOST_SECONDS, "at most {MOST_SECONDS} seconds");
-    let is_modbus = match kind.as_str() {
-        "udp" => false,
-        "modbus" => true,
-        _ => bail!("{kind}: udp or modbus is expected"),
+    let make: fn(usize, bool, usize) -> Frame = match kind.as_str() {
+        "udp" => udp,
+        "modbus" => |flow, answer, _| modbus(flow, answer),
+        "tls" => tls,
+        _ => bail!("{kind}: udp, modbus or tls is expected"),
     };
-    let make = if is_modbus { modbus } else { udp };
-    let mut frames: Vec<Frame> = (0..FLOWS).flat_map(|flow| [make(flow, false), make(flow, true)]).collect();
+    let is_modbus = kind == "modbus";
+    let both = |flow| [make(flow, false, bytes), make(flow, true, bytes)];
+    let mut frames: Vec<Frame> = (0..FLOWS).flat_map(both).collect();
     let socket = open(interface).with_context(|| interface.clone())?;
     let start = Instant::now();
     let (mut sent, mut refused, mut round) = (0, 0, 0);
@@ -54,6 +63,12 @@ fn main() -> Result<()> {
             }
             let (accepted, refusals) = send(&socket, batch)?;
             sent += accepted;
+            if let Some(rate) = rate {
+                let due = start + Duration::from_secs_f64(sent as f64 / rate.max(1) as f64);
+                while Instant::now() < due {
+                    std::hint::spin_loop();
+                }
+            }
             refused += refusals;
         }
         round += 1;
@@ -95,8 +110,10 @@ fn open(interface: &str) -> io::Result<OwnedFd> {
 
 /// Sends all frames; gives how many, and how often the kernel had no room at first.
 fn send(socket: &OwnedFd, frames: &mut [Frame]) -> io::Result<(u64, u64)> {
-    let mut vectors: Vec<_> =
-        frames.iter_mut().map(|frame| libc::iovec { iov_base: frame.as_mut_ptr().cast(), iov_len: FRAME }).collect();
+    let mut vectors: Vec<_> = frames
+        .iter_mut()
+        .map(|frame| libc::iovec { iov_base: frame.as_mut_ptr().cast(), iov_len: frame.len() })
+        .collect();
     let mut messages: Vec<_> = vectors
         .iter_mut()
         .map(|vector| {
@@ -127,15 +144,15 @@ fn check(result: isize) -> io::Result<()> {
 }
 
 /// Ethernet and IPv4 headers between a flow's client and its server, with the rest of the frame empty.
-fn headers(flow: usize, answer: bool, protocol: u8) -> Frame {
-    let mut frame = [0; FRAME];
+fn headers(flow: usize, answer: bool, protocol: u8, bytes: usize) -> Frame {
+    let mut frame = vec![0; bytes];
     let (client, server) = ([10, 77, 1, flow as u8], [10, 77, 2, flow as u8]);
     let (from, to) = if answer { (server, client) } else { (client, server) };
     frame[..6].copy_from_slice(&[2, 0, to[0], to[1], to[2], to[3]]);
     frame[6..12].copy_from_slice(&[2, 0, from[0], from[1], from[2], from[3]]);
     frame[12..14].copy_from_slice(&0x0800_u16.to_be_bytes());
     frame[14] = 0x45;
-    frame[16..18].copy_from_slice(&(FRAME as u16 - 14).to_be_bytes());
+    frame[16..18].copy_from_slice(&(bytes as u16 - 14).to_be_bytes());
     frame[22] = 64;
     frame[23] = protocol;
     frame[26..30].copy_from_slice(&from);
@@ -143,24 +160,36 @@ fn headers(flow: usize, answer: bool, protocol: u8) -> Frame {
     frame
 }
 
-fn ports(frame: &mut Frame, answer: bool, client: u16, server: u16) {
+fn ports(frame: &mut [u8], answer: bool, client: u16, server: u16) {
     let (from, to) = if answer { (server, client) } else { (client, server) };
     frame[34..36].copy_from_slice(&from.to_be_bytes());
     frame[36..38].copy_from_slice(&to.to_be_bytes());
 }
 
-fn udp(flow: usize, answer: bool) -> Frame {
-    let mut frame = headers(flow, answer, 17);
+fn udp(flow: usize, answer: bool, bytes: usize) -> Frame {
+    let mut frame = headers(flow, answer, 17, bytes);
     ports(&mut frame, answer, 40_000 + flow as u16, 9_000);
-    frame[38..40].copy_from_slice(&(FRAME as u16 - 34).to_be_bytes());
+    frame[38..40].copy_from_slice(&(bytes as u16 - 34).to_be_bytes());
     for (at, byte) in frame[42..].iter_mut().enumerate() {
         *byte = (at * 7 + flow) as u8;
     }
     frame
 }
 
+fn tls(flow: usize, answer: bool, bytes: usize) -> Frame {
+    let mut frame = headers(flow, answer, 6, bytes);
+    ports(&mut frame, answer, 40_000 + flow as u16, 443);
+    frame[46] = 0x50;
+    frame[47] = 0x10;
+    let record = [23, 3, 3];
+    frame[TCP_PAYLOAD..TCP_PAYLOAD + 3].copy_from_slice(&record);
+    let length = (bytes - TCP_PAYLOAD).saturating_sub(5).max(1) as u16;
+    frame[TCP_PAYLOAD + 3..TCP_PAYLOAD + 5].copy_from_slice(&length.to_be_bytes());
+    frame
+}
+
 fn modbus(flow: usize, answer: bool) -> Frame {
-    let mut frame = headers(flow, answer, 6);
+    let mut frame = headers(flow, answer, 6, FRAME);
     ports(&mut frame, answer, 40_000 + flow as u16, 502);
     frame[46] = 0x50;
     frame[47] = 0x18;
@@ -183,7 +212,7 @@ fn modbus(flow: usize, answer: bool) -> Frame {
 }
 
 /// Gives a segment the numbers of its round: either direction has sent as much.
-fn advance(frame: &mut Frame, round: u32) {
+fn advance(frame: &mut [u8], round: u32) {
     let is_answer = frame[34..36] == 502_u16.to_be_bytes();
     let sent = round.wrapping_mul(SEGMENT);
     let seen = if is_answer { sent.wrapping_add(SEGMENT) } else { sent };
@@ -212,7 +241,7 @@ mod tests {
         let (mut first, mut second) = (modbus(0, false), modbus(0, false));
         advance(&mut first, 4);
         advance(&mut second, 5);
-        let number = |frame: &Frame| u32::from_be_bytes([frame[38], frame[39], frame[40], frame[41]]);
+        let number = |frame: &[u8]| u32::from_be_bytes([frame[38], frame[39], frame[40], frame[41]]);
         assert_eq!(number(&second) - number(&first), SEGMENT);
     }
 }

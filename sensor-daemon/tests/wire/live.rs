@@ -78,6 +78,20 @@ impl Tap {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// Does something on a thread of its own in the tap's network.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let path = format!("/run/netns/{}", self.namespace.name());
+        std::thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                let file = File::open(path).unwrap();
+                // SAFETY: a call without pointers.
+                assert_eq!(unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) }, 0);
+                work()
+            });
+            inside.join().unwrap()
+        })
+    }
+
     /// Sends a frame in the plant.
     pub fn send(&self, frame: &[u8]) {
         let (socket, address) = &self.plant;

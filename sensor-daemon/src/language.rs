@@ -443,6 +443,7 @@ messages! {
     RuleUnknownAction: "{0}", "acción desconocida: {0}";
     RuleUnknownClasstype: "{0}", "clase desconocida: {0}";
     RuleUnknownEvent: "{0}", "evento desconocido: {0}";
+    RuleUnknownFrame: "{0}", "marco desconocido: {0}";
     RuleUnknownKeyword: "{0}", "palabra clave desconocida: {0}";
     RuleUnknownProtocol: "{0}", "protocolo desconocido: {0}";
     RuleUnknownValue: "{0}", "valor desconocido: {0}";

@@ -298,6 +298,7 @@ fn headline(code: &str) -> Message {
         "unknown-action" => Message::RuleUnknownAction,
         "unknown-classtype" => Message::RuleUnknownClasstype,
         "unknown-event" => Message::RuleUnknownEvent,
+        "unknown-frame" => Message::RuleUnknownFrame,
         "unknown-keyword" => Message::RuleUnknownKeyword,
         "unknown-protocol" => Message::RuleUnknownProtocol,
         "unknown-value" => Message::RuleUnknownValue,

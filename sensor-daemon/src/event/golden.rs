@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use vigia_parsers::field::{Tree, Visit};
+use vigia_parsers::it::dns;
 use vigia_parsers::ot::modbus;
 use vigia_parsers::packet::{DecodeEvent, Ethernet, Tunnel, Vlans};
 use vigia_parsers::{Anomaly, Direction, Protocol, Record, Timestamp};
@@ -127,6 +128,36 @@ fn alert_with_all_it_can_hold() {
     let alert =
         Alert { flowbits: &["modbus.seen", "x"], ..alert(Some(&Write), b"GET /\r\n\x00\x07\"beyond the bound") };
     insta::assert_snapshot!(line(&settings, |eve, out| eve.alert(out, &header, &rule(), &alert)));
+}
+
+/// A message of which nothing but its bytes matters.
+struct Framed;
+
+impl Record for Framed {
+    fn protocol(&self) -> &'static Protocol {
+        &dns::PROTOCOL
+    }
+
+    fn visit(&self, _index: usize, out: &mut Visit<'_>) {
+        out(vigia_parsers::field::Value::Bytes(b"\x12\x34a \"name\""));
+    }
+
+    fn tree(&self, tree: &mut dyn Tree) {
+        tree.unsigned("version", 3);
+    }
+
+    fn transaction(&self) -> u64 {
+        2
+    }
+}
+
+#[test]
+fn alert_of_a_rule_that_looks_into_a_frame() {
+    let settings =
+        EventSettings { payload: true, payload_printable: true, payload_bytes: 6, ..EventSettings::default() };
+    let rule = Rule { sid: 1, frame: dns::PROTOCOL.field("frame.pdu"), ..Rule::default() };
+    let alert = Alert { protocol: Some(&dns::PROTOCOL), ..alert(Some(&Framed), &[]) };
+    insta::assert_snapshot!(line(&settings, |eve, out| eve.alert(out, &header(), &rule, &alert)));
 }
 
 #[test]

@@ -56,12 +56,13 @@ fn by_direction(message: &[u8], direction: Direction) -> Probe {
 
 fn fit(bytes: &[u8]) -> Fit {
     let Some(header) = Header::read(bytes) else { return Fit::No };
-    let Some((entry, section)) = first(bytes, header) else {
-        // A refusal may consist of nothing but its header.
-        let refusal = header.counts == [0; 4] && header.is_response() && bytes.len() == HEADER;
-        return if refusal { Fit::Beginning } else { Fit::No };
-    };
     let ordinary = name_of(names::OPCODES, header.opcode().into()).is_some() && !header.reserved();
+    let Some((entry, section)) = first(bytes, header) else {
+        // A refusal may consist of nothing but its header; one question or answer may be damaged.
+        let refusal = header.counts == [0; 4] && header.is_response() && bytes.len() == HEADER;
+        let damaged = header.counts[Section::Question as usize] == 1 && header.shortest() <= bytes.len();
+        return if ordinary && (refusal || damaged) { Fit::Beginning } else { Fit::No };
+    };
     if is_netbios(&entry) || !(has_class(&entry, section) || (ordinary && header.shortest() <= bytes.len())) {
         return Fit::No;
     }

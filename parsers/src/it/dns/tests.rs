@@ -477,6 +477,8 @@ fn a_question_of_no_known_class_is_believed_on_the_port_alone() {
     let class = asked.len() - 2;
     asked[class..].fill(0x6b);
     assert_eq!((PROTOCOL.probe)(&asked, ToServer), Probe::OnPort);
+    asked[12] = 0x41;
+    assert_eq!((PROTOCOL.probe)(&asked, ToServer), Probe::OnPort, "the name begins with a reserved label type");
     asked[5] = 9;
     assert_eq!((PROTOCOL.probe)(&asked, ToServer), Probe::No, "nine questions are longer");
 }

@@ -6,6 +6,7 @@
 //! tell it apart (RFC 1001 §14.1).
 
 use super::message::{Entry, HEADER, Header, Message, Section, word};
+use super::name::Labels;
 use super::{PREFIX, names};
 use crate::dissector::{Direction, Frame, Probe};
 use crate::field::name_of;
@@ -55,7 +56,7 @@ fn by_direction(message: &[u8], direction: Direction) -> Probe {
 }
 
 fn fit(bytes: &[u8]) -> Fit {
-    let Some(header) = Header::read(bytes) else { return Fit::No };
+    let Some(header) = Header::read(bytes).filter(|_| !is_netbios(bytes)) else { return Fit::No };
     let ordinary = name_of(names::OPCODES, header.opcode().into()).is_some() && !header.reserved();
     let Some((entry, section)) = first(bytes, header) else {
         // A refusal may consist of nothing but its header; one question or answer may be damaged.
@@ -63,7 +64,8 @@ fn fit(bytes: &[u8]) -> Fit {
         let damaged = header.counts[Section::Question as usize] == 1 && header.shortest() <= bytes.len();
         return if ordinary && (refusal || damaged) { Fit::Beginning } else { Fit::No };
     };
-    if is_netbios(&entry) || !(has_class(&entry, section) || (ordinary && header.shortest() <= bytes.len())) {
+    let fits = ordinary && header.shortest() <= bytes.len();
+    if !fits && !has_class(&entry, section) {
         return Fit::No;
     }
     // A request has no response code; only an update or notification has answers.
@@ -93,11 +95,11 @@ fn has_class(entry: &Entry<'_>, section: Section) -> bool {
 }
 
 /// NetBIOS names are a label of 32 letters from A to P; where some were changed, most still are.
-fn is_netbios(entry: &Entry<'_>) -> bool {
+fn is_netbios(message: &[u8]) -> bool {
     const NAME: usize = 32;
     const MOST: usize = NAME / 4 * 3;
     let letters = |label: &[u8]| label.iter().filter(|octet| (b'A'..=b'P').contains(octet)).count();
-    entry.name().next().is_some_and(|label| label.len() == NAME && letters(label) >= MOST)
+    Labels::new(message, HEADER).next().is_some_and(|label| label.len() == NAME && letters(label) >= MOST)
 }
 
 /// May a message begin like this, of which the rest is still to come?
@@ -108,7 +110,7 @@ fn may_begin(begun: &[u8]) -> bool {
     let assigned = name_of(names::OPCODES, header.opcode().into()).is_some() && !header.reserved();
     let counts = header.counts[Section::Question as usize] <= 1 && header.counts != [0; 4];
     // The first entry may be cut off.
-    let entry = first(begun, header).is_none_or(|(entry, section)| has_class(&entry, section) && !is_netbios(&entry));
+    let entry = first(begun, header).is_none_or(|(entry, section)| has_class(&entry, section)) && !is_netbios(begun);
     assigned && counts && entry
 }
 

@@ -448,7 +448,7 @@ fn a_response_seen_first_turns_the_roles_round() {
 fn the_name_service_of_netbios_is_not_taken_for_it() {
     // A name query for WORKGROUP<1c> to the broadcast address (RFC 1002 §4.2.12).
     let asked = bytes(
-        "8001 0110 0001 0000 0000 0000 20 4648455046434544454f465045424143414341434143414341434143414341 424d 00 0020 0001",
+        "8001 0110 0001 0000 0000 0000 20 464845504643454c45484643455046464641434143414341434143414341424d 00 0020 0001",
     );
     let letters = asked[13..45].iter().all(|octet| (b'A'..=b'P').contains(octet));
     assert!(letters, "{}", hex(&asked));
@@ -456,6 +456,8 @@ fn the_name_service_of_netbios_is_not_taken_for_it() {
     changed[20] = b'u';
     changed[46..48].fill(0x71);
     assert_eq!((PROTOCOL.probe)(&changed, ToServer), Probe::No);
+    changed[45] = 0x77;
+    assert_eq!((PROTOCOL.probe)(&changed, ToServer), Probe::No, "nor when its name does not end");
     for direction in [ToServer, ToClient] {
         assert_eq!((PROTOCOL.probe)(&asked, direction), Probe::No);
         assert_eq!((TCP.probe)(&prefixed(&asked), direction), Probe::No);

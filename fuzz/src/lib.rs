@@ -49,10 +49,18 @@ impl Tree for Void {
 }
 
 /// Feeds `input` to a conversation on `port` in chunks: a length byte, a byte of direction and gap, the chunk.
-pub fn converse(port: u16, protocols: &'static [&'static Protocol], datagram: bool, mut input: &[u8]) {
+pub fn converse(port: u16, protocols: &'static [&'static Protocol], datagram: bool, input: &[u8]) {
     let medium = if datagram { Medium::Datagram } else { Medium::Stream };
     let opening = Opening { client_port: 40000, server_port: port, medium, roles_known: port != 0 };
-    let mut conversation = Conversation::new(opening, protocols, &Limits::DEFAULT);
+    feed(Conversation::new(opening, protocols, &Limits::DEFAULT), datagram, input);
+}
+
+/// Feeds `input` to a conversation on the link layer, each chunk a frame.
+pub fn on_link(protocol: &'static Protocol, input: &[u8]) {
+    feed(Conversation::on_link(protocol, &Limits::DEFAULT), false, input);
+}
+
+fn feed(mut conversation: Conversation, datagram: bool, mut input: &[u8]) {
     let mut timestamp = Timestamp::default();
     while let [length, way, rest @ ..] = input {
         let (chunk, left) = rest.split_at(rest.len().min(*length as usize));

@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use vigia_parsers::ot::{bacnet, modbus, s7comm};
+use vigia_parsers::ot::{bacnet, iec61850, modbus, s7comm};
 use vigia_parsers::{Anomaly, Direction, Envelope, Limits, Protocol, Record, Sink, Timestamp};
 
 struct Counting;
@@ -167,4 +167,108 @@ fn dissecting_bacnet_allocates_nothing_in_the_steady_state() {
     assert_eq!(after - before, 0);
     assert_eq!(sink.transactions, 5 * 1008);
     assert!(sink.values > 0);
+}
+
+/// Reads what messages do to the plant besides, and counts messages and what is wrong with them.
+#[derive(Default)]
+struct Steady {
+    reader: Reader,
+    messages: usize,
+    anomalies: usize,
+}
+
+impl Sink for Steady {
+    fn message(&mut self, envelope: &Envelope, record: &dyn Record, anomalies: &[Anomaly]) {
+        self.messages += 1;
+        self.anomalies += anomalies.len();
+        self.reader.message(envelope, record, anomalies);
+        record.points(&mut |_| self.reader.values += 1);
+        record.facts(&mut |_| self.reader.values += 1);
+    }
+
+    fn transaction(&mut self, _: &Envelope, _: &dyn Record) {}
+
+    fn anomaly(&mut self, _: &Envelope, _: &'static Protocol, _: Anomaly) {
+        self.anomalies += 1;
+    }
+}
+
+/// Says the messages over and over; none after the first times may allocate, and none may be wrong.
+fn assert_steady(protocol: &'static Protocol, said: &[(Direction, Vec<u8>)]) {
+    let (mut flow, mut sink, mut now) = ((protocol.open)(&Limits::DEFAULT), Steady::default(), 0);
+    let mut say = |rounds: usize| {
+        for (direction, message) in said.iter().cycle().take(rounds * said.len()) {
+            now += 1_000_000;
+            let envelope = Envelope { direction: *direction, timestamp: Timestamp(now), datagram: false };
+            flow.parse(&envelope, message, &mut sink);
+        }
+    };
+    say(8);
+    let before = ALLOCATIONS.get();
+    say(100);
+    assert_eq!(ALLOCATIONS.get() - before, 0, "{}", protocol.name);
+    assert_eq!((sink.messages, sink.anomalies), (108 * said.len(), 0), "{}", protocol.name);
+    assert!(sink.reader.values > sink.messages);
+}
+
+/// An element of the basic encoding rules.
+fn tlv(tag: u8, contents: &[&[u8]]) -> Vec<u8> {
+    let contents = contents.concat();
+    assert!(contents.len() < 128);
+    [&[tag, contents.len() as u8], &contents[..]].concat()
+}
+
+#[test]
+fn dissecting_mms_allocates_nothing_in_the_steady_state() {
+    let variable = tlv(0xa1, &[&tlv(0x1a, &[b"LD"]), &tlv(0x1a, &[b"XCBR1$CO$Pos$Oper"])]);
+    let list = tlv(0xa0, &[&tlv(0x30, &[&tlv(0xa0, &[&variable])])]);
+    let pdu = |tag: u8, id: u8, service: &[u8]| {
+        let pdu = tlv(tag, &[&[2, 1, id], service]);
+        let unit = tlv(0x61, &[&tlv(0x30, &[&[2, 1, 3], &tlv(0xa0, &[&pdu])])]);
+        [&[3, 0, 0, unit.len() as u8 + 11, 2, 0xf0, 0x80, 1, 0, 1, 0], &unit[..]].concat()
+    };
+    let read = tlv(0xa4, &[&tlv(0xa1, &[&list])]);
+    let values = tlv(0xa4, &[&tlv(0xa1, &[&[0x85, 1, 7]])]);
+    let write = tlv(0xa5, &[&list, &tlv(0xa0, &[&tlv(0xa2, &[&[0x83, 1, 1, 0x86, 1, 3, 0x83, 1, 0]])])]);
+    assert_steady(
+        &iec61850::mms::PROTOCOL,
+        &[
+            (Direction::ToServer, pdu(0xa0, 1, &read)),
+            (Direction::ToServer, pdu(0xa0, 2, &write)),
+            (Direction::ToClient, pdu(0xa1, 1, &values)),
+            (Direction::ToClient, pdu(0xa1, 2, &[0xa5, 2, 0x81, 0])),
+        ],
+    );
+}
+
+/// The header of the link layer around an APDU.
+fn on_link(app_id: u16, apdu: &[u8]) -> Vec<u8> {
+    [&app_id.to_be_bytes()[..], &[0, apdu.len() as u8 + 8, 0, 0, 0, 0], apdu].concat()
+}
+
+#[test]
+fn dissecting_goose_allocates_nothing_in_the_steady_state() {
+    let fields = [
+        tlv(0x80, &[b"IED1/LLN0$GO$gcb01"]),
+        vec![0x81, 2, 7, 0xd0],
+        tlv(0x82, &[b"IED1/LLN0$events"]),
+        tlv(0x84, &[&[0; 8]]),
+        vec![0x85, 1, 1, 0x86, 1, 1, 0x87, 1, 0, 0x88, 1, 1, 0x89, 1, 0, 0x8a, 1, 1],
+        tlv(0xab, &[&[0x83, 1, 1]]),
+    ];
+    let message = on_link(0x2000, &tlv(0x61, &[&fields.concat()]));
+    assert_steady(&iec61850::goose::PROTOCOL, &[(Direction::ToServer, message)]);
+}
+
+#[test]
+fn dissecting_sampled_values_allocates_nothing_in_the_steady_state() {
+    // A second of two samples: the count is followed from the last one back to 0.
+    let said = (0u8..2).map(|sample| {
+        let values = [0, 0, 3, 0xe8, 0, 0, 0, 0];
+        let asdu =
+            [tlv(0x80, &[b"MU01"]), vec![0x82, 2, 0, sample, 0x83, 4, 0, 0, 0, 1, 0x85, 1, 2], tlv(0x87, &[&values])];
+        let pdu = tlv(0x60, &[&[0x80, 1, 1], &tlv(0xa2, &[&tlv(0x30, &[&asdu.concat()])])]);
+        (Direction::ToServer, on_link(0x4000, &pdu))
+    });
+    assert_steady(&iec61850::sv::PROTOCOL, &said.collect::<Vec<_>>());
 }

@@ -31,6 +31,8 @@ pub struct Arguments {
 struct Cases {
     framing: Framing,
     client: Ipv4Addr,
+    /// Who publishes on the link layer has none.
+    #[serde(default = "nobody")]
     server: SocketAddrV4,
     case: Vec<Case>,
 }
@@ -46,8 +48,13 @@ struct Case {
     /// How often the messages are said.
     #[serde(default = "once")]
     repeat: u32,
-    /// `> hex` from the client, `< hex` from the server; `>raw` and `<raw` get no header of the protocol.
+    /// `> hex` from the client or publisher, `< hex` from the server; `>raw` and `<raw` get no header of the protocol;
+    /// `wait` and a number of milliseconds.
     messages: Vec<String>,
+}
+
+fn nobody() -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)
 }
 
 fn once() -> u32 {
@@ -114,14 +121,18 @@ fn capture(cases: &Cases, case: &Case) -> Result<Vec<u8>> {
     let mut framer = Framer::new(cases.framing, case.outstation);
     for _ in 0..case.repeat {
         for message in &case.messages {
-            let (head, hex) = message.split_once(' ').context("a message is `> hex` or `< hex`")?;
-            let bytes = bytes(hex)?;
+            let (head, rest) = message.split_once(' ').context("a message is `> hex` or `< hex`")?;
+            if head == "wait" {
+                session.wait(rest.parse().context("`wait` has a number of milliseconds")?);
+                continue;
+            }
+            let bytes = bytes(rest)?;
             match head {
                 ">" => session.say(true, &framer.frame(true, &bytes)?),
                 "<" => session.say(false, &framer.frame(false, &bytes)?),
                 ">raw" => session.say(true, &bytes),
                 "<raw" => session.say(false, &bytes),
-                _ => bail!("a message begins with >, <, >raw or <raw, not with `{head}`"),
+                _ => bail!("a message begins with >, <, >raw, <raw or wait, not with `{head}`"),
             }
         }
     }

@@ -114,6 +114,8 @@ const ADDRESSES: &[(&str, &str)] = &[
     ("MODBUS_CLIENT", "$HOME_NET"),
     ("ENIP_SERVER", "$HOME_NET"),
     ("ENIP_CLIENT", "$HOME_NET"),
+    ("MMS_SERVER", "$HOME_NET"),
+    ("MMS_CLIENT", "$HOME_NET"),
     ("S7_CLIENT", "$HOME_NET"),
     ("BACNET_SERVER", "$HOME_NET"),
     ("BACNET_CLIENT", "$HOME_NET"),

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::session::Transport;
 
-/// How a protocol's messages go over TCP or UDP.
+/// How a protocol's messages go over TCP, UDP or the link layer.
 #[derive(Debug, Clone, Copy, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Framing {
@@ -16,14 +16,24 @@ pub enum Framing {
     Cotp,
     /// Type and length of virtual link control around its function and data, over UDP.
     Bacnet,
+    /// Presentation, session, COTP and TPKT around a PDU.
+    Mms,
+    /// On the link layer: the header of GOOSE around an APDU.
+    Goose,
+    /// On the link layer: the same header around Sampled Values.
+    Sv,
+    /// The session layer of IEC/TR 61850-90-5 around a GOOSE APDU, over UDP.
+    Rgoose,
 }
 
 impl Framing {
     /// What carries the messages.
     pub fn transport(self) -> Transport {
         match self {
-            Self::Modbus | Self::Dnp3 | Self::Cotp => Transport::Tcp,
-            Self::Bacnet => Transport::Udp,
+            Self::Modbus | Self::Dnp3 | Self::Cotp | Self::Mms => Transport::Tcp,
+            Self::Bacnet | Self::Rgoose => Transport::Udp,
+            Self::Goose => Transport::Link { ethertype: 0x88b8 },
+            Self::Sv => Transport::Link { ethertype: 0x88ba },
         }
     }
 }
@@ -49,7 +59,7 @@ impl Framer {
         Self { framing, outstation, transaction: 0, sequences: [0; 2] }
     }
 
-    /// The message as it goes over TCP or UDP. A Modbus answer is one to the last request.
+    /// The message as it is sent. A Modbus answer is one to the last request.
     pub fn frame(&mut self, from_client: bool, message: &[u8]) -> Result<Vec<u8>> {
         match self.framing {
             Framing::Modbus => {
@@ -71,6 +81,10 @@ impl Framer {
                 let (function, data) = message.split_first().context("a message begins with its function")?;
                 Ok([&[0x81, *function], &(data.len() as u16 + 4).to_be_bytes()[..], data].concat())
             }
+            Framing::Mms => Ok(mms(message)),
+            Framing::Goose => Ok(substation(0x0001, message)),
+            Framing::Sv => Ok(substation(0x4000, message)),
+            Framing::Rgoose => Ok(routed(0x0001, message)),
         }
     }
 }
@@ -90,6 +104,33 @@ fn cotp(message: &[u8]) -> Vec<u8> {
     out.extend(header);
     out.extend(message);
     out
+}
+
+/// A presentation data value in context 3, which clients give to MMS; give tokens and data transfer; COTP.
+fn mms(pdu: &[u8]) -> Vec<u8> {
+    let value = element(0x30, &[&[0x02, 1, 3], &element(0xa0, pdu)[..]].concat());
+    cotp(&[&[1, 0, 1, 0], &element(0x61, &value)[..]].concat())
+}
+
+/// An element of the basic encoding rules, its length in one or three octets.
+fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
+    let length = contents.len() as u16;
+    let header =
+        if length < 128 { vec![tag, length as u8] } else { [&[tag, 0x82][..], &length.to_be_bytes()].concat() };
+    [header, contents.to_vec()].concat()
+}
+
+/// Application identifier, length and reserved octets (IEC 61850-8-1 annex C).
+fn substation(app_id: u16, apdu: &[u8]) -> Vec<u8> {
+    let length = apdu.len() as u16 + 8;
+    [&app_id.to_be_bytes()[..], &length.to_be_bytes(), &[0; 4], apdu].concat()
+}
+
+/// A session PDU of GOOSE without security: its header, whose fields are zero, one payload, no signature.
+fn routed(app_id: u16, apdu: &[u8]) -> Vec<u8> {
+    let payload = [&[0x81, 0][..], &app_id.to_be_bytes(), &(apdu.len() as u16).to_be_bytes(), apdu].concat();
+    let header = [&[0x01, 0x40, 0xa1, 24, 0x80, 22][..], &[0; 22]].concat();
+    [&header[..], &(payload.len() as u32).to_be_bytes(), &payload, &[0x85, 0]].concat()
 }
 
 fn dnp3(control: u8, destination: u16, source: u16, data: &[u8]) -> Vec<u8> {
@@ -118,6 +159,11 @@ mod tests {
     fn frames_are_those_of_the_standards() {
         assert_eq!(modbus(7, &[1, 3, 0, 0, 0, 1]), [0, 7, 0, 0, 0, 6, 1, 3, 0, 0, 0, 1]);
         assert_eq!(cotp(&[0x32, 1]), [3, 0, 0, 9, 2, 0xf0, 0x80, 0x32, 1]);
+        assert_eq!(
+            mms(&[0x8b, 0]),
+            [3, 0, 0, 0x16, 2, 0xf0, 0x80, 1, 0, 1, 0, 0x61, 9, 0x30, 7, 2, 1, 3, 0xa0, 2, 0x8b, 0]
+        );
+        assert_eq!(substation(1, &[0x61, 0]), [0, 1, 0, 10, 0, 0, 0, 0, 0x61, 0]);
         // A link header known from the field: reset of link states to outstation 1 by master 1024.
         assert_eq!(dnp3(0xc0, 1, 1024, &[]), [0x05, 0x64, 0x05, 0xc0, 0x01, 0x00, 0x00, 0x04, 0xe9, 0x21]);
     }

@@ -1,4 +1,4 @@
-//! A session in a capture file: over TCP from handshake to end, or datagrams of UDP.
+//! A session in a capture file: over TCP from handshake to end, datagrams of UDP, or frames of the link layer.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -9,10 +9,12 @@ pub enum Transport {
     Tcp,
     /// Datagrams, without beginning and end.
     Udp,
+    /// Frames that a publisher multicasts, each a message.
+    Link { ethertype: u16 },
 }
 
-/// Time between packets, in microseconds.
-const PACE: u32 = 10_000;
+/// Time between packets, in milliseconds.
+const PACE_MS: u32 = 10;
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
 const PSH: u8 = 0x08;
@@ -34,7 +36,7 @@ pub struct Session {
     ends: [End; 2],
     transport: Transport,
     seconds: u32,
-    micros: u32,
+    millis: u32,
     pcap: Vec<u8>,
 }
 
@@ -50,7 +52,7 @@ impl Session {
             End { address: server, next: 0x5000_0000 },
             End { address: SocketAddrV4::new(client, 49_152), next: 0x1000_0000 },
         ];
-        let mut session = Self { ends, transport, seconds, micros: 0, pcap };
+        let mut session = Self { ends, transport, seconds, millis: 0, pcap };
         if transport == Transport::Tcp {
             session.packet(true, SYN, &[]);
             session.packet(false, SYN | ACK, &[]);
@@ -59,7 +61,13 @@ impl Session {
         session
     }
 
-    /// One side sends a segment, or a datagram.
+    /// Nothing is said for some milliseconds more.
+    pub fn wait(&mut self, millis: u32) {
+        self.seconds += (self.millis + millis) / 1000;
+        self.millis = (self.millis + millis) % 1000;
+    }
+
+    /// One side sends a segment, a datagram, or a frame.
     pub fn say(&mut self, from_client: bool, payload: &[u8]) {
         self.packet(from_client, PSH | ACK, payload);
     }
@@ -84,16 +92,17 @@ impl Session {
                 ethernet(from.address, to.address, TCP, segment)
             }
             Transport::Udp => ethernet(from.address, to.address, UDP, datagram(from.address, to.address, payload)),
+            Transport::Link { ethertype } => {
+                [&GROUP[..], &mac(from.address), &ethertype.to_be_bytes(), payload].concat()
+            }
         };
         self.ends[own].next += payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0);
         let length = packet.len() as u32;
-        for word in [self.seconds, self.micros, length, length] {
+        for word in [self.seconds, self.millis * 1000, length, length] {
             self.pcap.extend(word.to_le_bytes());
         }
         self.pcap.extend(packet);
-        self.micros += PACE;
-        self.seconds += self.micros / 1_000_000;
-        self.micros %= 1_000_000;
+        self.wait(PACE_MS);
     }
 }
 
@@ -145,9 +154,16 @@ fn ethernet(from: SocketAddrV4, to: SocketAddrV4, protocol: u8, mut content: Vec
     let sum = checksum(&ip);
     ip[10..12].copy_from_slice(&sum.to_be_bytes());
 
-    // Locally administered addresses, after the IP addresses.
-    let mac = |ip: [u8; 4]| [&[0x02, 0x42], &ip[..]].concat();
-    [mac(destination), mac(source), vec![0x08, 0x00], ip, content].concat()
+    [&mac(to)[..], &mac(from), &[0x08, 0x00], &ip, &content].concat()
+}
+
+/// A group address of IEC 61850 (IEC 61850-8-1 annex B).
+const GROUP: [u8; 6] = [0x01, 0x0c, 0xcd, 0x01, 0x00, 0x01];
+
+/// A locally administered address, after the IP address.
+fn mac(address: SocketAddrV4) -> [u8; 6] {
+    let [a, b, c, d] = address.ip().octets();
+    [0x02, 0x42, a, b, c, d]
 }
 
 /// The Internet checksum (RFC 1071).

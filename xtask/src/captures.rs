@@ -40,6 +40,8 @@ struct Cases {
 #[derive(Deserialize)]
 struct Case {
     capture: PathBuf,
+    /// Instead of that of the file.
+    framing: Option<Framing>,
     client: Option<Ipv4Addr>,
     server: Option<SocketAddrV4>,
     /// DNP3 link address of the outstation.
@@ -117,8 +119,9 @@ fn captures() -> Result<Vec<(PathBuf, Vec<u8>)>> {
 
 fn capture(cases: &Cases, case: &Case) -> Result<Vec<u8>> {
     let (client, server) = (case.client.unwrap_or(cases.client), case.server.unwrap_or(cases.server));
-    let mut session = Session::open(cases.framing.transport(), client, server, start(case)?);
-    let mut framer = Framer::new(cases.framing, case.outstation);
+    let framing = case.framing.unwrap_or(cases.framing);
+    let mut session = Session::open(framing.transport(), client, server, start(case)?);
+    let mut framer = Framer::new(framing, case.outstation);
     for _ in 0..case.repeat {
         for message in &case.messages {
             let (head, rest) = message.split_once(' ').context("a message is `> hex` or `< hex`")?;

@@ -7,8 +7,8 @@
 mod live;
 mod wire;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use vigia::capture::{Demand, InterfaceSettings, Progress, Settings, Source, open_live};
@@ -23,11 +23,14 @@ use vigia_rules::{Engine, Variables};
 use wire::{Session, Way, dnp3, ethernet, prp, read_registers};
 
 /// What a frame costs a worker of this test beside its work.
-const SLOWED_BY: Duration = Duration::from_micros(25);
+const SLOWED_BY: Duration = Duration::from_micros(50);
 
 /// Polls of each OT protocol, and frames of IT bulk for each of them.
 const POLLS: u16 = 1500;
-const BULK: usize = 30;
+const BULK: usize = 60;
+
+/// One at a time: each wants the machine for itself.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// The frames of a plant: polls of Modbus and DNP3 with their answers, GOOSE, and file transfers between them.
 fn traffic() -> Vec<Vec<u8>> {
@@ -91,13 +94,14 @@ fn work(worker: &mut Worker, source: &mut dyn Source, stop: &AtomicBool) {
 }
 
 fn ot_comes_through(mode: Demand, workers: u16) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(plant) = live::Tap::new() else { return };
     let frames = traffic();
     let (metrics, folder) = (Metrics::new(), tempfile::tempdir().unwrap());
     let journal = Journal::single_file(&folder.path().join("eve.json"), workers.into(), &metrics).unwrap();
     let interfaces = vec![InterfaceSettings { name: "tap0".into(), ..Default::default() }];
     // The rings bridge what the machine itself does meanwhile.
-    let settings = Settings { interfaces, mode, workers, block_count: 512, ..Settings::default() };
+    let settings = Settings { interfaces, mode, workers, block_count: 384, ..Settings::default() };
     let live = plant.inside(|| open_live(&settings, &Default::default())).unwrap();
     let (watch, stop) = (live.watch, AtomicBool::new(false));
     std::thread::scope(|scope| {

@@ -119,6 +119,11 @@ impl Column {
         })
     }
 
+    /// May the packets of one direction of a flow have different values?
+    pub(super) fn varies(&self) -> bool {
+        matches!(self.key, Key::TcpFlags | Key::IcmpType | Key::Field(_))
+    }
+
     /// Number of distinct rows.
     pub(super) fn rows(&self) -> usize {
         self.count

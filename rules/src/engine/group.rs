@@ -87,11 +87,31 @@ impl Group {
         self.shelves.longest
     }
 
+    /// What the packets of one direction of a flow have in common.
+    pub(crate) fn path(&self, view: &View<'_>) -> Path {
+        Path { plain: self.plain.path(view), cells: self.shelves.path(view) }
+    }
+
     /// Appends the rules that the view may match, each once, in no order.
     pub(crate) fn select(&self, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
-        self.plain.select(view, work, candidates);
-        self.shelves.select(view, work, candidates);
+        self.select_on(&self.path(view), view, work, candidates);
     }
+
+    /// The same for a view of a flow whose path is known.
+    #[inline]
+    pub(crate) fn select_on(&self, path: &Path, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
+        self.plain.select(path.plain, view, work, candidates);
+        self.shelves.select(&path.cells, view, work, candidates);
+    }
+}
+
+/// What the addresses, ports, protocol and direction of what is inspected decide in a group.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Path {
+    /// Those of the first 64 rules without a pattern that they leave.
+    plain: u64,
+    /// On each shelf the sieves of this number, from 1; 0 for none.
+    cells: [u32; SHELVES],
 }
 
 /// Rules without a pattern.
@@ -100,25 +120,47 @@ struct Plain {
     /// The engine's index of each rule.
     rules: Box<[u32]>,
     all: Box<[u64]>,
-    columns: Box<[Column]>,
+    /// Columns of what all packets of a flow's direction have in common.
+    fixed: Box<[Column]>,
+    /// The others.
+    varying: Box<[Column]>,
 }
 
 impl Plain {
     fn new(members: &[Member]) -> Self {
+        let (varying, fixed): (Vec<_>, Vec<_>) = columns(members).into_iter().partition(Column::varies);
         Self {
             rules: members.iter().map(|member| member.rule).collect(),
             all: all(members.len()),
-            columns: columns(members),
+            fixed: fixed.into(),
+            varying: varying.into(),
         }
     }
 
-    fn select(&self, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
-        if self.rules.is_empty() {
-            return;
+    /// The rules that the fixed columns leave, as long as they are few enough.
+    fn path(&self, view: &View<'_>) -> u64 {
+        let &[mut live] = &*self.all else { return 0 };
+        for column in &self.fixed {
+            column.narrow(view, std::slice::from_mut(&mut live), &mut Vec::new());
         }
+        live
+    }
+
+    fn select(&self, path: u64, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
         work.live.clear();
-        work.live.extend_from_slice(&self.all);
-        for column in &self.columns {
+        let fixed = match self.all.len() {
+            0 => return,
+            1 if path == 0 => return,
+            1 => {
+                work.live.push(path);
+                &[][..]
+            }
+            _ => {
+                work.live.extend_from_slice(&self.all);
+                &self.fixed
+            }
+        };
+        for column in self.varying.iter().chain(fixed) {
             column.narrow(view, &mut work.live, &mut work.row);
             if work.live.iter().all(|&word| word == 0) {
                 return;
@@ -136,7 +178,7 @@ fn all(count: usize) -> Box<[u64]> {
 }
 
 /// Chooses the keys that divide the rules best and makes their columns.
-fn columns(members: &[Member]) -> Box<[Column]> {
+fn columns(members: &[Member]) -> Vec<Column> {
     let mut keys: HashMap<Key, usize> = HashMap::new();
     for (key, _) in members.iter().flat_map(|member| &member.domains) {
         *keys.entry(*key).or_default() += 1;
@@ -145,13 +187,6 @@ fn columns(members: &[Member]) -> Box<[Column]> {
     let mut keys: Vec<(Key, usize)> = keys.into_iter().filter(|&(_, count)| count > 1).collect();
     keys.sort_by_key(|&(key, count)| (Reverse(count), key));
     keys.truncate(COLUMNS);
-    // What costs least to look up and leaves fewest rules goes first: few packets come to the addresses.
-    keys.sort_by_key(|&(key, _)| match key {
-        Key::Field(_) => 0,
-        Key::TcpFlags | Key::IcmpType | Key::IpProtocol => 1,
-        Key::DestinationPort | Key::SourcePort | Key::Direction => 2,
-        Key::Source | Key::Destination => 3,
-    });
     keys.iter().filter_map(|&(key, _)| Column::new(key, members.iter().map(|member| &*member.domains))).collect()
 }
 
@@ -174,6 +209,9 @@ struct Shelves {
     payload_only: bool,
     longest: usize,
 }
+
+/// Shelves of a group: by the receiver's port, by the sender's, and the others.
+const SHELVES: usize = 3;
 
 /// Sieves by port and place.
 struct Shelf {
@@ -228,17 +266,23 @@ impl Shelves {
         self.rules.is_empty()
     }
 
-    fn select(&self, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
-        if self.is_empty() || self.payload_only && view.payload.is_empty() {
+    fn path(&self, view: &View<'_>) -> [u32; SHELVES] {
+        let place = self.places.iter().fold(0, |place, column| place * column.rows() + column.find(view) as usize);
+        let mut cells = [0; SHELVES];
+        for (cell, shelf) in cells.iter_mut().zip(&self.shelves) {
+            let row = shelf.ports.as_ref().map_or(0, |ports| ports.find(view) as usize);
+            *cell = shelf.cells.get(row * self.count + place).copied().unwrap_or(0);
+        }
+        cells
+    }
+
+    fn select(&self, cells: &[u32; SHELVES], view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
+        if *cells == [0; SHELVES] || self.payload_only && view.payload.is_empty() {
             return;
         }
-        let place = self.places.iter().fold(0, |place, column| place * column.rows() + column.find(view) as usize);
-        let places = self.count;
         work.found.begin(&self.pool);
-        for shelf in &self.shelves {
-            let row = shelf.ports.as_ref().map_or(0, |ports| ports.find(view) as usize);
-            let cell = shelf.cells.get(row * places + place).map_or(0, |&cell| cell as usize);
-            let Some(sieves) = cell.checked_sub(1).and_then(|at| self.sieves.get(at)) else { continue };
+        for &cell in cells {
+            let Some(sieves) = (cell as usize).checked_sub(1).and_then(|at| self.sieves.get(at)) else { continue };
             for (buffer, sieve) in sieves {
                 if *buffer == Buffer::Payload && !view.seam.is_empty() {
                     sieve.search(&self.pool, view.seam, &mut work.found);

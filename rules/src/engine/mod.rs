@@ -18,6 +18,7 @@ pub(crate) mod gate;
 pub(crate) mod group;
 pub(crate) mod hosts;
 mod memory;
+mod path;
 pub(crate) mod program;
 pub(crate) mod regex;
 mod sieve;
@@ -41,6 +42,7 @@ use crate::tuning::{Change, Override, Unmatched};
 pub(crate) use column::direction as direction_number;
 use gate::{Gated, Track};
 use group::{Group, Work};
+use path::Paths;
 use program::{Program, Scope};
 use value::Registers;
 use view::View;
@@ -275,6 +277,7 @@ pub struct Scratch {
     matches: Vec<RuleId>,
     candidates: Vec<u32>,
     work: Work,
+    paths: Paths,
     registers: Option<Box<Registers>>,
     /// The end of a stream with what was added to it.
     joined: Vec<u8>,
@@ -468,7 +471,7 @@ impl Engine {
                 }
                 if let Some(turn) = turn {
                     let payload = joined.get(tail.len().saturating_sub(turn)..).unwrap_or_default();
-                    self.turns.select(&View { payload, ..view }, &mut scratch.work, &mut scratch.candidates);
+                    self.select_in(&self.turns, 2, &View { payload, ..view }, scratch);
                 }
                 if let Some(direction) = moment.direction {
                     let found = scratch.candidates.iter().take(fresh).copied();
@@ -504,7 +507,16 @@ impl Engine {
             scratch.seam.extend_from_slice(view.payload.get(..most).unwrap_or(view.payload));
         }
         let seam = if tail.is_empty() { &[][..] } else { &scratch.seam };
-        self.streams.select(&View { seam, ..*view }, &mut scratch.work, &mut scratch.candidates);
+        let view = View { seam, ..*view };
+        let path = scratch.paths.find(1, &self.streams, self.stamp, &view);
+        self.streams.select_on(&path, &view, &mut scratch.work, &mut scratch.candidates);
+    }
+
+    /// Candidates of a group that remembers the paths of flows, the one with this number.
+    #[inline]
+    fn select_in(&self, group: &Group, number: usize, view: &View<'_>, scratch: &mut Scratch) {
+        let path = scratch.paths.find(number, group, self.stamp, view);
+        group.select_on(&path, view, &mut scratch.work, &mut scratch.candidates);
     }
 
     fn has_pattern(&self, rule: u32) -> bool {
@@ -515,7 +527,7 @@ impl Engine {
         if !view.moment.flow.is_some_and(|flow| flow.seen) {
             self.flows.select(view, &mut scratch.work, &mut scratch.candidates);
         }
-        self.packets.select(view, &mut scratch.work, &mut scratch.candidates);
+        self.select_in(&self.packets, 0, view, scratch);
         let Some(packet) = view.moment.packet.filter(|packet| !packet.events.is_empty()) else { return };
         for event in packet.events.iter() {
             scratch.candidates.extend(self.decode_events.get(event as usize).into_iter().flatten());

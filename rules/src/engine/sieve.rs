@@ -249,12 +249,50 @@ struct Lane {
     /// What of four bytes is a gram.
     mask: u32,
     /// A bit for each value of a gram's hash.
-    filter: Box<[u64]>,
-    filter_shift: u32,
+    filter: Filter,
     /// First entry of each value of the hash's upper bits.
     buckets: Box<[u32]>,
     bucket_shift: u32,
     entries: Box<[Entry]>,
+}
+
+/// A bit for each value of a hash. The sizes are constants, so that no access needs to be checked.
+enum Filter {
+    Small(Box<[u64; 1 << 6]>),
+    Medium(Box<[u64; 1 << 9]>),
+    Large(Box<[u64; 1 << 12]>),
+}
+
+/// Which hashes may be those of an entry.
+trait Passes: Copy {
+    fn passes(self, hash: u32) -> bool;
+}
+
+impl<const WORDS: usize> Passes for &[u64; WORDS] {
+    #[inline(always)]
+    fn passes(self, hash: u32) -> bool {
+        let bit = hash as usize >> (26 - WORDS.trailing_zeros());
+        self[bit / 64 % WORDS] >> (bit % 64) & 1 != 0
+    }
+}
+
+impl Filter {
+    /// With a bit set for each hash; at least some dozens of bits for each.
+    fn new(hashes: impl ExactSizeIterator<Item = u32>) -> Self {
+        fn filled<const WORDS: usize>(hashes: impl Iterator<Item = u32>) -> Box<[u64; WORDS]> {
+            let mut words = Box::new([0; WORDS]);
+            for hash in hashes {
+                let bit = hash as usize >> (26 - WORDS.trailing_zeros());
+                words[bit / 64] |= 1 << (bit % 64);
+            }
+            words
+        }
+        match hashes.len() {
+            0..64 => Self::Small(filled(hashes)),
+            64..1024 => Self::Medium(filled(hashes)),
+            _ => Self::Large(filled(hashes)),
+        }
+    }
 }
 
 /// A gram of a pattern.
@@ -268,6 +306,9 @@ struct Entry {
 
 /// Bits that letters of both cases have in common, and some other characters: what is compared first.
 const FOLD: u32 = 0x2020_2020;
+
+/// Bytes of a buffer that hold four steps at the widest stride.
+const BLOCK: usize = 16;
 
 /// Of a gram, its place in the filter, in the upper bits.
 #[inline(always)]
@@ -334,64 +375,58 @@ impl Lane {
             let offsets = from..from + stride;
             entries.extend(offsets.map(|at| Entry { gram: gram(pattern, at), offset: at as u32, pattern: it.pattern }));
         }
-        let bits = usize::BITS - entries.len().leading_zeros();
-        let (filter_bits, bucket_bits) = ((bits + 5).clamp(9, 20), bits.clamp(1, 20));
-        let (filter_shift, bucket_shift) = (32 - filter_bits, 32 - bucket_bits);
+        let bucket_bits = (usize::BITS - entries.len().leading_zeros()).clamp(1, 20);
+        let bucket_shift = 32 - bucket_bits;
         entries.sort_by_key(|entry| hash(entry.gram));
-        let mut filter = vec![0u64; 1 << (filter_bits - 6)];
-        for entry in &entries {
-            let bit = (hash(entry.gram) >> filter_shift) as usize;
-            filter[bit / 64] |= 1 << (bit % 64);
-        }
+        let filter = Filter::new(entries.iter().map(|entry| hash(entry.gram)));
         let below = |bucket: u32| entries.partition_point(|entry| hash(entry.gram) >> bucket_shift < bucket) as u32;
         let buckets = (0..=1 << bucket_bits).map(below).collect();
         let reach = wanted.iter().map(|it| it.reach).max().unwrap_or(usize::MAX);
-        Self {
-            reach,
-            width,
-            stride,
-            mask,
-            filter: filter.into(),
-            filter_shift,
-            buckets,
-            bucket_shift,
-            entries: entries.into(),
-        }
+        Self { reach, width, stride, mask, filter, buckets, bucket_shift, entries: entries.into() }
     }
 
     fn search(&self, pool: &Pool, buffer: &[u8], found: &mut Found) {
-        // The strides are constants of the loops, so that these are unrolled.
-        match self.stride {
-            1 => self.walk::<1>(pool, buffer, found),
-            2 => self.walk::<2>(pool, buffer, found),
-            _ => self.walk::<4>(pool, buffer, found),
+        match &self.filter {
+            Filter::Small(filter) => self.search_with(&**filter, pool, buffer, found),
+            Filter::Medium(filter) => self.search_with(&**filter, pool, buffer, found),
+            Filter::Large(filter) => self.search_with(&**filter, pool, buffer, found),
         }
     }
 
-    fn walk<const STRIDE: usize>(&self, pool: &Pool, buffer: &[u8], found: &mut Found) {
+    fn search_with(&self, filter: impl Passes, pool: &Pool, buffer: &[u8], found: &mut Found) {
+        // The strides are constants of the loops, so that these are unrolled.
+        match self.stride {
+            1 => self.walk::<1>(filter, pool, buffer, found),
+            2 => self.walk::<2>(filter, pool, buffer, found),
+            _ => self.walk::<4>(filter, pool, buffer, found),
+        }
+    }
+
+    fn walk<const STRIDE: usize>(&self, filter: impl Passes, pool: &Pool, buffer: &[u8], found: &mut Found) {
         let mut at = 0;
         let mut rest = buffer;
-        while let Some(four) = rest.first_chunk::<4>() {
-            let gram = (u32::from_le_bytes(*four) | FOLD) & self.mask;
-            if self.passes(gram) {
-                self.compare(pool, buffer, at, gram, found);
+        // Four at a time, for nearly none passes.
+        while let Some(block) = rest.first_chunk::<BLOCK>() {
+            let gram = |step: usize| {
+                let four = block.get(step * STRIDE..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
+                (u32::from_le_bytes(four) | FOLD) & self.mask
+            };
+            let grams: [u32; 4] = std::array::from_fn(gram);
+            if grams.iter().fold(false, |any, &gram| any | filter.passes(hash(gram))) {
+                for (step, &gram) in grams.iter().enumerate().filter(|(_, gram)| filter.passes(hash(**gram))) {
+                    self.compare(pool, buffer, at + step * STRIDE, gram, found);
+                }
             }
-            at += STRIDE;
-            rest = rest.get(STRIDE..).unwrap_or_default();
+            at += 4 * STRIDE;
+            rest = rest.get(4 * STRIDE..).unwrap_or_default();
         }
         while at + self.width <= buffer.len() {
             let gram = (load(buffer, at) | FOLD) & self.mask;
-            if self.passes(gram) {
+            if filter.passes(hash(gram)) {
                 self.compare(pool, buffer, at, gram, found);
             }
             at += STRIDE;
         }
-    }
-
-    #[inline(always)]
-    fn passes(&self, gram: u32) -> bool {
-        let bit = (hash(gram) >> self.filter_shift) as usize;
-        self.filter.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 != 0)
     }
 
     #[inline(never)]

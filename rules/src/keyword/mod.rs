@@ -25,10 +25,10 @@ mod state;
 pub(crate) mod threshold;
 mod transform;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 
-use vigia_parsers::field::{Cardinality, Kind};
+use vigia_parsers::field::{Cardinality, Field, Kind};
 use vigia_parsers::{Protocol, operation};
 
 use crate::language::syntax::{Argument, Word};
@@ -101,6 +101,8 @@ pub(crate) struct Environment<'v> {
     keywords: HashMap<&'static str, &'static Keyword>,
     registered: HashMap<&'static str, (u16, Need, Takes)>,
     sets: RefCell<data::Sets>,
+    /// Names of all fields, for the nearest one; made when first needed.
+    field_names: OnceCell<Vec<String>>,
     /// Rules that wait for something are compiled like the others, so that what they will cost can be measured.
     pub(crate) whole: bool,
 }
@@ -118,7 +120,15 @@ impl<'v> Environment<'v> {
                 registered.insert(*name, (registered.len() as u16, *need, *takes));
             }
         }
-        Self { variables, protocols, keywords, registered, sets: RefCell::default(), whole: false }
+        Self {
+            variables,
+            protocols,
+            keywords,
+            registered,
+            sets: RefCell::default(),
+            field_names: OnceCell::new(),
+            whole: false,
+        }
     }
 
     /// The protocol of that name.
@@ -174,13 +184,14 @@ impl<'v> Environment<'v> {
     }
 
     fn unknown(&self, name: Word<'_>) -> Problem {
-        let fields: Vec<String> = self
-            .protocols
-            .iter()
-            .map(|protocol| (protocol.name, protocol.fields))
-            .chain([(operation::PREFIX, operation::FIELDS)])
-            .flat_map(|(protocol, fields)| fields.iter().map(move |field| format!("{protocol}.{}", field.name)))
-            .collect();
+        let fields = self.field_names.get_or_init(|| {
+            let tables = self.protocols.iter().map(|protocol| (protocol.name, protocol.fields));
+            let tables = tables.chain([(operation::PREFIX, operation::FIELDS)]);
+            let names = |(protocol, fields): (&'static str, &'static [Field])| {
+                fields.iter().map(move |field| format!("{protocol}.{}", field.name))
+            };
+            tables.flat_map(names).collect()
+        });
         let candidates = self.keywords.keys().chain(self.registered.keys()).copied();
         let near = nearest(name.text, candidates.chain(fields.iter().map(String::as_str)));
         Problem::new("unknown-keyword", format!("unknown keyword `{}`", name.text), name.span())

@@ -192,16 +192,35 @@ impl Problem {
 /// Longer names than any there is have no likeness: comparing is quadratic in the length.
 const LIKELY: usize = 64;
 
+/// How often each letter stands in a name. Other characters are counted with one of the letters.
+fn letters(name: &str) -> [u8; 32] {
+    let mut counts = [0; 32];
+    name.bytes().for_each(|byte| counts[letter(byte)] += 1);
+    counts
+}
+
+fn letter(byte: u8) -> usize {
+    usize::from(byte.to_ascii_lowercase() & 31)
+}
+
 /// The candidate most like `name`, when it is like it at all.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > LIKELY {
         return None;
     }
     let name = name.to_ascii_lowercase();
-    // Where lengths differ too much, so do the names.
+    let letters = letters(&name);
+    // Names that have too few letters in common cannot be alike. To compare those would be slow: a file full of mistakes asks
+    // for each of them.
     let close = |candidate: &&str| {
-        let (short, long) = (name.len().min(candidate.len()), name.len().max(candidate.len()));
-        5 * short >= 3 * long
+        let mut left = letters;
+        let common = candidate.bytes().filter(|&byte| {
+            let count = &mut left[letter(byte)];
+            let there = *count > 0;
+            *count = count.saturating_sub(1);
+            there
+        });
+        5 * common.count() >= 3 * name.len().max(candidate.len())
     };
     candidates
         .filter(close)
@@ -209,4 +228,21 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>)
         .filter(|(likeness, _)| *likeness >= 0.6)
         .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)))
         .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What is passed over unseen is never the nearest.
+        #[test]
+        fn the_nearest_name_is_the_most_alike(name in "[a-c.]{1,8}", names in prop::collection::vec("[a-c._]{1,8}", 0..12)) {
+            let likeness = |other: &str| strsim::normalized_damerau_levenshtein(&name, other);
+            let best = names.iter().map(|other| likeness(other)).filter(|it| *it >= 0.6).max_by(f64::total_cmp);
+            prop_assert_eq!(nearest(&name, names.iter().map(String::as_str)).map(likeness), best);
+        }
+    }
 }

@@ -330,3 +330,20 @@ fn a_hostile_payload_is_not_looked_into_for_ever() {
     assert_eq!(flow.packet(17, b"aaaa", ToServer), [9999]);
     assert!(!flow.scratch.is_cut());
 }
+
+/// Limits of single rules: what is given up does not match, asked for or asked against, and is counted.
+#[test]
+fn a_rule_that_would_try_too_much_is_given_up_and_counted() {
+    let hard = "pcre:\"/(a|aa|aaa)+$/\"; ";
+    let not = "content:\"a\"; pcre:!\"/(a|aa|aaa)+$/\"; ";
+    let places = "content:\"a\"; content:\"a\"; distance:0; content:\"b\"; distance:0; ";
+    let rule = |sid, what: &str| format!("alert udp any any -> any any (msg:\"m\"; {what}sid:{sid};)\n");
+    let engine = common::engine(&[rule(1, hard), rule(2, not), rule(3, places)].concat());
+    let mut flow = Flow::new(&engine);
+    let payload = [vec![b'a'; 400], vec![b'-']].concat();
+    assert_eq!(flow.packet(17, &payload, ToServer), [] as [u32; 0]);
+    let given_up = flow.scratch.given_up();
+    assert_eq!((given_up.expressions, given_up.places), (2, 1));
+    assert_eq!(flow.packet(17, b"aab", ToServer), [2, 3]);
+    assert_eq!(flow.scratch.given_up(), vigia_rules::GivenUp::default());
+}

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use vigia_parsers::conversation::{self, Conversation, Medium, Opening};
 use vigia_parsers::packet::{DecodeEvent, DecodeEvents, Packet, Tcp, Transport, Vlans};
 use vigia_parsers::{Anomaly, Bound, Direction, Envelope, Limits, Protocol, Record, Sink, Timestamp, registry};
-use vigia_rules::{Delayed, Engine, FlowFacts, FlowMemory, Moment, RuleId, Scratch, Subject};
+use vigia_rules::{Delayed, Engine, FlowFacts, FlowMemory, GivenUp, Moment, RuleId, Scratch, Subject};
 
 use crate::capture::InterfaceId;
 use crate::config::Dissection;
@@ -59,14 +59,21 @@ fn ask(
     }
 }
 
-/// What counts inspections of subjects like this one that ended early.
-#[cold]
-fn cut_counter(subject: &Subject<'_>) -> Counter {
-    match subject {
+/// Counts the limits that bit in the last inspection.
+#[inline]
+fn count_limits(output: &mut Output, scratch: &Scratch, subject: &Subject<'_>) {
+    let given_up = scratch.given_up();
+    if !scratch.is_cut() && given_up == GivenUp::default() {
+        return;
+    }
+    let cut = match subject {
         Subject::Packet => Counter::CutPackets,
         Subject::Stream(_) | Subject::StreamEvent(_) => Counter::CutStreams,
         Subject::Message { .. } => Counter::CutMessages,
-    }
+    };
+    output.counters.add(cut, scratch.is_cut().into());
+    output.counters.add(Counter::GivenUpExpressions, given_up.expressions.into());
+    output.counters.add(Counter::GivenUpPlaces, given_up.places.into());
 }
 
 /// What a worker needs to inspect any flow.
@@ -611,9 +618,7 @@ impl Inspector {
         };
         let (observer, engine) = (self.observer.as_deref_mut(), &self.rules.engine);
         ask(observer, engine, &moment, &Subject::Packet, &mut None, &mut self.scratch);
-        if self.scratch.is_cut() {
-            self.output.counters.add(Counter::CutPackets, 1);
-        }
+        count_limits(&mut self.output, &self.scratch, &Subject::Packet);
         let header = packet_header(packet, &self.names, interface, 0);
         let alert = Alert {
             flow: None,
@@ -792,9 +797,7 @@ impl<'p> Inspection<'p> {
         let is_new = self.memory.is_none();
         ask(self.observer.as_deref_mut(), self.rules, &moment, subject, self.memory, self.scratch);
         *self.bypass |= self.scratch.bypass();
-        if self.scratch.is_cut() {
-            self.output.counters.add(cut_counter(subject), 1);
-        }
+        count_limits(self.output, self.scratch, subject);
         if !self.scratch.matches().is_empty() {
             self.matched();
             let stream = matches!(subject, Subject::Stream(_));

@@ -229,3 +229,48 @@ fn beginnings_of_long_messages_fill_no_more_than_their_bound() {
     let events = fs::read_to_string(folder.path().join("eve.json")).unwrap();
     assert_eq!(events.lines().filter(|line| line.contains("\"event_type\":\"modbus\"")).count(), 1);
 }
+
+/// A payload made to be looked into for ever: the inspection ends, every limit that ended it is counted, and the packet
+/// after it is inspected as ever.
+#[test]
+fn each_limit_of_inspection_that_bites_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let datagram = |payload: &[u8]| {
+        ethernet(&[], 0x0800, &ipv4(17, [10, 0, 0, 1], [10, 0, 0, 2], 1, 0, &udp(4000, 5000, payload)))
+    };
+    let mut capture = Capture::default();
+    capture.push(&datagram(&[vec![b'a'; 400], vec![b'-']].concat()));
+    capture.push(&datagram(b"aab"));
+    let (pcap, rules) = (folder.path().join("hostile.pcap"), folder.path().join("test.rules"));
+    capture.write(&pcap);
+    let rule = |sid, what: &str| format!("alert udp any any -> any any (msg:\"m\"; {what}; sid:{sid};)\n");
+    let places = rule(2, "content:\"a\"; content:\"a\"; distance:0; content:\"b\"; distance:0");
+    let text = [rule(1, "content:\"aa\"; pcre:\"/(a|aa|aaa)+$/\""), places, rule(3, "content:\"a\"")].concat();
+    fs::write(&rules, text).unwrap();
+    let replay = |steps: u32| -> Value {
+        let config = folder.path().join("vigia.toml");
+        fs::write(&config, format!("[rules]\ninspection_steps = {steps}\n")).unwrap();
+        let mut command = wire::vigia();
+        command.args(["replay", "--json", "--workers", "1", "--config"]).arg(&config).arg("--rules").arg(&rules);
+        let output = command.arg("--output").arg(folder.path()).arg(&pcap).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let alerts = || {
+        let events = fs::read_to_string(folder.path().join("eve.json")).unwrap();
+        let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let alerts = events.filter(|event| event["event_type"] == "alert");
+        alerts.map(|alert| (alert["pcap_cnt"].clone(), alert["alert"]["signature_id"].clone())).collect::<Vec<_>>()
+    };
+    let counts = |summary: &Value| {
+        [
+            "vigia_rules_given_up_total{limit=\"expression\"}",
+            "vigia_rules_given_up_total{limit=\"places\"}",
+            "vigia_inspections_cut_total{subject=\"packet\"}",
+        ]
+        .map(|name| summary["series"][name].as_u64().unwrap())
+    };
+    assert_eq!(counts(&replay(0)), [1, 1, 0]);
+    assert_eq!(alerts(), [(1.into(), 3.into()), (2.into(), 2.into()), (2.into(), 3.into())]);
+    assert_eq!(counts(&replay(500)), [1, 0, 1], "the rules after the expression have no steps left");
+    assert_eq!(alerts(), [(2.into(), 2.into()), (2.into(), 3.into())]);
+}

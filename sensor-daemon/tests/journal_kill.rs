@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use live::{Tap, configure, series, wait};
 use serde_json::Value;
@@ -163,4 +163,52 @@ fn sighup_takes_good_rules_and_keeps_them_from_bad_ones() {
     let alerts = events(&folder.path().join("journal"), Stream::Alerts);
     let rules: Vec<_> = alerts.iter().map(|alert| alert["alert"]["signature_id"].as_u64().unwrap()).collect();
     assert_eq!(rules, [1, 1, 3]);
+}
+
+#[test]
+fn a_reload_of_many_rules_drops_no_packet_and_says_beforehand_what_memory_it_takes() {
+    let Some(tap) = Tap::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let many: String = (10..5_000)
+        .map(|sid| format!("alert tcp any any -> any any (msg:\"m\"; content:\"never {sid} said\"; sid:{sid};)\n"))
+        .collect();
+    let config = configure(folder.path(), &(RULE.to_owned() + &many), "");
+    let sensor = tap.watch(&config);
+    let expected = "vigia_rule_reload_memory_bytes";
+    assert!(series(&sensor.status().unwrap(), expected) > many.len() as u64, "the new rules stand beside the old ones");
+    let mut writer = Writer::new();
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (tap, writer, ended) = (&tap, &mut writer, &ended);
+        scope.spawn(move || {
+            // For a minute at the most: should the test fail, this ends all the same.
+            let start = Instant::now();
+            while !ended.load(Relaxed) && start.elapsed() < Duration::from_secs(60) {
+                (0..4).for_each(|_| writer.write(tap));
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let alerts = "vigia_journal_events_total{stream=\"alerts\"}";
+        wait(&sensor, "alerts", |status| series(status, alerts) > 100);
+        fs::write(folder.path().join("test.rules"), format!("{RULE}{many}{}", many.replace("sid:", "sid:10"))).unwrap();
+        let before = series(&sensor.status().unwrap(), expected);
+        sensor.signal("HUP").unwrap();
+        let status = wait(&sensor, "the new rules", |status| status["ruleset"]["generation"] == 2);
+        assert!(series(&status, expected) > 3 * before / 2, "twice the rules take more");
+        let since = series(&status, alerts);
+        wait(&sensor, "alerts of the new rules", |status| series(status, alerts) > since + 100);
+        ended.store(true, Relaxed);
+    });
+    let sent = Some(u64::from(writer.next));
+    let status = wait(&sensor, "every packet", |status| status["packets"]["seen"].as_u64() >= sent);
+    sensor.stop().unwrap();
+    assert_eq!(status["packets"]["seen"], status["packets"]["processed"], "{}", status["packets"]);
+    let alerts = events(&folder.path().join("journal"), Stream::Alerts);
+    assert_eq!(numbers(&alerts), (0..u64::from(writer.next)).collect::<Vec<_>>(), "each write raised its alert");
+    let rulesets: Vec<&Value> = alerts.iter().map(|alert| &alert["vigia"]["ruleset"]).collect();
+    let mut generations: Vec<_> = rulesets.iter().map(|ruleset| ruleset["generation"].as_u64()).collect();
+    generations.dedup();
+    assert_eq!(generations, [Some(1), Some(2)]);
+    assert!(rulesets.iter().all(|ruleset| ruleset["hash"].is_string() && ruleset["loaded_at"].is_string()));
+    assert_ne!(rulesets[0]["hash"], rulesets[rulesets.len() - 1]["hash"]);
 }

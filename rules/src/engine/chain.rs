@@ -179,10 +179,10 @@ impl Chain {
             return Search { buffer: bytes, registers, budget: BUDGET, watch }.from(&self.steps, 0);
         };
         let (mut done, mut next) = (registers.take(), registers.take());
-        first.apply(bytes, &mut done);
+        first.apply(bytes, &mut done, registers);
         for transform in rest {
             next.clear();
-            transform.apply(&done, &mut next);
+            transform.apply(&done, &mut next, registers);
             std::mem::swap(&mut done, &mut next);
         }
         let holds = Search { buffer: &done, registers, budget: BUDGET, watch }.from(&self.steps, 0);
@@ -406,14 +406,17 @@ impl<W: Watch> Search<'_, W> {
         let start = if expression.relative { previous } else { 0 };
         // What a relative expression may see begins where it may match: `^` stands for that place.
         let Some(buffer) = self.buffer.get(start..) else { return false };
+        let registers = self.registers;
         if !self.registers.spend(expression_steps(buffer.len())) {
             return false;
         }
+        // What is given up does not match, whether it was to be there or not.
+        let find = |from| expression.find(buffer, from).inspect_err(|_| registers.gave_up_expression());
         if expression.negated {
-            return expression.find(buffer, 0).is_none() && self.from(rest, previous);
+            return find(0) == Ok(None) && self.from(rest, previous);
         }
         let mut from = 0;
-        while let Some(found) = expression.find(buffer, from) {
+        while let Ok(Some(found)) = find(from) {
             if self.from(rest, start + found.end) {
                 return true;
             }
@@ -427,6 +430,9 @@ impl<W: Watch> Search<'_, W> {
 
     /// One more place is tried, which takes so many steps more; false when that is one too many.
     fn spend(&mut self, steps: u64) -> bool {
+        if self.budget == 1 {
+            self.registers.gave_up_places();
+        }
         self.budget = self.budget.saturating_sub(1);
         self.budget > 0 && self.registers.spend(1 + steps)
     }

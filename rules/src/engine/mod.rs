@@ -44,6 +44,7 @@ use gate::{Gated, Track};
 use group::{Group, Work};
 use path::Paths;
 use program::{Program, Scope};
+pub use value::GivenUp;
 use value::Registers;
 use view::View;
 
@@ -290,6 +291,7 @@ pub struct Scratch {
     cut: bool,
     /// Steps that it took.
     steps: u64,
+    given_up: GivenUp,
 }
 
 impl Scratch {
@@ -301,6 +303,11 @@ impl Scratch {
     /// Steps that the last inspection took: a candidate, a place tried, some bytes searched are one.
     pub fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// How often limits of single rules bit in the last inspection.
+    pub fn given_up(&self) -> GivenUp {
+        self.given_up
     }
 
     /// Rules that matched in the last inspection and want an alert, in the order in which they are to be reported.
@@ -444,7 +451,7 @@ impl Engine {
         scratch.candidates.clear();
         scratch.noted.clear();
         scratch.bypass = false;
-        (scratch.cut, scratch.steps) = (false, 0);
+        (scratch.cut, scratch.steps, scratch.given_up) = (false, 0, GivenUp::default());
         let payload = || moment.packet.map(Packet::payload).unwrap_or_default();
         let registers = scratch.registers.take().unwrap_or_default();
         let mut joined = std::mem::take(&mut scratch.joined);
@@ -493,6 +500,7 @@ impl Engine {
             registers.begin(self.step_limit);
             self.evaluate(&view, subject, memory, scratch, watch);
             (scratch.cut, scratch.steps) = (registers.is_spent(), registers.steps());
+            scratch.given_up = registers.given_up();
         }
         scratch.registers = Some(registers);
         scratch.joined = joined;

@@ -4,10 +4,16 @@ use std::ops::Range;
 
 use pcre2::bytes::{Regex, RegexBuilder};
 
+use super::value::Registers;
+
 /// Steps of a match before it is given up: no payload may stall the sensor.
 const MATCH_LIMIT: u32 = 3500;
 /// Depth of backtracking before a match is given up.
 const DEPTH_LIMIT: u32 = 1500;
+
+/// A match would take too many steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooManySteps;
 
 /// A compiled expression.
 #[derive(Debug, Clone)]
@@ -49,15 +55,15 @@ impl Expression {
         Ok(Self { regex, relative, negated })
     }
 
-    /// The first match in `buffer` that begins at `from` or later. A match that exceeds its limits is none.
-    pub(crate) fn find(&self, buffer: &[u8], from: usize) -> Option<Range<usize>> {
-        let found = self.regex.find_at(buffer, from).ok().flatten()?;
-        Some(found.start()..found.end())
+    /// The first match in `buffer` that begins at `from` or later; an error when that would take too many steps.
+    pub(crate) fn find(&self, buffer: &[u8], from: usize) -> Result<Option<Range<usize>>, TooManySteps> {
+        let found = self.regex.find_at(buffer, from).map_err(|_| TooManySteps)?;
+        Ok(found.map(|found| found.start()..found.end()))
     }
 
     /// The first group of the first match (the whole match without a group).
-    pub(crate) fn capture<'b>(&self, buffer: &'b [u8]) -> Option<&'b [u8]> {
-        let captures = self.regex.captures(buffer).ok().flatten()?;
+    pub(crate) fn capture<'b>(&self, buffer: &'b [u8], registers: &Registers) -> Option<&'b [u8]> {
+        let captures = self.regex.captures(buffer).inspect_err(|_| registers.gave_up_expression()).ok().flatten()?;
         let found = captures.get(1).or_else(|| captures.get(0))?;
         buffer.get(found.start()..found.end())
     }

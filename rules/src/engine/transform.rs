@@ -11,6 +11,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::regex::Expression;
+use super::value::Registers;
 
 /// One transform.
 #[derive(Debug, Clone)]
@@ -81,7 +82,7 @@ impl Xor {
 
 impl Transform {
     /// Appends what becomes of `input` to `out`.
-    pub(crate) fn apply(&self, input: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn apply(&self, input: &[u8], out: &mut Vec<u8>, registers: &Registers) {
         match self {
             Self::Lowercase => out.extend(input.iter().map(u8::to_ascii_lowercase)),
             Self::Uppercase => out.extend(input.iter().map(u8::to_ascii_uppercase)),
@@ -104,7 +105,9 @@ impl Transform {
             }
             Self::UrlDecode => url_decode(input, out),
             Self::Xor(xor) => xor.apply(input, out),
-            Self::Expression(expression) => out.extend_from_slice(expression.capture(input).unwrap_or_default()),
+            Self::Expression(expression) => {
+                out.extend_from_slice(expression.capture(input, registers).unwrap_or_default());
+            }
             Self::Base64(base64) => drop(base64.decode(input, 0, out)),
             Self::TopLevelDomain => {
                 out.extend_from_slice(end_of_name(input, |name| {
@@ -266,7 +269,7 @@ mod tests {
     #[track_caller]
     fn check(transform: &Transform, input: &str, expected: &str) {
         let mut out = Vec::new();
-        transform.apply(input.as_bytes(), &mut out);
+        transform.apply(input.as_bytes(), &mut out, &Registers::default());
         assert_eq!(String::from_utf8_lossy(&out), expected);
     }
 
@@ -322,10 +325,10 @@ mod tests {
         std::io::Write::write_all(&mut encoder, &[b'a'; 5000]).expect("in memory");
         let packed = encoder.finish().expect("in memory");
         let mut out = Vec::new();
-        Transform::Inflate { gzip: false, limit: 100 }.apply(&packed, &mut out);
+        Transform::Inflate { gzip: false, limit: 100 }.apply(&packed, &mut out, &Registers::default());
         assert_eq!(out, [b'a'; 100]);
         out.clear();
-        Transform::Inflate { gzip: true, limit: 100 }.apply(&packed, &mut out);
+        Transform::Inflate { gzip: true, limit: 100 }.apply(&packed, &mut out, &Registers::default());
         assert_eq!(out, b"");
     }
 
@@ -349,7 +352,7 @@ mod tests {
                 Transform::HeaderLowercase,
                 Transform::StripPseudoHeaders,
             ] {
-                transform.apply(&input, &mut Vec::new());
+                transform.apply(&input, &mut Vec::new(), &Registers::default());
             }
         }
     }

@@ -13,6 +13,7 @@ pub(crate) struct Registers {
     /// Steps taken since the inspection began, and how many it may take.
     steps: Cell<u64>,
     limit: Cell<Option<u64>>,
+    given_up: Cell<GivenUp>,
     /// What `base64_decode` gave last.
     pub(crate) decoded: RefCell<Vec<u8>>,
     free: RefCell<Vec<Vec<u8>>>,
@@ -24,6 +25,7 @@ impl Registers {
     /// Begins an inspection that may take so many steps; `None` for any number.
     pub(crate) fn begin(&self, limit: Option<u64>) {
         self.steps.set(0);
+        self.given_up.set(GivenUp::default());
         self.limit.set(limit);
     }
 
@@ -37,6 +39,23 @@ impl Registers {
     /// Are all steps used up that the inspection may take?
     pub(crate) fn is_spent(&self) -> bool {
         self.limit.get().is_some_and(|limit| self.steps.get() >= limit)
+    }
+
+    /// An expression was given up.
+    pub(crate) fn gave_up_expression(&self) {
+        let given_up = self.given_up.get();
+        self.given_up.set(GivenUp { expressions: given_up.expressions.saturating_add(1), ..given_up });
+    }
+
+    /// A chain was given up.
+    pub(crate) fn gave_up_places(&self) {
+        let given_up = self.given_up.get();
+        self.given_up.set(GivenUp { places: given_up.places.saturating_add(1), ..given_up });
+    }
+
+    /// How often limits of single rules bit since the inspection began.
+    pub(crate) fn given_up(&self) -> GivenUp {
+        self.given_up.get()
     }
 
     /// Steps taken since the inspection began.
@@ -64,6 +83,15 @@ impl Registers {
         buffer.clear();
         self.free.borrow_mut().push(buffer);
     }
+}
+
+/// How often limits of single rules bit in an inspection. A rule that is given up does not match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GivenUp {
+    /// Expressions (`pcre`, `pcrexform`) that would have taken too many steps.
+    pub expressions: u32,
+    /// Chains of contents that would have been tried at too many places.
+    pub places: u32,
 }
 
 /// A number of a rule: as written, or extracted from the traffic.

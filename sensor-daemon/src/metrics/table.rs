@@ -191,6 +191,8 @@ counters! {
     CutPackets: Counter Sum "vigia_inspections_cut_total" {subject = "packet"} "Inspections that ended before all rules were tried, since they took too many steps";
     CutStreams: Counter Sum "vigia_inspections_cut_total" {subject = "stream"} "Inspections that ended before all rules were tried, since they took too many steps";
     CutMessages: Counter Sum "vigia_inspections_cut_total" {subject = "message"} "Inspections that ended before all rules were tried, since they took too many steps";
+    GivenUpExpressions: Counter Sum "vigia_rules_given_up_total" {limit = "expression"} "Times that a rule was given up over bytes of which it would have had to try too much";
+    GivenUpPlaces: Counter Sum "vigia_rules_given_up_total" {limit = "places"} "Times that a rule was given up over bytes of which it would have had to try too much";
     AlertsForced: Counter Sum "vigia_alert_merge_forced_total" "Alerts released out of packet order because the merge of the workers was at its bound" => "detect.alert_queue_overflow";
     MergeHeld: Gauge Sum "vigia_alert_merge_held_bytes" "Bytes of alerts that wait for a worker that is behind";
     ThresholdEntries: Gauge Sum "vigia_threshold_entries" "Counters that thresholds across flows keep";

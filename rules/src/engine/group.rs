@@ -128,7 +128,10 @@ struct Plain {
 
 impl Plain {
     fn new(members: &[Member]) -> Self {
-        let (varying, fixed): (Vec<_>, Vec<_>) = columns(members).into_iter().partition(Column::varies);
+        let mut columns = columns(members);
+        // The more rows, the fewer rules are left after it: what divides most goes first.
+        columns.sort_by_key(|column| Reverse(column.rows()));
+        let (varying, fixed): (Vec<_>, Vec<_>) = columns.into_iter().partition(Column::varies);
         Self {
             rules: members.iter().map(|member| member.rule).collect(),
             all: all(members.len()),
@@ -203,7 +206,7 @@ struct Shelves {
     places: Box<[Column]>,
     /// Number of places.
     count: usize,
-    shelves: Box<[Shelf]>,
+    shelves: [Shelf; SHELVES],
     sieves: Box<[Sieves]>,
     /// All patterns are looked for in the payload.
     payload_only: bool,
@@ -214,11 +217,17 @@ struct Shelves {
 const SHELVES: usize = 3;
 
 /// Sieves by port and place.
+#[derive(Default)]
 struct Shelf {
     ports: Option<Column>,
     /// By row of the ports, then by place: the sieves of this number, from 1; 0 for none.
     cells: Box<[u32]>,
 }
+
+/// Marks a cell of a shelf by ports whose sieves hold the rules of the other shelf, too: a payload is then searched once.
+const WITH_OTHERS: u32 = 1 << 31;
+/// Rules of the other shelf that are put there at the most: each such cell has them once more.
+const OTHERS: usize = 256;
 
 impl Shelves {
     fn new(members: &[Member]) -> Self {
@@ -237,17 +246,17 @@ impl Shelves {
             () if narrow(Key::SourcePort, member) => Some(Key::SourcePort),
             () => None,
         };
-        let kinds = [Some(Key::DestinationPort), Some(Key::SourcePort), None];
-        let shelves = kinds.into_iter().filter_map(|key| {
+        let on = |key: Option<Key>| {
             let mut on = vec![0; members.len().div_ceil(64)];
             let chosen = members.iter().enumerate().filter(|(_, member)| shelf_of(member) == key);
             chosen.for_each(|(at, _)| set(&mut on, at));
-            on.iter().any(|&word| word != 0).then(|| {
-                let ports = key.and_then(|key| Column::new(key, members.iter().map(|member| &*member.domains)));
-                maker.shelf(ports, &on)
-            })
+            on
+        };
+        let others = on(None);
+        let shelves = [Some(Key::DestinationPort), Some(Key::SourcePort), None].map(|key| {
+            let ports = key.and_then(|key| Column::new(key, members.iter().map(|member| &*member.domains)));
+            maker.shelf(ports, &on(key), if key.is_some() { &others } else { &[] })
         });
-        let shelves = shelves.collect();
         let sieves = maker.made.into();
         patterns.pool.shrink();
         Self {
@@ -268,12 +277,14 @@ impl Shelves {
 
     fn path(&self, view: &View<'_>) -> [u32; SHELVES] {
         let place = self.places.iter().fold(0, |place, column| place * column.rows() + column.find(view) as usize);
-        let mut cells = [0; SHELVES];
-        for (cell, shelf) in cells.iter_mut().zip(&self.shelves) {
+        let [first, second, mut others] = self.shelves.each_ref().map(|shelf| {
             let row = shelf.ports.as_ref().map_or(0, |ports| ports.find(view) as usize);
-            *cell = shelf.cells.get(row * self.count + place).copied().unwrap_or(0);
+            shelf.cells.get(row * self.count + place).copied().unwrap_or(0)
+        });
+        if (first | second) & WITH_OTHERS != 0 {
+            others = 0;
         }
-        cells
+        [first & !WITH_OTHERS, second & !WITH_OTHERS, others]
     }
 
     fn select(&self, cells: &[u32; SHELVES], view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
@@ -361,8 +372,11 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// The shelf of those rules whose bits are `on`.
-    fn shelf(&mut self, ports: Option<Column>, on: &[u64]) -> Shelf {
+    /// The shelf of those rules whose bits are `on`, with `others` beside them where they are few.
+    fn shelf(&mut self, ports: Option<Column>, on: &[u64], others: &[u64]) -> Shelf {
+        if on.iter().all(|&word| word == 0) {
+            return Shelf::default();
+        }
         let count = self.places.iter().map(Column::rows).product::<usize>();
         let mut cells = Vec::new();
         for port in 0..ports.as_ref().map_or(1, Column::rows) {
@@ -374,17 +388,33 @@ impl Maker<'_> {
                 cells.extend(std::iter::repeat_n(0, count));
                 continue;
             }
+            let mut beside = others.to_vec();
+            if let Some(ports) = &ports {
+                and(&mut beside, ports.row(port as u32));
+            }
             for place in 0..count {
-                let mut rules = of_port.clone();
-                let mut rest = place;
-                for column in self.places.iter().rev() {
-                    and(&mut rules, column.row((rest % column.rows()) as u32));
-                    rest /= column.rows();
+                let rules = self.at(of_port.clone(), place);
+                let beside = self.at(beside.clone(), place);
+                let number = beside.iter().map(|word| word.count_ones() as usize).sum::<usize>();
+                if (1..=OTHERS).contains(&number) && rules.iter().any(|&word| word != 0) {
+                    let all = rules.iter().zip(&beside).map(|(a, b)| a | b).collect();
+                    cells.push(self.sieves(all) | WITH_OTHERS);
+                } else {
+                    cells.push(self.sieves(rules));
                 }
-                cells.push(self.sieves(rules));
             }
         }
         Shelf { ports, cells: cells.into() }
+    }
+
+    /// Those of the rules that the place allows.
+    fn at(&self, mut rules: Vec<u64>, place: usize) -> Vec<u64> {
+        let mut rest = place;
+        for column in self.places.iter().rev() {
+            and(&mut rules, column.row((rest % column.rows()) as u32));
+            rest /= column.rows();
+        }
+        rules
     }
 
     /// Number of the sieves of these rules, from 1; 0 without a rule.

@@ -10,7 +10,7 @@ use super::group::{Group, Path};
 use super::view::View;
 
 /// Flows and directions remembered; one more takes the place of another.
-const ENTRIES: usize = 512;
+const ENTRIES: usize = 2048;
 /// The groups that remember: packets, streams, turns.
 const GROUPS: usize = 3;
 

@@ -85,11 +85,15 @@ impl Sieve {
         };
         let (few, mut wanted) = few(&far).or_else(|| few(&short)).unwrap_or_else(|| (Box::default(), wanted.to_vec()));
         let kind = |it: &Wanted| {
-            let far = it.reach > NEAR;
-            (far, geometry(pool.get(it.pattern).len(), far))
+            let length = pool.get(it.pattern).len();
+            match it.reach {
+                reach if reach <= length => (Part::Head, (length.clamp(1, 3), 1)),
+                reach if reach <= NEAR => (Part::Near, geometry(length, false)),
+                _ => (Part::Far, geometry(length, true)),
+            }
         };
         wanted.sort_by_key(kind);
-        let lanes = wanted.chunk_by(|a, b| kind(a) == kind(b)).map(|same| Lane::new(pool, kind(&same[0]).1, same));
+        let lanes = wanted.chunk_by(|a, b| kind(a) == kind(b)).map(|same| Lane::new(pool, kind(&same[0]), same));
         Self { few, lanes: lanes.collect() }
     }
 
@@ -240,8 +244,20 @@ fn stands(pattern: &[u8], buffer: &[u8], at: usize, offset: u32) -> bool {
     place.is_some_and(|place| place.eq_ignore_ascii_case(pattern))
 }
 
+/// The part of a buffer in which patterns are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    /// They can only be its beginning.
+    Head,
+    /// They lie in its first bytes.
+    Near,
+    /// They may lie anywhere.
+    Far,
+}
+
 /// Patterns found by grams of one width at one stride.
 struct Lane {
+    part: Part,
     /// Bytes of a buffer that need to be walked.
     reach: usize,
     width: usize,
@@ -351,7 +367,7 @@ fn commonness(byte: u8) -> u32 {
 }
 
 impl Lane {
-    fn new(pool: &Pool, (width, stride): (usize, usize), wanted: &[Wanted]) -> Self {
+    fn new(pool: &Pool, (part, (width, stride)): (Part, (usize, usize)), wanted: &[Wanted]) -> Self {
         let mask = u32::MAX >> (32 - 8 * width);
         let gram = |pattern: &[u8], at: usize| (load(pattern, at) | FOLD) & mask;
         // Grams that many patterns have in common tell little: each pattern gives those of its rarest part.
@@ -371,7 +387,8 @@ impl Lane {
                 let bytes = pattern.get(*from..from + width + stride - 1).unwrap_or_default();
                 grams.sum::<u32>() + bytes.iter().map(|&byte| commonness(byte)).sum::<u32>()
             };
-            let from = (0..=pattern.len() + 1 - width - stride).min_by_key(cost).unwrap_or(0);
+            let last = if part == Part::Head { 0 } else { pattern.len() + 1 - width - stride };
+            let from = (0..=last).min_by_key(cost).unwrap_or(0);
             let offsets = from..from + stride;
             entries.extend(offsets.map(|at| Entry { gram: gram(pattern, at), offset: at as u32, pattern: it.pattern }));
         }
@@ -382,7 +399,7 @@ impl Lane {
         let below = |bucket: u32| entries.partition_point(|entry| hash(entry.gram) >> bucket_shift < bucket) as u32;
         let buckets = (0..=1 << bucket_bits).map(below).collect();
         let reach = wanted.iter().map(|it| it.reach).max().unwrap_or(usize::MAX);
-        Self { reach, width, stride, mask, filter, buckets, bucket_shift, entries: entries.into() }
+        Self { part, reach, width, stride, mask, filter, buckets, bucket_shift, entries: entries.into() }
     }
 
     fn search(&self, pool: &Pool, buffer: &[u8], found: &mut Found) {
@@ -394,6 +411,13 @@ impl Lane {
     }
 
     fn search_with(&self, filter: impl Passes, pool: &Pool, buffer: &[u8], found: &mut Found) {
+        if self.part == Part::Head {
+            let gram = (load(buffer, 0) | FOLD) & self.mask;
+            if buffer.len() >= self.width && filter.passes(hash(gram)) {
+                self.compare(pool, buffer, 0, gram, found);
+            }
+            return;
+        }
         // The strides are constants of the loops, so that these are unrolled.
         match self.stride {
             1 => self.walk::<1>(filter, pool, buffer, found),

@@ -81,7 +81,12 @@ static PLUS_ANOMALIES: &[AnomalyKind] = &[
 const SIMATIC: &[u8] = b"SIMATIC-ROOT-";
 
 fn probe(bytes: &[u8], direction: Direction) -> Probe {
-    let answer = cotp::probe(bytes, direction, state::upper);
+    // Where who is who is not known, the one who asks is the client: the other way round nothing is certain.
+    let upper = |data: &[u8]| match state::upper(data) {
+        Probe::Certain if state::way(data) == Some(direction.opposite()) => Probe::Maybe,
+        answer => answer,
+    };
+    let answer = cotp::probe(bytes, direction, upper);
     if answer == Probe::Shared && calls_simatic(bytes) { Probe::Certain } else { answer }
 }
 

@@ -1,6 +1,6 @@
 //! The protocol data unit of S7 communication: header, parameters, data.
 
-use crate::dissector::Probe;
+use crate::dissector::{Direction, Probe};
 
 /// First byte of a PDU.
 pub(super) const PROTOCOL_ID: u8 = 0x32;
@@ -124,6 +124,23 @@ pub(super) fn probe(bytes: &[u8]) -> Probe {
         }
         _ => Probe::Maybe,
     }
+}
+
+/// The way that a message of these bytes goes: who asks is the client, unless it is the controller that asks for the parts
+/// of a download.
+pub(super) fn way(bytes: &[u8]) -> Option<Direction> {
+    let by_controller =
+        |at: usize| matches!(bytes.get(at), Some(&(function::DOWNLOAD_BLOCK | function::DOWNLOAD_ENDED)));
+    Some(match *bytes.get(1)? {
+        JOB if by_controller(HEADER) => Direction::ToClient,
+        JOB => Direction::ToServer,
+        (ACK | ACK_DATA) if by_controller(HEADER_WITH_ERROR) => Direction::ToServer,
+        (ACK | ACK_DATA) => Direction::ToClient,
+        // The type of userdata: a request, or else a response or what is told unasked.
+        USERDATA if bytes.get(HEADER + 5)? >> 4 == 4 => Direction::ToServer,
+        USERDATA => Direction::ToClient,
+        _ => return None,
+    })
 }
 
 /// A big-endian word at an offset.

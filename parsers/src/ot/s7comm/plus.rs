@@ -259,6 +259,14 @@ pub(super) fn probe(bytes: &[u8]) -> Probe {
     }
 }
 
+/// The way that a PDU of these bytes goes.
+pub(super) fn way(bytes: &[u8]) -> Option<Direction> {
+    Some(match Pdu::read(bytes, false)?.opcode()? {
+        REQUEST => Direction::ToServer,
+        _ => Direction::ToClient,
+    })
+}
+
 /// A PDU with its place in the flow.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Message<'a> {

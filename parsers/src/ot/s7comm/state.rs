@@ -26,7 +26,6 @@ enum Key {
     /// Either side asks: it is the PLC that asks for the parts of a download.
     Pdu {
         asker: Direction,
-        userdata: bool,
         reference: u16,
     },
     Plus {
@@ -115,6 +114,14 @@ pub(super) fn upper(bytes: &[u8]) -> Probe {
     match bytes.first() {
         Some(&plus::PROTOCOL_ID) => plus::probe(bytes),
         _ => pdu::probe(bytes),
+    }
+}
+
+/// The way that a message of either goes.
+pub(super) fn way(bytes: &[u8]) -> Option<Direction> {
+    match bytes.first() {
+        Some(&plus::PROTOCOL_ID) => plus::way(bytes),
+        _ => pdu::way(bytes),
     }
 }
 
@@ -346,7 +353,7 @@ impl Flow {
 
 /// What a request and its answer have in common: the reference, and who asked.
 fn key(pdu: &Pdu<'_>, asker: Direction) -> Key {
-    Key::Pdu { asker, userdata: pdu.kind == USERDATA, reference: pdu.reference }
+    Key::Pdu { asker, reference: pdu.reference }
 }
 
 /// Tells of a message what does not hold in it.

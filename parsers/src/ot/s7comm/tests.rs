@@ -680,6 +680,22 @@ fn a_flow_met_in_its_middle_goes_on_after_a_gap() {
     assert_eq!(sink.anomalies, [crate::Anomaly { kind: crate::conversation::RESYNCHRONISED, offset: 13 }]);
 }
 
+/// Met in its middle on a port that says nothing: an answer comes from the server, and a controller asks for downloads.
+#[test]
+fn who_asks_is_the_client_whoever_spoke_first() {
+    let ask = packet(&pdu(1, 3, "", "04 01 120a1002000100018400000 0", ""), true);
+    let answer = packet(&pdu(3, 3, "0000", "04 01", "ff 04 0008 2a"), true);
+    let part = packet(&pdu(1, 3, "", "1b00000000000000 095f3041303030303150", ""), true);
+    let list = packet(&pdu(7, 2, "", "000112 04 11 44 01 00", "ff090004 001c0000"), true);
+    let plus = packet(&bytes("7202000e 31 0000 04f2 0000 0009 00000e4d 74 72020000"), true);
+    for (first, turned) in [(ask, false), (answer, true), (part, true), (list, false), (plus, false)] {
+        let opening = Opening { client_port: 50_000, server_port: 4712, medium: Medium::Stream, roles_known: false };
+        let mut conversation = Conversation::new(opening, crate::registry::PROTOCOLS, &Limits::DEFAULT);
+        conversation.data(&envelope(ToServer, 1), &first, &mut Collected::default());
+        assert_eq!(conversation.take_reversed(), turned, "{}", crate::testing::hex(&first));
+    }
+}
+
 #[test]
 fn other_protocols_of_the_same_transport_are_not_taken_for_it() {
     let connect = bytes("03000016 11 e0 0000 0007 00 c1020100 c2020102 c0010a");

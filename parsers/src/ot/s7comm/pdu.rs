@@ -134,8 +134,8 @@ pub(super) fn way(bytes: &[u8]) -> Option<Direction> {
     Some(match *bytes.get(1)? {
         JOB if by_controller(HEADER) => Direction::ToClient,
         JOB => Direction::ToServer,
-        (ACK | ACK_DATA) if by_controller(HEADER_WITH_ERROR) => Direction::ToServer,
-        (ACK | ACK_DATA) => Direction::ToClient,
+        ACK | ACK_DATA if by_controller(HEADER_WITH_ERROR) => Direction::ToServer,
+        ACK | ACK_DATA => Direction::ToClient,
         // The type of userdata: a request, or else a response or what is told unasked.
         USERDATA if bytes.get(HEADER + 5)? >> 4 == 4 => Direction::ToServer,
         USERDATA => Direction::ToClient,

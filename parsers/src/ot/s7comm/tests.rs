@@ -445,9 +445,16 @@ fn a_clock_that_no_clock_shows_is_an_anomaly() {
     session.userdata(7, 2, "0019 14 08 20 11 59 43 912 4", "");
     let set = &session.sink.messages[0];
     assert_eq!((set.field("clock").as_str(), set.kinds()), ("1408535983912000000", vec![]));
-    let mut session = Session::new();
-    session.userdata(7, 2, "0019 14 13 20 11 59 43 912 4", "");
-    assert_eq!(session.sink.messages[0].kinds(), [INVALID_TIME]);
+    for impossible in [
+        "0019 14 13 20 11 59 43 912 4",
+        "0019 14 08 20 11 59 66 912 4",
+        "0019 14 08 20 11 59 99 999 4",
+        "0019 1f 08 20 11 59 43 912 4",
+    ] {
+        let mut session = Session::new();
+        session.userdata(7, 2, impossible, "");
+        assert_eq!(session.sink.messages[0].kinds(), [INVALID_TIME], "{impossible}");
+    }
 }
 
 #[test]

@@ -264,7 +264,8 @@ pub(super) fn civil(bytes: &[u8]) -> Option<Civil> {
         day: decimal(day)?,
         hour: decimal(hour)?,
         minute: decimal(minute)?,
-        millisecond: u16::from(decimal(second)?) * 1000 + milliseconds,
+        // More seconds than a minute has, up to 99, are no time either way.
+        millisecond: u16::from(decimal(second)?).saturating_mul(1000).saturating_add(milliseconds),
     })
 }
 

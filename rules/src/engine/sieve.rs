@@ -62,6 +62,10 @@ pub(super) struct Sieve {
 
 /// Patterns that may end no further than this are searched apart: the rest of a buffer need not be walked for them.
 const NEAR: usize = 64;
+/// Of four bytes those that tell beginnings apart.
+const HEAD: u32 = 0x00ff_ffff;
+/// Patterns with the same beginning that are looked for by it.
+const ALIKE: usize = 4;
 /// Patterns of this length can be found with the longest grams at the widest stride.
 const LONG: usize = 6;
 
@@ -84,10 +88,15 @@ impl Sieve {
             Some((made.collect::<Option<Box<[Few]>>>()?, others))
         };
         let (few, mut wanted) = few(&far).or_else(|| few(&short)).unwrap_or_else(|| (Box::default(), wanted.to_vec()));
+        // Beginnings that many have in common tell little; those patterns are found by a part that is rarer.
+        let head = |it: &Wanted| load(pool.get(it.pattern), 0) & HEAD;
+        let mut heads: HashMap<u32, usize> = HashMap::new();
+        wanted.iter().for_each(|it| *heads.entry(head(it)).or_default() += 1);
         let kind = |it: &Wanted| {
             let length = pool.get(it.pattern).len();
+            let rare = || heads.get(&head(it)).is_some_and(|&count| count <= ALIKE);
             match it.reach {
-                reach if reach <= length => (Part::Head, (length.clamp(1, 3), 1)),
+                reach if reach <= length && rare() => (Part::Head, (length.clamp(1, 3), 1)),
                 reach if reach <= NEAR => (Part::Near, geometry(length, false)),
                 _ => (Part::Far, geometry(length, true)),
             }

@@ -81,6 +81,18 @@ impl Xor {
 }
 
 impl Transform {
+    /// Bytes, in any letter case, that must stand in what is transformed for `pattern` to stand in what becomes of it; none
+    /// where nothing can be said.
+    pub(crate) fn before<'p>(&self, pattern: &'p [u8]) -> Option<&'p [u8]> {
+        match self {
+            Self::Lowercase | Self::Uppercase | Self::HeaderLowercase => Some(pattern),
+            // A part of it in one piece.
+            Self::Domain | Self::TopLevelDomain | Self::Subslice { .. } => Some(pattern),
+            Self::DotPrefix => Some(pattern.strip_prefix(b".").unwrap_or(pattern)).filter(|rest| !rest.is_empty()),
+            _ => None,
+        }
+    }
+
     /// Appends what becomes of `input` to `out`.
     pub(crate) fn apply(&self, input: &[u8], out: &mut Vec<u8>, registers: &Registers) {
         match self {
@@ -353,6 +365,30 @@ mod tests {
                 Transform::StripPseudoHeaders,
             ] {
                 transform.apply(&input, &mut Vec::new(), &Registers::default());
+            }
+        }
+
+        /// Whatever stands in what becomes of a buffer: what is said to stand in the buffer before does.
+        #[test]
+        fn patterns_are_found_before_the_transform(
+            input in "[a-bA-B.:\n]{0,24}",
+            (from, length) in (0usize..24, 1usize..6),
+            (offset, count) in (-30i64..30, proptest::option::of(-30i64..30)),
+        ) {
+            for transform in [
+                Transform::Lowercase,
+                Transform::Uppercase,
+                Transform::HeaderLowercase,
+                Transform::Domain,
+                Transform::TopLevelDomain,
+                Transform::DotPrefix,
+                Transform::Subslice { offset, count },
+            ] {
+                let mut out = Vec::new();
+                transform.apply(input.as_bytes(), &mut out, &Registers::default());
+                let Some(before) = out.get(from..from + length).and_then(|found| transform.before(found)) else { continue };
+                let stands = input.as_bytes().windows(before.len()).any(|part| part.eq_ignore_ascii_case(before));
+                prop_assert!(stands, "{:?} of {:?}", before, input);
             }
         }
     }

@@ -276,16 +276,17 @@ impl Draft {
 
     /// The bytes whose presence is looked for first: the author's choice, else the longest content.
     pub(crate) fn pattern(&self) -> Option<Pattern> {
-        // Only what is always looked for, and in a buffer as it stands, can be looked for first.
-        let plain = |section: &&Section| {
-            section.transforms.is_empty() && section.absence.is_none() && section.buffer != Buffer::Decoded
-        };
-        let contents = self.sections.iter().filter(plain).flat_map(Section::contents);
-        let positive = contents.filter(|(_, content)| !content.negated);
-        let rank = |content: &Content| (content.fast_pattern.is_some(), content.strength());
-        let (buffer, content) = positive.reduce(|a, b| if rank(b.1) > rank(a.1) { b } else { a })?;
-        let part = content.fast_pattern.clone().and_then(|part| content.bytes.get(part));
-        Some(Pattern { buffer, bytes: part.unwrap_or(&content.bytes).to_vec(), reach: content.reach() })
+        // Only what is always looked for can be looked for first, and only as it stands in a buffer before its transforms.
+        let always = |section: &&Section| section.absence.is_none() && section.buffer != Buffer::Decoded;
+        let contents = self.sections.iter().filter(always).flat_map(Section::contents);
+        let patterns = contents.filter(|(_, content)| !content.negated).filter_map(|(section, content)| {
+            let part = content.fast_pattern.clone().and_then(|part| content.bytes.get(part)).unwrap_or(&content.bytes);
+            let bytes = section.transforms.iter().rev().try_fold(part, |part, transform| transform.before(part))?;
+            let reach = if section.transforms.is_empty() { content.reach() } else { usize::MAX };
+            let rank = (content.fast_pattern.is_some(), content.strength());
+            Some((rank, Pattern { buffer: section.buffer, bytes: bytes.to_vec(), reach }))
+        });
+        patterns.reduce(|a, b| if b.0 > a.0 { b } else { a }).map(|(_, pattern)| pattern)
     }
 
     /// Where the rule is inspected.
@@ -332,9 +333,9 @@ impl Draft {
 }
 
 impl Section {
-    fn contents(&self) -> impl Iterator<Item = (Buffer, &Content)> {
-        self.steps.iter().filter_map(|step| match step {
-            Step::Content(content) => Some((self.buffer, content)),
+    fn contents(&self) -> impl Iterator<Item = (&Self, &Content)> {
+        self.steps.iter().filter_map(move |step| match step {
+            Step::Content(content) => Some((self, content)),
             _ => None,
         })
     }

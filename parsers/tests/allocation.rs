@@ -3,6 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use vigia_parsers::it::dns;
 use vigia_parsers::ot::{bacnet, iec61850, modbus, s7comm};
 use vigia_parsers::{Anomaly, Direction, Envelope, Limits, Protocol, Record, Sink, Timestamp};
 
@@ -271,4 +272,43 @@ fn dissecting_sampled_values_allocates_nothing_in_the_steady_state() {
         (Direction::ToServer, on_link(0x4000, &pdu))
     });
     assert_steady(&iec61850::sv::PROTOCOL, &said.collect::<Vec<_>>());
+}
+
+#[test]
+fn dissecting_dns_allocates_nothing_in_the_steady_state() {
+    const QUESTION: &[u8] = b"\x03www\x07example\x03com\x00\x00\x01\x00\x01";
+    const ANSWER: &[u8] = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x01\x2c\x00\x04\xc0\x00\x02\x01";
+    let mut flow = (dns::PROTOCOL.open)(&Limits::DEFAULT);
+    let mut sink = Reader::default();
+    let mut ask = |rounds: u16| {
+        for round in 0..rounds {
+            // Four requests are outstanding before the first is answered.
+            for direction in [Direction::ToServer, Direction::ToClient] {
+                for id in 0..4 {
+                    let mut message = [0; 64];
+                    let mut length = 0;
+                    let mut add = |bytes: &[u8]| {
+                        message[length..length + bytes.len()].copy_from_slice(bytes);
+                        length += bytes.len();
+                    };
+                    add(&(round * 4 + id).to_be_bytes());
+                    let answered = direction == Direction::ToClient;
+                    add(&[if answered { 0x81 } else { 1 }, 0, 0, 1, 0, answered.into(), 0, 0, 0, 0]);
+                    add(QUESTION);
+                    if answered {
+                        add(ANSWER);
+                    }
+                    let envelope = Envelope { direction, timestamp: Timestamp(round.into()), datagram: true };
+                    flow.parse(&envelope, &message[..length], &mut sink);
+                }
+            }
+        }
+    };
+    ask(1);
+    let before = ALLOCATIONS.get();
+    ask(1000);
+    let after = ALLOCATIONS.get();
+    assert_eq!(after - before, 0);
+    assert_eq!(sink.transactions, 8008);
+    assert!(sink.values > 0);
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vigia_parsers::Protocol;
 use vigia_parsers::packet::DecodeEvent;
 
-use super::group::Group;
+use super::group::{Group, receivers};
 use super::hosts::Mark;
 use super::program::{BitEffect, Program};
 use super::{Compiled, Engine, Messages, Rule};
@@ -231,6 +231,7 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
         rules,
         programs,
         flows: Group::new(flows),
+        receivers: receivers(&packets),
         packets: Group::new(packets),
         decode_events,
         streams: Group::new(streams),

@@ -195,7 +195,7 @@ const CAPACITY: usize = 65_536;
 /// when it is full, windows that ended go first, then the oldest ones.
 #[derive(Debug)]
 pub struct Gate {
-    counters: HashMap<Key, Entry>,
+    counters: HashMap<Key, Entry, foldhash::fast::RandomState>,
     hosts: Hosts,
     session: u32,
     capacity: usize,
@@ -245,7 +245,13 @@ impl Default for Gate {
 impl Gate {
     /// A gate that keeps at most `capacity` counters.
     pub fn new(capacity: usize) -> Self {
-        Self { counters: HashMap::new(), hosts: Hosts::default(), session: 0, capacity: capacity.max(1), evicted: 0 }
+        Self {
+            counters: HashMap::default(),
+            hosts: Hosts::default(),
+            session: 0,
+            capacity: capacity.max(1),
+            evicted: 0,
+        }
     }
 
     /// What is counted from now on belongs to this session, and has nothing to do with what was counted in others.

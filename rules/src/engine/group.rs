@@ -46,6 +46,18 @@ impl Member {
     }
 }
 
+/// The ports of receivers that any of these rules allows, a bit each; `None` when one of them does not ask for it.
+pub(super) fn receivers(members: &[Member]) -> Option<Box<[u64]>> {
+    let mut ports = vec![0; usize::from(u16::MAX) / 64 + 1];
+    for member in members {
+        let (_, allowed) = member.domains.iter().find(|domain| domain.0 == Key::DestinationPort)?;
+        for &(low, high) in allowed.ranges() {
+            (low..=high.min(u16::MAX.into())).for_each(|port| set(&mut ports, port as usize));
+        }
+    }
+    Some(ports.into())
+}
+
 /// Bytes that must occur in a buffer for a rule to match.
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {

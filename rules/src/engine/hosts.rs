@@ -64,7 +64,7 @@ enum Whose {
 /// The marks set now, until when. Bounded: when it is full, what expired goes first, then what expires first.
 #[derive(Debug)]
 pub(super) struct Hosts {
-    marks: HashMap<Key, Timestamp>,
+    marks: HashMap<Key, Timestamp, foldhash::fast::RandomState>,
     /// Marks of other sessions are none of this one's.
     pub(super) session: u32,
     capacity: usize,
@@ -73,7 +73,7 @@ pub(super) struct Hosts {
 
 impl Default for Hosts {
     fn default() -> Self {
-        Self { marks: HashMap::new(), session: 0, capacity: CAPACITY, evicted: 0 }
+        Self { marks: HashMap::default(), session: 0, capacity: CAPACITY, evicted: 0 }
     }
 }
 

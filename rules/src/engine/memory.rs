@@ -25,6 +25,8 @@ pub struct FlowMemory {
     bits: Vec<u64>,
     fired: Vec<(u64, u64)>,
     oldest: usize,
+    /// The last transaction that raised something: one after it has not.
+    newest: u64,
     once: Vec<(u64, u64)>,
     counters: Vec<(u64, Counter)>,
     integers: Vec<(u64, u32)>,
@@ -206,10 +208,11 @@ impl FlowMemory {
 
     /// Did this rule fire for this transaction?
     pub(crate) fn has_fired(&self, transaction: u64, rule: u64) -> bool {
-        self.fired.contains(&(transaction, rule))
+        transaction <= self.newest && self.fired.contains(&(transaction, rule))
     }
 
     pub(crate) fn fire(&mut self, transaction: u64, rule: u64) {
+        self.newest = self.newest.max(transaction);
         if self.fired.len() < FIRED {
             self.fired.push((transaction, rule));
         } else if let Some(slot) = self.fired.get_mut(self.oldest) {

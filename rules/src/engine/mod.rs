@@ -189,6 +189,8 @@ pub struct Engine {
     /// Rules about addresses and ports alone.
     flows: Group,
     packets: Group,
+    /// The ports that packets for these go to, where all of them ask for some.
+    receivers: Option<Box<[u64]>>,
     /// By [`vigia_parsers::packet::DecodeEvent`].
     decode_events: Vec<Vec<u32>>,
     streams: Group,
@@ -358,10 +360,13 @@ impl Engine {
     }
 
     /// Is any rule inspected at [`Subject::Packet`] for this packet? Cheaper than to inspect it: rules on decode events
-    /// ask only for packets that have some.
+    /// ask only for packets that have some, and those for ports for packets to these.
     #[inline]
     pub fn wants_packet(&self, packet: &Packet<'_>) -> bool {
-        !self.packets.is_empty() || !self.flows.is_empty() || !packet.events.is_empty()
+        let [_, port] = packet.ports.map(usize::from);
+        let goes_there = |ports: &Box<[u64]>| ports.get(port / 64).is_some_and(|word| word >> (port % 64) & 1 == 1);
+        let to_inspect = !self.packets.is_empty() && self.receivers.as_ref().is_none_or(goes_there);
+        to_inspect || !self.flows.is_empty() || !packet.events.is_empty()
     }
 
     /// Is any rule inspected at [`Subject::Stream`]? When not, the caller need not ask for stream bytes.

@@ -364,8 +364,8 @@ impl Engine {
     #[inline]
     pub fn wants_packet(&self, packet: &Packet<'_>) -> bool {
         let [_, port] = packet.ports.map(usize::from);
-        let goes_there = |ports: &Box<[u64]>| ports.get(port / 64).is_some_and(|word| word >> (port % 64) & 1 == 1);
-        let to_inspect = !self.packets.is_empty() && self.receivers.as_ref().is_none_or(goes_there);
+        let goes_there = |ports: &[u64]| ports.get(port / 64).is_some_and(|word| word >> (port % 64) & 1 == 1);
+        let to_inspect = !self.packets.is_empty() && self.receivers.as_deref().is_none_or(goes_there);
         to_inspect || !self.flows.is_empty() || !packet.events.is_empty()
     }
 

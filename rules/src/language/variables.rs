@@ -117,6 +117,8 @@ const ADDRESSES: &[(&str, &str)] = &[
     ("MMS_SERVER", "$HOME_NET"),
     ("MMS_CLIENT", "$HOME_NET"),
     ("S7_CLIENT", "$HOME_NET"),
+    ("IEC104_SERVER", "$HOME_NET"),
+    ("IEC104_CLIENT", "$HOME_NET"),
     ("BACNET_SERVER", "$HOME_NET"),
     ("BACNET_CLIENT", "$HOME_NET"),
 ];

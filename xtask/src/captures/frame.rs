@@ -24,13 +24,15 @@ pub enum Framing {
     Sv,
     /// The session layer of IEC/TR 61850-90-5 around a GOOSE APDU, over UDP.
     Rgoose,
+    /// An APDU of the I format around an ASDU, with the next sequence numbers.
+    Iec104,
 }
 
 impl Framing {
     /// What carries the messages.
     pub fn transport(self) -> Transport {
         match self {
-            Self::Modbus | Self::Dnp3 | Self::Cotp | Self::Mms => Transport::Tcp,
+            Self::Modbus | Self::Dnp3 | Self::Cotp | Self::Iec104 | Self::Mms => Transport::Tcp,
             Self::Bacnet | Self::Rgoose => Transport::Udp,
             Self::Goose => Transport::Link { ethertype: 0x88b8 },
             Self::Sv => Transport::Link { ethertype: 0x88ba },
@@ -49,7 +51,7 @@ pub struct Framer {
     outstation: u16,
     /// Modbus: identifier of the last request.
     transaction: u16,
-    /// DNP3: the next transport sequence number of either side.
+    /// The next sequence number of either side: DNP3 of transport, IEC 104 of APDUs.
     sequences: [u8; 2],
 }
 
@@ -85,6 +87,13 @@ impl Framer {
             Framing::Goose => Ok(substation(0x0001, message)),
             Framing::Sv => Ok(substation(0x4000, message)),
             Framing::Rgoose => Ok(routed(0x0001, message)),
+            Framing::Iec104 => {
+                ensure!(message.len() <= 249, "an ASDU has 249 bytes at the most");
+                let [own, other] = [from_client, !from_client].map(usize::from);
+                let control = [self.sequences[own] << 1, 0, self.sequences[other] << 1, 0];
+                self.sequences[own] = (self.sequences[own] + 1) & 0x7f;
+                Ok([&[0x68, message.len() as u8 + 4], &control[..], message].concat())
+            }
         }
     }
 }

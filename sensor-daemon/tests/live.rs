@@ -262,6 +262,60 @@ fn live_records_of_an_s7_controller_are_its_own_log() {
     }
 }
 
+/// A station computer at work on an IED: the records say what it says it did, and what the IED says it was commanded.
+#[test]
+fn live_records_of_an_ied_are_what_its_client_did() {
+    let Some(python) = python() else { return };
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let config = configure(folder.path(), 1, "");
+    let mut plant = Plant::build(&python).unwrap();
+    let sensor = Sensor::start(plant.sensor().command(Path::new(VIGIA)), Path::new(VIGIA), &config).unwrap();
+    plant.start_station().unwrap();
+    let mut did = plant.finish("station").unwrap();
+    let commanded = plant.finish("ied").unwrap();
+    plant.silence().unwrap();
+    sensor.await_packets(plant.sensor().received(TAP).unwrap()).unwrap();
+    sensor.stop().unwrap();
+
+    let records = events(folder.path(), "records");
+    let of_mms: Vec<_> = records.iter().filter(|record| record["event_type"] == "mms").collect();
+    let reports = of_mms.iter().filter(|record| record["mms"]["report"]["id"] == "events").count() as u64;
+    assert_eq!(Some(reports), did.remove("reports"));
+    for (deed, times) in &did {
+        let told = of_mms.iter().filter(|record| deed_of(record).as_ref() == Some(deed)).count() as u64;
+        assert!(told >= *times, "{deed}: told {told} of {times}");
+    }
+    let commands: Vec<_> = of_mms.iter().flat_map(|record| record["mms"]["controls"].as_array()).flatten().collect();
+    let told: BTreeMap<_, _> = commands.iter().map(|command| (command_of(command), 1)).collect();
+    println!("{} records of MMS; {did:?}; {commanded:?}", of_mms.len());
+    assert_eq!(told, commanded);
+    assert!(of_mms.iter().all(|record| record.get("answered") != Some(&Value::Bool(false))));
+}
+
+/// What a record of MMS says was done, as the station computer writes it.
+fn deed_of(record: &Value) -> Option<String> {
+    let operation = record["ot"]["operation"].as_str()?;
+    if record["mms"]["service"] == "get_name_list" {
+        return Some("get_name_list".into());
+    }
+    let point = &record["ot"]["points"][0];
+    let target = point["target"].as_str()?;
+    let refused = record["mms"]["results"][0].get("error").is_some();
+    Some(match (&point["value"], refused) {
+        (_, true) => format!("refused {target}"),
+        (Value::Null, _) => format!("{operation} {target}"),
+        (value, _) => format!("{operation} {target} = {value}"),
+    })
+}
+
+/// A command as the IED writes what it was commanded.
+fn command_of(command: &Value) -> String {
+    let truth = |value: &Value| if value == true { "True" } else { "False" };
+    let (value, number, test) = (truth(&command["value"]), &command["number"], truth(&command["test"]));
+    format!("operate {value} {number} b'{}' {test}", command["originator"].as_str().unwrap_or_default())
+}
+
 #[test]
 fn live_what_waits_in_the_ring_at_the_stop_is_processed() {
     let Some(python) = python() else { return };

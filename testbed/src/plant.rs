@@ -23,6 +23,8 @@ const HOSTS: &[(&str, &str)] = &[
     ("engineer", "10.66.0.52"),
     ("ventilation", "10.66.0.60"),
     ("workstation", "10.66.0.61"),
+    ("ied", "10.66.0.70"),
+    ("station", "10.66.0.71"),
     ("intruder", "10.66.0.66"),
 ];
 
@@ -93,6 +95,16 @@ impl Plant {
         self.start("controller", "s7_controller.py", &["1"])?;
         self.await_listener("controller", 102)?;
         self.start("engineer", "s7_engineer.py", &[Self::address("controller")])
+    }
+
+    /// Starts the IED alone, and a station computer that does to it what one does, each once; then the IED ends by itself.
+    ///
+    /// # Errors
+    /// The IED does not listen, or the station computer cannot be started.
+    pub fn start_station(&mut self) -> Result<()> {
+        self.start("ied", "ied.py", &[])?;
+        self.await_listener("ied", 102)?;
+        self.start("station", "ied_client.py", &[Self::address("ied")])
     }
 
     /// Starts the clients, HMI, DNP3 master, S7 panel and BACnet workstation, that poll for so many seconds.

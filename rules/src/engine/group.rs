@@ -236,11 +236,6 @@ struct Shelf {
     cells: Box<[u32]>,
 }
 
-/// Marks a cell of a shelf by ports whose sieves hold the rules of the other shelf, too: a payload is then searched once.
-const WITH_OTHERS: u32 = 1 << 31;
-/// Rules of the other shelf that are put there at the most: each such cell has them once more.
-const OTHERS: usize = 256;
-
 impl Shelves {
     fn new(members: &[Member]) -> Self {
         let places = places(members);
@@ -264,10 +259,9 @@ impl Shelves {
             chosen.for_each(|(at, _)| set(&mut on, at));
             on
         };
-        let others = on(None);
         let shelves = [Some(Key::DestinationPort), Some(Key::SourcePort), None].map(|key| {
             let ports = key.and_then(|key| Column::new(key, members.iter().map(|member| &*member.domains)));
-            maker.shelf(ports, &on(key), if key.is_some() { &others } else { &[] })
+            maker.shelf(ports, &on(key))
         });
         let sieves = maker.made.into();
         patterns.pool.shrink();
@@ -289,14 +283,10 @@ impl Shelves {
 
     fn path(&self, view: &View<'_>) -> [u32; SHELVES] {
         let place = self.places.iter().fold(0, |place, column| place * column.rows() + column.find(view) as usize);
-        let [first, second, mut others] = self.shelves.each_ref().map(|shelf| {
+        self.shelves.each_ref().map(|shelf| {
             let row = shelf.ports.as_ref().map_or(0, |ports| ports.find(view) as usize);
             shelf.cells.get(row * self.count + place).copied().unwrap_or(0)
-        });
-        if (first | second) & WITH_OTHERS != 0 {
-            others = 0;
-        }
-        [first & !WITH_OTHERS, second & !WITH_OTHERS, others]
+        })
     }
 
     fn select(&self, cells: &[u32; SHELVES], view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
@@ -384,8 +374,8 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// The shelf of those rules whose bits are `on`, with `others` beside them where they are few.
-    fn shelf(&mut self, ports: Option<Column>, on: &[u64], others: &[u64]) -> Shelf {
+    /// The shelf of those rules whose bits are `on`.
+    fn shelf(&mut self, ports: Option<Column>, on: &[u64]) -> Shelf {
         if on.iter().all(|&word| word == 0) {
             return Shelf::default();
         }
@@ -400,33 +390,17 @@ impl Maker<'_> {
                 cells.extend(std::iter::repeat_n(0, count));
                 continue;
             }
-            let mut beside = others.to_vec();
-            if let Some(ports) = &ports {
-                and(&mut beside, ports.row(port as u32));
-            }
             for place in 0..count {
-                let rules = self.at(of_port.clone(), place);
-                let beside = self.at(beside.clone(), place);
-                let number = beside.iter().map(|word| word.count_ones() as usize).sum::<usize>();
-                if (1..=OTHERS).contains(&number) && rules.iter().any(|&word| word != 0) {
-                    let all = rules.iter().zip(&beside).map(|(a, b)| a | b).collect();
-                    cells.push(self.sieves(all) | WITH_OTHERS);
-                } else {
-                    cells.push(self.sieves(rules));
+                let mut rules = of_port.clone();
+                let mut rest = place;
+                for column in self.places.iter().rev() {
+                    and(&mut rules, column.row((rest % column.rows()) as u32));
+                    rest /= column.rows();
                 }
+                cells.push(self.sieves(rules));
             }
         }
         Shelf { ports, cells: cells.into() }
-    }
-
-    /// Those of the rules that the place allows.
-    fn at(&self, mut rules: Vec<u64>, place: usize) -> Vec<u64> {
-        let mut rest = place;
-        for column in self.places.iter().rev() {
-            and(&mut rules, column.row((rest % column.rows()) as u32));
-            rest /= column.rows();
-        }
-        rules
     }
 
     /// Number of the sieves of these rules, from 1; 0 without a rule.

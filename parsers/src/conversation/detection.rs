@@ -133,8 +133,10 @@ impl Detection {
     }
 
     fn side(&self, direction: Direction) -> Vec<u8> {
+        let mut side = Vec::new();
         let chunks = self.held().filter(|(envelope, _)| envelope.direction == direction);
-        chunks.flat_map(|(_, chunk)| chunk).copied().collect()
+        chunks.for_each(|(_, chunk)| side.extend_from_slice(chunk));
+        side
     }
 
     fn release(&mut self, direction: Direction) {

@@ -37,6 +37,8 @@ pub(super) struct Detection {
     limits: Limits,
     opening: Opening,
     tries: u8,
+    /// One of its ports is some protocol's own.
+    hinted: bool,
     /// Made when bytes are held back for the first time.
     held: Option<Box<Held>>,
 }
@@ -68,7 +70,9 @@ impl Held {
 
 impl Detection {
     pub(super) fn new(opening: Opening, protocols: &'static [&'static Protocol], limits: &Limits) -> Self {
-        Self { protocols, limits: *limits, opening, tries: 0, held: None }
+        let mut detection = Self { protocols, limits: *limits, opening, tries: 0, hinted: true, held: None };
+        detection.hinted = protocols.iter().any(|protocol| detection.hints(protocol));
+        detection
     }
 
     /// What the protocol's dissector is to keep to.
@@ -102,7 +106,9 @@ impl Detection {
         let on_port = |protocol: &&'static Protocol| {
             self.hints(protocol) && (protocol.probe)(bytes, envelope.direction) == Probe::OnPort
         };
-        if let Some(protocol) = carried.clone().find(on_port) {
+        if self.hinted
+            && let Some(protocol) = carried.clone().find(on_port)
+        {
             return Outcome::Found { protocol, reversed: false };
         }
         let mut possible = false;
@@ -119,7 +125,7 @@ impl Detection {
         }
         self.release(envelope.direction);
         self.tries = self.tries.saturating_add(1);
-        if self.tries >= TRIES && !self.is_hinted() { Outcome::Unknown } else { Outcome::Undecided }
+        if self.tries >= TRIES && !self.hinted { Outcome::Unknown } else { Outcome::Undecided }
     }
 
     /// What is held of this direction with `chunk` behind it; `None` when nothing is held (then `chunk` is all).
@@ -127,15 +133,15 @@ impl Detection {
         if self.is_datagram() || !self.held().any(|(held, _)| held.direction == direction) {
             return None;
         }
-        let mut joined = self.side(direction);
-        joined.extend_from_slice(chunk);
-        Some(joined)
+        Some(self.side(direction, chunk))
     }
 
-    fn side(&self, direction: Direction) -> Vec<u8> {
-        let mut side = Vec::new();
+    /// What is held of this direction, and `more` behind it.
+    fn side(&self, direction: Direction, more: &[u8]) -> Vec<u8> {
+        let mut side = Vec::with_capacity(self.buffered() + more.len());
         let chunks = self.held().filter(|(envelope, _)| envelope.direction == direction);
         chunks.for_each(|(_, chunk)| side.extend_from_slice(chunk));
+        side.extend_from_slice(more);
         side
     }
 
@@ -191,7 +197,7 @@ impl Detection {
                 .fold(Evidence::default(), Evidence::and)
         } else {
             let other = direction.opposite();
-            messages(protocol, turn(other), &self.side(other)).unwrap_or_default()
+            messages(protocol, turn(other), &self.side(other, &[])).unwrap_or_default()
         };
         Some(here.and(there))
     }
@@ -211,12 +217,8 @@ impl Detection {
     }
 
     fn hints(&self, protocol: &Protocol) -> bool {
-        let ports = self.ports(protocol);
+        let ports = if self.hinted { self.ports(protocol) } else { &[] };
         ports.contains(&self.opening.server_port) || ports.contains(&self.opening.client_port)
-    }
-
-    fn is_hinted(&self) -> bool {
-        self.protocols.iter().any(|protocol| self.hints(protocol))
     }
 }
 

@@ -9,6 +9,7 @@ mod docs;
 mod ebpf;
 mod flood;
 mod fuzz;
+mod new_protocol;
 mod test;
 mod tools;
 
@@ -26,6 +27,7 @@ enum Task {
     Ebpf(ebpf::Arguments),
     Fuzz(fuzz::Arguments),
     Captures(captures::Arguments),
+    NewProtocol(new_protocol::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Task::Ebpf(arguments) => ebpf::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Captures(arguments) => captures::run(&arguments).map(|()| true),
+        Task::NewProtocol(arguments) => new_protocol::run(&arguments).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@ Serves until its first client has gone; then it prints its own log as JSON: what
 import asyncio
 import collections
 import json
+import os
 
 import iec61850
 
@@ -67,7 +68,9 @@ async def main():
             await asyncio.sleep(0.02)
         while server.connection_count > 0:
             await asyncio.sleep(0.02)
-    print(json.dumps(log))
+        # The library's threads may still call into an interpreter that winds up, which ends the process by a signal.
+        print(json.dumps(log), flush=True)
+        os._exit(0)
 
 
 asyncio.run(main())

@@ -5,6 +5,7 @@ Prints as JSON what it did, by the names of the services and of what they are ab
 import asyncio
 import collections
 import json
+import os
 import sys
 
 from iec61850 import IedError, RcbWriteMask
@@ -43,7 +44,9 @@ async def main():
     await ied.trigger_gi(BLOCK)
     await ied.poll_reports(1000)
     await ied.disconnect()
-    print(json.dumps(did))
+    # The library's threads may still call into an interpreter that winds up, which ends the process by a signal.
+    print(json.dumps(did), flush=True)
+    os._exit(0)
 
 
 asyncio.run(main())

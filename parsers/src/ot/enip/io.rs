@@ -78,6 +78,7 @@ impl<'a> Message<'a> {
 struct Seen {
     id: u32,
     direction: Direction,
+    /// Number of its last message: each is a transaction of its own, so that a rule tells of each.
     transaction: u64,
     first: Timestamp,
     last: Timestamp,
@@ -120,6 +121,8 @@ impl Dissector for State {
                 }
             }
         }
+        self.last += 1;
+        seen.transaction = self.last;
         seen.sequence = message.sequence;
         seen.last = envelope.timestamp;
         seen.messages += 1;
@@ -141,11 +144,10 @@ impl State {
                 end(&self.connections.swap_remove(at), sink);
             }
         }
-        self.last += 1;
         self.connections.push(Seen {
             id: message.connection,
             direction: envelope.direction,
-            transaction: self.last,
+            transaction: 0,
             first: envelope.timestamp,
             last: envelope.timestamp,
             sequence: message.sequence,

@@ -51,7 +51,7 @@ struct Case {
     #[serde(default = "once")]
     repeat: u32,
     /// `> hex` from the client or publisher, `< hex` from the server; `>raw` and `<raw` get no header of the protocol;
-    /// `wait` and a number of milliseconds.
+    /// `wait` and a number of milliseconds; `anew` for another connection.
     messages: Vec<String>,
 }
 
@@ -124,6 +124,11 @@ fn capture(cases: &Cases, case: &Case) -> Result<Vec<u8>> {
     let mut framer = Framer::new(framing, case.outstation);
     for _ in 0..case.repeat {
         for message in &case.messages {
+            if message == "anew" {
+                session.renew();
+                framer = Framer::new(framing, case.outstation);
+                continue;
+            }
             let (head, rest) = message.split_once(' ').context("a message is `> hex` or `< hex`")?;
             if head == "wait" {
                 session.wait(rest.parse().context("`wait` has a number of milliseconds")?);
@@ -135,7 +140,7 @@ fn capture(cases: &Cases, case: &Case) -> Result<Vec<u8>> {
                 "<" => session.say(false, &framer.frame(false, &bytes)?),
                 ">raw" => session.say(true, &bytes),
                 "<raw" => session.say(false, &bytes),
-                _ => bail!("a message begins with >, <, >raw, <raw or wait, not with `{head}`"),
+                _ => bail!("a message begins with >, <, >raw, <raw, wait or anew, not with `{head}`"),
             }
         }
     }
@@ -153,13 +158,19 @@ fn start(case: &Case) -> Result<u32> {
 }
 
 fn bytes(hex: &str) -> Result<Vec<u8>> {
-    let digits: Vec<u32> = hex
-        .chars()
-        .filter(|c| *c != ' ')
-        .map(|c| c.to_digit(16).with_context(|| format!("`{c}` is not a hexadecimal digit")))
-        .collect::<Result<_>>()?;
-    ensure!(digits.len().is_multiple_of(2), "a byte has two digits");
-    Ok(digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect())
+    let mut bytes = Vec::new();
+    for word in hex.split_ascii_whitespace() {
+        // `00*500` is one byte five hundred times.
+        let (word, times) = word.split_once('*').unwrap_or((word, "1"));
+        let digits: Vec<u32> = word
+            .chars()
+            .map(|c| c.to_digit(16).with_context(|| format!("`{c}` is not a hexadecimal digit")))
+            .collect::<Result<_>>()?;
+        ensure!(digits.len().is_multiple_of(2), "a byte has two digits");
+        let word: Vec<u8> = digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect();
+        bytes.extend(word.repeat(times.parse().context("behind * stands a number")?));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]

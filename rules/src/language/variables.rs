@@ -121,6 +121,9 @@ const ADDRESSES: &[(&str, &str)] = &[
     ("IEC104_CLIENT", "$HOME_NET"),
     ("BACNET_SERVER", "$HOME_NET"),
     ("BACNET_CLIENT", "$HOME_NET"),
+    ("MQTT_SERVER", "$HOME_NET"),
+    ("MQTT_CLIENT", "$HOME_NET"),
+    ("SPARKPLUG_HOST", "$MQTT_CLIENT"),
 ];
 
 const PORTS: &[(&str, &str)] = &[

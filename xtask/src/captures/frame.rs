@@ -26,6 +26,14 @@ pub enum Framing {
     Rgoose,
     /// An APDU of the I format around an ASDU, with the next sequence numbers.
     Iec104,
+    /// The encapsulation header of EtherNet/IP around a command's two octets and its data.
+    Enip,
+    /// The same with Send RR Data around an unconnected message of CIP.
+    Cip,
+    /// Over UDP: connection and sequence number, four octets each, and the data of an implicit message of CIP as its items.
+    Cipio,
+    /// The fixed header of MQTT around its first octet and what follows the length.
+    Mqtt,
 }
 
 impl Framing {
@@ -33,7 +41,8 @@ impl Framing {
     pub fn transport(self) -> Transport {
         match self {
             Self::Modbus | Self::Dnp3 | Self::Cotp | Self::Iec104 | Self::Mms => Transport::Tcp,
-            Self::Bacnet | Self::Rgoose => Transport::Udp,
+            Self::Enip | Self::Cip | Self::Mqtt => Transport::Tcp,
+            Self::Bacnet | Self::Rgoose | Self::Cipio => Transport::Udp,
             Self::Goose => Transport::Link { ethertype: 0x88b8 },
             Self::Sv => Transport::Link { ethertype: 0x88ba },
         }
@@ -49,7 +58,7 @@ const SEGMENT: usize = 249;
 pub struct Framer {
     framing: Framing,
     outstation: u16,
-    /// Modbus: identifier of the last request.
+    /// Modbus: identifier of the last request; EtherNet/IP: its sender context.
     transaction: u16,
     /// The next sequence number of either side: DNP3 of transport, IEC 104 of APDUs.
     sequences: [u8; 2],
@@ -61,7 +70,7 @@ impl Framer {
         Self { framing, outstation, transaction: 0, sequences: [0; 2] }
     }
 
-    /// The message as it is sent. A Modbus answer is one to the last request.
+    /// The message as it is sent. An answer of Modbus or EtherNet/IP is one to the last request.
     pub fn frame(&mut self, from_client: bool, message: &[u8]) -> Result<Vec<u8>> {
         match self.framing {
             Framing::Modbus => {
@@ -93,6 +102,23 @@ impl Framer {
                 let control = [self.sequences[own] << 1, 0, self.sequences[other] << 1, 0];
                 self.sequences[own] = (self.sequences[own] + 1) & 0x7f;
                 Ok([&[0x68, message.len() as u8 + 4], &control[..], message].concat())
+            }
+            Framing::Enip => {
+                let (command, data) = message.split_at_checked(2).context("a message begins with its command")?;
+                self.transaction += u16::from(from_client);
+                Ok(enip(self.transaction, from_client, command, data))
+            }
+            Framing::Cip => {
+                self.transaction += u16::from(from_client);
+                Ok(enip(self.transaction, from_client, &SEND_RR_DATA, &unconnected(message)))
+            }
+            Framing::Cipio => {
+                let (address, data) = message.split_at_checked(8).context("a message begins with its address")?;
+                Ok([&[2, 0][..], &item(0x8002, address), &item(0x00b1, data)].concat())
+            }
+            Framing::Mqtt => {
+                let (first, body) = message.split_first().context("a message begins with its type")?;
+                Ok([&[*first], &variable(body.len())[..], body].concat())
             }
         }
     }
@@ -142,6 +168,44 @@ fn routed(app_id: u16, apdu: &[u8]) -> Vec<u8> {
     [&header[..], &(payload.len() as u32).to_be_bytes(), &payload, &[0x85, 0]].concat()
 }
 
+/// Command of EtherNet/IP that carries unconnected messages.
+const SEND_RR_DATA: [u8; 2] = [0x6f, 0];
+
+/// Session 1, but where a client has none yet, and the number of the request as context.
+fn enip(request: u16, from_client: bool, command: &[u8], data: &[u8]) -> Vec<u8> {
+    let needs_none = matches!(command, [0x04 | 0x63..=0x65, 0]);
+    let session = u32::from(!(from_client && needs_none));
+    let mut out = command.to_vec();
+    out.extend((data.len() as u16).to_le_bytes());
+    out.extend(session.to_le_bytes());
+    out.extend([0; 4]);
+    out.extend(u64::from(request).to_le_bytes());
+    out.extend([0; 4]);
+    out.extend(data);
+    out
+}
+
+/// Interface handle 0, no timeout, a null address item and the message.
+fn unconnected(message: &[u8]) -> Vec<u8> {
+    [&[0; 6][..], &[2, 0], &item(0, &[]), &item(0x00b2, message)].concat()
+}
+
+/// An item of EtherNet/IP's common packet format.
+fn item(kind: u16, data: &[u8]) -> Vec<u8> {
+    [&kind.to_le_bytes()[..], &(data.len() as u16).to_le_bytes(), data].concat()
+}
+
+/// A variable byte integer (MQTT 5.0 §1.5.5).
+fn variable(mut value: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    while value > 0x7f {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+    out
+}
+
 fn dnp3(control: u8, destination: u16, source: u16, data: &[u8]) -> Vec<u8> {
     let mut out = vec![0x05, 0x64, 5 + data.len() as u8, control];
     out.extend(destination.to_le_bytes());
@@ -173,6 +237,14 @@ mod tests {
             [3, 0, 0, 0x16, 2, 0xf0, 0x80, 1, 0, 1, 0, 0x61, 9, 0x30, 7, 2, 1, 3, 0xa0, 2, 0x8b, 0]
         );
         assert_eq!(substation(1, &[0x61, 0]), [0, 1, 0, 10, 0, 0, 0, 0, 0x61, 0]);
+        assert_eq!(variable(321), [0xc1, 0x02]);
+        let read = unconnected(&[0x0e, 3, 0x20, 1, 0x24, 1, 0x30, 7]);
+        assert_eq!(
+            read,
+            [&[0; 6][..], &[2, 0, 0, 0, 0, 0, 0xb2, 0, 8, 0, 0x0e, 3, 0x20, 1, 0x24, 1, 0x30, 7]].concat()
+        );
+        let list = [&[0x63, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1][..], &[0; 11]].concat();
+        assert_eq!(enip(1, true, &[0x63, 0], &[]), list);
         // A link header known from the field: reset of link states to outstation 1 by master 1024.
         assert_eq!(dnp3(0xc0, 1, 1024, &[]), [0x05, 0x64, 0x05, 0xc0, 0x01, 0x00, 0x00, 0x04, 0xe9, 0x21]);
     }

@@ -15,6 +15,8 @@ pub enum Transport {
 
 /// Time between packets, in milliseconds.
 const PACE_MS: u32 = 10;
+/// What one segment holds at the most, in bytes: as a sender hands it to a network card that cuts it up.
+const SEGMENT: usize = 32_768;
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
 const PSH: u8 = 0x08;
@@ -53,12 +55,16 @@ impl Session {
             End { address: SocketAddrV4::new(client, 49_152), next: 0x1000_0000 },
         ];
         let mut session = Self { ends, transport, seconds, millis: 0, pcap };
-        if transport == Transport::Tcp {
-            session.packet(true, SYN, &[]);
-            session.packet(false, SYN | ACK, &[]);
-            session.packet(true, ACK, &[]);
-        }
+        session.shake_hands();
         session
+    }
+
+    /// The client ends the session and opens another, from its next port.
+    pub fn renew(&mut self) {
+        self.end();
+        let address = &mut self.ends[1].address;
+        address.set_port(address.port() + 1);
+        self.shake_hands();
     }
 
     /// Nothing is said for some milliseconds more.
@@ -67,19 +73,33 @@ impl Session {
         self.millis = (self.millis + millis) % 1000;
     }
 
-    /// One side sends a segment, a datagram, or a frame.
+    /// One side sends a datagram, a frame, or a segment; what is longer than one holds, in several.
     pub fn say(&mut self, from_client: bool, payload: &[u8]) {
-        self.packet(from_client, PSH | ACK, payload);
+        for part in payload.chunks(SEGMENT) {
+            self.packet(from_client, PSH | ACK, part);
+        }
     }
 
     /// Ends the session; the whole capture file.
     pub fn close(mut self) -> Vec<u8> {
+        self.end();
+        self.pcap
+    }
+
+    fn shake_hands(&mut self) {
+        if self.transport == Transport::Tcp {
+            self.packet(true, SYN, &[]);
+            self.packet(false, SYN | ACK, &[]);
+            self.packet(true, ACK, &[]);
+        }
+    }
+
+    fn end(&mut self) {
         if self.transport == Transport::Tcp {
             self.packet(true, FIN | ACK, &[]);
             self.packet(false, FIN | ACK, &[]);
             self.packet(true, ACK, &[]);
         }
-        self.pcap
     }
 
     fn packet(&mut self, from_client: bool, flags: u8, payload: &[u8]) {

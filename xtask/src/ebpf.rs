@@ -35,7 +35,7 @@ const LINKER: [&str; 5] = ["--version", "0.13.0", "--no-default-features", "--fe
 /// Compiles, and compares or replaces; true when nothing differs.
 pub fn run(arguments: &Arguments) -> Result<bool> {
     if arguments.check {
-        return Ok(compare(Toolchain::ensure())?.unwrap_or(true));
+        return Ok(check()?.unwrap_or(true));
     }
     let made = std::fs::read(Toolchain::ensure()?.compile()?)?;
     let object = root().join(OBJECT);
@@ -47,13 +47,9 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     Ok(true)
 }
 
-/// Compares the object with its source where the toolchain stands already; `None`, and a line, where it does not.
+/// Compares the object with what its source compiles to; `None`, and a line, where the toolchain is not to be had.
 pub fn check() -> Result<Option<bool>> {
-    compare(Toolchain::existing())
-}
-
-fn compare(tools: Result<Toolchain>) -> Result<Option<bool>> {
-    let tools = match tools {
+    let tools = match Toolchain::ensure() {
         Ok(tools) => tools,
         Err(error) => {
             println!("skipped: {OBJECT} is not compared with its source: {error:#}");
@@ -72,15 +68,6 @@ struct Toolchain {
 }
 
 impl Toolchain {
-    /// What is there; nothing is put there.
-    fn existing() -> Result<Self> {
-        let tools = Self { folder: target().join("tools/bpf") };
-        let is_there = tools.rustc().exists() && tools.linker().exists();
-        ensure!(is_there, "there is no compiler for BPF (cargo xtask ebpf gets it)");
-        tools.check_version()?;
-        Ok(tools)
-    }
-
     fn check_version(&self) -> Result<()> {
         let version = self.command(&self.rustc()).arg("--version").output()?.stdout;
         let version = String::from_utf8_lossy(&version).into_owned();

@@ -74,6 +74,9 @@ fn one(load: &str, output: &str, settings: &str) -> Result<bool> {
     Ok(dropped == 0 && count("seen") == sent)
 }
 
+/// The load that the guard refuses.
+const STRAY: &str = "stray";
+
 /// What is sent.
 #[derive(Clone, Copy)]
 struct Load<'l> {
@@ -123,7 +126,9 @@ impl Bed {
     fn flood(&self, load: Load<'_>, seconds: u64) -> Result<(u64, f64)> {
         let mut command: Command = self.namespace.command(Path::new("taskset"));
         command.args(["-c", "0", "nice", "-n", NICE]).arg(tools::release("vigia-flood"));
-        command.args(["plant0", load.kind, &seconds.to_string(), &load.bytes.to_string()]);
+        // What strays is sent by the box itself.
+        let interface = if load.kind == STRAY { TAP } else { "plant0" };
+        command.args([interface, load.kind, &seconds.to_string(), &load.bytes.to_string()]);
         command.args(load.rate.map(|rate| rate.to_string()));
         let output = command.output()?;
         ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));

@@ -4,7 +4,7 @@
 //! `target/fuzz/corpus/`, and what it finds under `target/fuzz/artifacts/`: a finding becomes a test of the module concerned.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -40,7 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         ensure!(all.contains(named), "no target {named}; there are: {}", all.join(", "));
     }
     let targets = if arguments.targets.is_empty() { all } else { arguments.targets.clone() };
-    let program = cargo_fuzz()?;
+    let program = tools::cargo_tool("cargo-fuzz", "^0.13")?;
     let built = command(&program, "build").status()?;
     ensure!(built.success(), "the targets do not build");
     let outcomes: Vec<_> = targets.into_iter().map(|name| fuzz(&program, name, seconds)).collect::<Result<_>>()?;
@@ -98,18 +98,4 @@ fn command(program: &Path, task: &str) -> Command {
     command.args([task, "--fuzz-dir", "fuzz", "--sanitizer", "none"]);
     command.arg("--target-dir").arg(tools::target().join("fuzz/build"));
     command
-}
-
-/// cargo-fuzz of this workspace's own, installed when it is not there.
-fn cargo_fuzz() -> Result<PathBuf> {
-    let place = tools::target().join("tools");
-    let program = place.join("bin/cargo-fuzz");
-    if !program.exists() {
-        println!("installing cargo-fuzz into {}", place.display());
-        let install = ["install", "cargo-fuzz", "--version", "^0.13", "--locked", "--quiet", "--root"];
-        let mut command = tools::cargo_command();
-        let status = command.args(install).arg(&place).status()?;
-        ensure!(status.success(), "cargo-fuzz could not be installed (is there a network?)");
-    }
-    Ok(program)
 }

@@ -23,6 +23,10 @@ const PACKAGES: [(&str, &str); 3] =
 /// The benchmark's crate links to libpcap; without its headers the other crates are checked.
 const LIBPCAP: &str = "/usr/include/pcap/pcap.h";
 
+/// The daemon with its way of capture that nothing else needs, and the tests that use it.
+const WITH_LIBPCAP: [&str; 4] = ["--package", "vigia", "--features", "libpcap"];
+const OF_LIBPCAP: [&str; 4] = ["--test", "capture_live", "--test", "capture_shared"];
+
 /// What the checks came to.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Tally {
@@ -58,14 +62,12 @@ pub fn run(_: &Arguments) -> Result<bool> {
     heading("lints");
     let lints = ["--all-targets", "--quiet", "--", "-D", "warnings"];
     tally.check(cargo_command().arg("clippy").args(scope).args(lints).status()?.success());
+    if !scope.is_empty() {
+        tally.check(cargo_command().arg("clippy").args(WITH_LIBPCAP).args(lints).status()?.success());
+    }
 
     heading("licences and advisories");
-    if succeeds(cargo_command().args(["deny", "--version"])) {
-        tally.check(cargo_command().args(["deny", "--log-level", "error", "check"]).status()?.success());
-    } else {
-        println!("skipped: cargo-deny is not installed");
-        tally.skipped += 1;
-    }
+    dependencies(&mut tally);
 
     heading("programs of the kernel");
     match crate::ebpf::check()? {
@@ -80,11 +82,42 @@ pub fn run(_: &Arguments) -> Result<bool> {
         Err(error) => println!("{error:#}; what needs real protocol peers is skipped"),
     }
     run_tests(tests.arg("test").args(scope).args(["--no-fail-fast", "--", "--show-output"]), &mut tally)?;
+    if !scope.is_empty() {
+        heading("capture through libpcap");
+        let mut tests = cargo_command();
+        tests.arg("test").args(WITH_LIBPCAP).args(OF_LIBPCAP).args(["libpcap", "--", "--show-output"]);
+        run_tests(&mut tests, &mut tally)?;
+    }
     if tally.skipped > 0 {
         println!("\n!!!! {} SKIPPED: what they check is not known to work", tally.skipped);
     }
     println!("\n{tally}");
     Ok(tally.failed == 0)
+}
+
+/// Checks licences, versions and sources of the dependencies, and what is known against them.
+fn dependencies(tally: &mut Tally) {
+    let program = match tools::cargo_tool("cargo-deny", "^0.20") {
+        Ok(program) => program,
+        Err(error) => {
+            println!("skipped: dependencies are not checked: {error:#}");
+            tally.skipped += 1;
+            return;
+        }
+    };
+    let deny = |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        command.current_dir(tools::root()).args(["--log-level", "error"]).args(arguments);
+        command
+    };
+    let passes = |arguments: &[&str]| deny(arguments).status().is_ok_and(|status| status.success());
+    tally.check(passes(&["check", "bans", "licenses", "sources"]));
+    if succeeds(&mut deny(&["fetch", "db"])) {
+        tally.check(passes(&["check", "advisories"]));
+    } else {
+        println!("skipped: the database of advisories is not to be had");
+        tally.skipped += 1;
+    }
 }
 
 /// The Python of the protocol peers. The plant they live in is made of network namespaces, which take root.

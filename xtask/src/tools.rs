@@ -124,6 +124,19 @@ pub fn ensure_components() -> Result<()> {
     Ok(())
 }
 
+/// A program that cargo installs, of this workspace's own: below `target/tools`, put there when it is not there.
+pub fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
+    let place = target().join("tools");
+    let program = place.join("bin").join(name);
+    if !program.exists() {
+        println!("installing {name} into {}", place.display());
+        let mut command = cargo_command();
+        command.args(["install", name, "--version", version, "--locked", "--quiet", "--root"]).arg(&place);
+        step(&mut command).with_context(|| format!("{name} could not be installed (is there a network?)"))?;
+    }
+    Ok(program)
+}
+
 /// Installs the system packages of which the file that shows their presence is missing.
 pub fn install(packages: &[(&str, &str)]) -> Result<()> {
     let missing = packages.iter().filter(|(_, shown_by)| !Path::new(shown_by).exists());

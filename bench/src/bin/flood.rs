@@ -1,11 +1,12 @@
 //! Sends frames on an interface as fast as one processor can, or at a rate, for a bounded time: the load of the live
 //! benchmark. Only for a veth pair in a network namespace made for it.
 //!
-//! Usage: vigia-flood INTERFACE (udp|modbus|tls) SECONDS [BYTES [FRAMES_PER_SECOND]]
+//! Usage: vigia-flood INTERFACE (udp|modbus|tls|stray) SECONDS [BYTES [FRAMES_PER_SECOND]]
 //!
 //! `udp`: datagrams that no dissector takes for its own. `modbus`: Modbus/TCP in both directions, two read/write
 //! requests (function 23) a frame and then their answers, with sequence numbers that go on; always 512 bytes. `tls`: records
-//! of application data in both directions.
+//! of application data in both directions. `stray`: datagrams on a tap itself, by the way of everything that is sent, where its
+//! guard refuses them.
 
 use std::ffi::CString;
 use std::io;
@@ -36,7 +37,7 @@ type Frame = Vec<u8>;
 fn main() -> Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [interface, kind, seconds, more @ ..] = arguments.as_slice() else {
-        bail!("usage: vigia-flood INTERFACE (udp|modbus|tls) SECONDS [BYTES [FRAMES_PER_SECOND]]")
+        bail!("usage: vigia-flood INTERFACE (udp|modbus|tls|stray) SECONDS [BYTES [FRAMES_PER_SECOND]]")
     };
     let bytes = more.first().map_or(Ok(FRAME), |bytes| bytes.parse()).context("BYTES is not a number")?;
     ensure!((FRAMES[0]..=FRAMES[1]).contains(&bytes), "{} to {} bytes", FRAMES[0], FRAMES[1]);
@@ -45,15 +46,16 @@ fn main() -> Result<()> {
     let seconds: u64 = seconds.parse().context("SECONDS is not a number")?;
     ensure!(seconds <= MOST_SECONDS, "at most {MOST_SECONDS} seconds");
     let make: fn(usize, bool, usize) -> Frame = match kind.as_str() {
-        "udp" => udp,
+        "udp" | "stray" => udp,
         "modbus" => |flow, answer, _| modbus(flow, answer),
         "tls" => tls,
-        _ => bail!("{kind}: udp, modbus or tls is expected"),
+        _ => bail!("{kind}: udp, modbus, tls or stray is expected"),
     };
     let is_modbus = kind == "modbus";
+    let is_stray = kind == "stray";
     let both = |flow| [make(flow, false, bytes), make(flow, true, bytes)];
     let mut frames: Vec<Frame> = (0..FLOWS).flat_map(both).collect();
-    let socket = open(interface).with_context(|| interface.clone())?;
+    let socket = open(interface, !is_stray).with_context(|| interface.clone())?;
     let start = Instant::now();
     let (mut sent, mut refused, mut round) = (0, 0, 0);
     while start.elapsed() < Duration::from_secs(seconds) && sent < MOST_FRAMES {
@@ -61,7 +63,7 @@ fn main() -> Result<()> {
             if is_modbus {
                 batch.iter_mut().for_each(|frame| advance(frame, round));
             }
-            let (accepted, refusals) = send(&socket, batch)?;
+            let (accepted, refusals) = send(&socket, batch, !is_stray)?;
             sent += accepted;
             if let Some(rate) = rate {
                 let due = start + Duration::from_secs_f64(sent as f64 / rate.max(1) as f64);
@@ -77,8 +79,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// A packet socket that sends on the interface, past its queueing discipline.
-fn open(interface: &str) -> io::Result<OwnedFd> {
+/// A packet socket that sends on the interface, `direct` past its queueing discipline.
+fn open(interface: &str, direct: bool) -> io::Result<OwnedFd> {
     // SAFETY: a call without pointers.
     let socket = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
     check(socket as isize)?;
@@ -97,19 +99,20 @@ fn open(interface: &str) -> io::Result<OwnedFd> {
     let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
     // SAFETY: the pointer is to an address that lives during the call, and the length is its size.
     check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) } as isize)?;
-    let yes: libc::c_int = 1;
+    let bypass = libc::c_int::from(direct);
     let length = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the pointer is to an int that lives during the call, and the length is its size.
     let set = unsafe {
-        let value = (&raw const yes).cast();
+        let value = (&raw const bypass).cast();
         libc::setsockopt(socket.as_raw_fd(), libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, value, length)
     };
     check(set as isize)?;
     Ok(socket)
 }
 
-/// Sends all frames; gives how many, and how often the kernel had no room at first.
-fn send(socket: &OwnedFd, frames: &mut [Frame]) -> io::Result<(u64, u64)> {
+/// Offers all frames to the kernel; gives how many, and how often it refused one. Such a one is offered again if the sender
+/// is `patient`.
+fn send(socket: &OwnedFd, frames: &mut [Frame], patient: bool) -> io::Result<(u64, u64)> {
     let mut vectors: Vec<_> = frames
         .iter_mut()
         .map(|frame| libc::iovec { iov_base: frame.as_mut_ptr().cast(), iov_len: frame.len() })
@@ -131,7 +134,8 @@ fn send(socket: &OwnedFd, frames: &mut [Frame]) -> io::Result<(u64, u64)> {
         match check(sent as isize) {
             Ok(()) => at += sent as usize,
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::EAGAIN | libc::EINTR)) => {
-                refusals += 1
+                refusals += 1;
+                at += usize::from(!patient);
             }
             Err(error) => return Err(error),
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{Bed, Load};
+use super::{Bed, Load, STRAY};
 
 /// Ways of capture that a veth pair has, with the settings that ask for them.
 const MODES: [(&str, &str); 4] = [
@@ -49,8 +49,13 @@ pub(super) fn run() -> Result<()> {
         }
     }
     println!("\n{:<12}{:>16}", "program", "ns per frame");
-    for (capture, programs) in [(MODES[2].1, &["tap", "fanout"][..]), (MODES[1].1, &["filter"])] {
-        let told = cost_of_programs(capture)?;
+    let loads = [
+        (MODES[2].1, "udp", &["tap", "fanout"][..]),
+        (MODES[1].1, "udp", &["filter"]),
+        (MODES[0].1, STRAY, &["guard"]),
+    ];
+    for (capture, kind, programs) in loads {
+        let told = cost_of_programs(capture, kind)?;
         for program in told["programs"].as_array().into_iter().flatten() {
             let name = program["name"].as_str().unwrap_or_default();
             if let Some(ns) = program["ns_per_packet"].as_f64().filter(|_| programs.contains(&name)) {
@@ -112,10 +117,10 @@ fn measure(capture: &str, load: Load<'_>) -> Result<Run> {
 }
 
 /// What `vigia probes` says while frames come.
-fn cost_of_programs(capture: &str) -> Result<Value> {
+fn cost_of_programs(capture: &str, kind: &str) -> Result<Value> {
     let bed = Bed::new(QUIET, capture)?;
     let told = std::thread::scope(|scope| {
-        let flood = scope.spawn(|| bed.flood(Load { kind: "udp", bytes: 512, rate: None }, SECONDS + 2));
+        let flood = scope.spawn(|| bed.flood(Load { kind, bytes: 512, rate: None }, SECONDS + 2));
         let told = bed.ask(&["probes", "--seconds", "2", "--json"]);
         let flooded = flood.join().map_err(|_| anyhow::anyhow!("the sender failed"))?;
         flooded.and(told)

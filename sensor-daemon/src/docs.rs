@@ -123,8 +123,9 @@ fn metrics() -> String {
         };
         let _ = writeln!(out, "| `{}` | {kind} | {} | {} |", series.family, labels.join(", "), escaped(series.help));
     }
-    for family in crate::metrics::interface::FAMILIES {
-        let labels: Vec<_> = family.label.into_iter().chain(["interface"]).map(|label| format!("`{label}`")).collect();
+    for family in crate::metrics::subject::FAMILIES {
+        let labels: Vec<_> =
+            family.label.into_iter().chain([family.subject.label()]).map(|label| format!("`{label}`")).collect();
         let kind = match family.kind {
             crate::metrics::table::Kind::Counter => "counter",
             crate::metrics::table::Kind::Gauge => "gauge",

@@ -213,6 +213,10 @@ messages! {
 
     JournalTooSmall: "it must hold the reserve and two segments: at least {0}",
         "debe caber la reserva y dos segmentos: al menos {0}";
+    ExportName: "it must be 1 to 64 letters, digits, `-` or `_`", "debe tener de 1 a 64 letras, dígitos, `-` o `_`";
+    ExportNameTwice: "another sink has this name", "otro sumidero tiene este nombre";
+    ExportKinds: "a sink has the settings of one kind: {0}", "un sumidero tiene los ajustes de un solo tipo: {0}";
+    ExportSocketPath: "the path of a socket has at most 107 bytes", "la ruta de un socket tiene como mucho 107 bytes";
 
     // Helps under them.
     HelpDidYouMean: "did you mean `{0}`?",
@@ -547,6 +551,16 @@ messages! {
     ColumnGuard: "guard", "guarda";
     ColumnHeldBack: "held back", "retenidas";
     ColumnSent: "sent", "enviadas";
+
+    ColumnSink: "sink", "sumidero";
+    ColumnCircuit: "way", "vía";
+    ColumnTaken: "delivered", "entregados";
+    ColumnRefused: "refused", "rechazados";
+    ColumnMissed: "missed", "omitidos";
+    ColumnAlertsWaiting: "alerts waiting", "alertas en espera";
+    ColumnRecordsWaiting: "records waiting", "registros en espera";
+    ColumnLag: "lag s", "retraso s";
+    SinkFails: "{0} ({1}): {2}", "{0} ({1}) falla: {2}";
 
     // Control socket.
     SocketUnreachable: "no sensor answers at {0}: {1}",

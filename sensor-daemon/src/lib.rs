@@ -6,6 +6,7 @@ pub mod capture;
 pub mod command;
 pub mod config;
 pub mod control;
+pub mod deliver;
 pub mod diagnostic;
 pub mod docs;
 pub mod event;

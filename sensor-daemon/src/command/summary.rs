@@ -47,6 +47,7 @@ pub fn render(snapshot: &Value, language: Language, finished: bool) -> String {
     if !finished {
         out.push_str(&ledgers(snapshot, language));
         out.push_str(&of_interfaces(snapshot, language));
+        out.push_str(&of_sinks(snapshot, language));
         out.push('\n');
         out.push_str(&about(snapshot, language));
     }
@@ -143,6 +144,48 @@ fn of_interfaces(snapshot: &Value, language: Language) -> String {
     let sentences: String =
         interfaces.iter().filter_map(|one| one["captured"][key].as_str()).map(|line| format!("{line}\n")).collect();
     format!("\n{table}{sentences}")
+}
+
+/// How far events are delivered to each sink, and why not further; empty where there are none.
+fn of_sinks(snapshot: &Value, language: Language) -> String {
+    let sinks = snapshot["exports"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if sinks.is_empty() {
+        return String::new();
+    }
+    let headings = [
+        Message::ColumnSink,
+        Message::ColumnCircuit,
+        Message::ColumnTaken,
+        Message::ColumnRefused,
+        Message::ColumnMissed,
+        Message::ColumnAlertsWaiting,
+        Message::ColumnRecordsWaiting,
+        Message::ColumnLag,
+    ];
+    let mut table = Table::new(headings.map(|heading| heading.text(language)));
+    let mut failing = String::new();
+    for sink in sinks {
+        let [name, target, circuit] = ["name", "target", "circuit"].map(|key| sink[key].as_str().unwrap_or_default());
+        let lag = &sink["lag"];
+        let waiting =
+            |stream| lag[stream]["events"].as_u64().map_or_else(|| "-".to_owned(), |events| events.to_string());
+        let seconds = ["alerts", "records"].into_iter().map(|stream| number(&lag[stream], "seconds")).max();
+        table.row([
+            name.to_owned(),
+            circuit.to_owned(),
+            number(sink, "delivered").to_string(),
+            number(sink, "refused").to_string(),
+            number(sink, "missed_events").to_string(),
+            waiting("alerts"),
+            waiting("records"),
+            seconds.unwrap_or_default().to_string(),
+        ]);
+        if let Some(error) = sink["error"].as_str() {
+            let sentence = Message::SinkFails.with([name.into(), target.into(), error.into()]);
+            failing.push_str(&format!("{}\n", sentence.text(language)));
+        }
+    }
+    format!("\n{table}{failing}")
 }
 
 /// A row of the second table, over families of metrics.
@@ -251,6 +294,14 @@ mod tests {
                     "held": 6, "delivered": 84, "read": 80, "ring_dropped": 3, "in_flight": 1, "difference": 0,
                 },
             }, {"interface": "lo", "mode": "af-packet-hash"}],
+            "exports": [{
+                "name": "soc", "kind": "unix", "target": "/run/soc.sock", "circuit": "open", "error": "connection refused",
+                "delivered": 900, "refused": 2, "missed_events": 0,
+                "lag": {"alerts": {"events": 7, "bytes": 4200, "seconds": 3}, "records": {"events": 50, "bytes": 9, "seconds": 12}},
+            }, {
+                "name": "eve", "kind": "file", "target": "/var/log/eve.json", "circuit": "closed", "error": null,
+                "delivered": 959, "refused": 0, "missed_events": 0, "lag": {"alerts": {"events": 0, "bytes": 0, "seconds": 0}},
+            }],
             "ruleset": {"generation": 1, "hash": "0123456789abcdef", "loaded": 30, "failed": 1, "loaded_at_s": 0},
             "series": {
                 "vigia_flows_active": 4,

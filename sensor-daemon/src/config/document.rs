@@ -98,12 +98,26 @@ fn example(out: &mut String, node: Node<'_>, path: &str) {
     out.push('\n');
     comment(out, node.doc());
     let _ = writeln!(out, "# [[{path}]]");
-    for (key, inner) in item.keys() {
+    example_keys(out, item, path);
+}
+
+/// The keys of a table in a list as comments; after them the tables within it, which belong to the entry before.
+fn example_keys(out: &mut String, node: Node<'_>, path: &str) {
+    let doc = |out: &mut String, inner: &Node<'_>| {
         inner.doc().lines().for_each(|line| {
             let _ = writeln!(out, "# # {line}");
         });
-        let value = inner.default().map(inline).unwrap_or_default();
+    };
+    for (key, inner) in node.keys().filter(|(_, inner)| !is_section(inner)) {
+        doc(out, &inner);
+        let value = inner.default().filter(|value| !value.is_null()).map(inline).unwrap_or_default();
         let _ = writeln!(out, "# {key} = {value}");
+    }
+    for (key, inner) in node.keys().filter(|(_, inner)| is_section(inner)) {
+        doc(out, &inner);
+        let full = join(path, key);
+        let _ = writeln!(out, "# [{full}]");
+        example_keys(out, inner, &full);
     }
 }
 
@@ -184,6 +198,8 @@ fn page(out: &mut String, node: Node<'_>, values: &Value, path: &str) {
     } else {
         let _ = writeln!(out, "\n## `[{path}]`\n\n{}\n", node.doc());
     }
+    // In the entries of a list, tables are written `[path.key]`.
+    let path = path.trim_start_matches('[').trim_end_matches(']');
     if !keys.is_empty() {
         out.push_str("| key | type | default | meaning |\n|---|---|---|---|\n");
     }

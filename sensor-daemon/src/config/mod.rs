@@ -48,6 +48,8 @@ pub struct Config {
     pub events: crate::event::EventSettings,
     /// The durable log of events.
     pub journal: crate::journal::JournalSettings,
+    /// Sinks that events are delivered to.
+    pub export: Vec<crate::deliver::Export>,
     /// Where metrics are served.
     pub metrics: crate::metrics::MetricsSettings,
     /// What the sensor says about its own work, on standard error.
@@ -208,6 +210,7 @@ impl Config {
             problems.push(Problem { key: format!("capture.{}", error.key), reason: error.what.into() });
         }
         problems.extend(self.rules.problems());
+        problems.extend(crate::deliver::problems(&self.export));
         let journal = &self.journal;
         let least = journal.segment_bytes.saturating_mul(2).saturating_add(journal.reserve_bytes);
         if journal.total_bytes < least {

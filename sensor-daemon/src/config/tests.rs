@@ -73,6 +73,29 @@ fn values_that_do_not_go_together_are_refused_at_their_place() {
 }
 
 #[test]
+fn mistakes_in_sinks_are_told_at_their_place() {
+    insta::assert_snapshot!(complaints(
+        "[[export]]\nname = \"soc\"\nunix = { path = \"/run/soc.sock\", mode = \"datagramm\" }\n\n[[export]]\nfile = { pth = \"x\" }\n"
+    ));
+    insta::assert_snapshot!(complaints(
+        "[[export]]\nname = \"soc\"\n[export.file]\npath = \"x\"\n[export.unix]\npath = \"y\"\n\n\
+         [[export]]\nname = \"soc\"\n\n[[export]]\nname = \"s o c\"\nfile = { path = \"z\" }\n"
+    ));
+}
+
+#[test]
+fn the_example_of_a_sink_is_one() {
+    let text = document::toml(&Config::default(), true);
+    let example = text.split("# [[export]]").nth(1).unwrap().split("\n\n").next().unwrap();
+    for kind in crate::deliver::Export::KINDS {
+        assert!(example.contains(&format!("\n# [export.{kind}]\n")), "{kind}");
+    }
+    let export = "[[export]]\nname = \"eve\"\nkeep = [\"alert\"]\n[export.file]\npath = \"/var/log/eve.json\"\n";
+    let config = parse(&Text::new("t", export)).unwrap();
+    assert_eq!(parse(&Text::new("shown", document::toml(&config, false))).unwrap(), config);
+}
+
+#[test]
 fn text_that_its_type_refuses_is_named_with_its_key() {
     insta::assert_snapshot!(complaints("[metrics]\nenabled = true\nlisten = \"localhost\"\n"));
 }

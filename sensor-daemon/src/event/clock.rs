@@ -38,6 +38,12 @@ pub(crate) fn text_of(time: Timestamp) -> String {
     String::from_utf8_lossy(TimeText::default().text(time)).into_owned()
 }
 
+/// This moment as events write times.
+pub(crate) fn now_text() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    text_of(Timestamp::new(now.as_secs(), now.subsec_nanos()))
+}
+
 /// A time as part of a file name: `20260102T030405`.
 pub(crate) fn compact_time(time: Timestamp) -> String {
     TimeText::default().text(time)[..19]
@@ -45,6 +51,22 @@ pub(crate) fn compact_time(time: Timestamp) -> String {
         .filter(|byte| !b"-:".contains(byte))
         .map(|byte| char::from(*byte))
         .collect()
+}
+
+/// The time that a text of this form says; none where it says none.
+pub(super) fn parse(text: &[u8; LENGTH]) -> Option<Timestamp> {
+    let number = |range: std::ops::Range<usize>| {
+        let digits = text.get(range)?.iter().map(|digit| digit.is_ascii_digit().then(|| u64::from(digit - b'0')));
+        digits.into_iter().try_fold(0, |number, digit| Some(number * 10 + digit?))
+    };
+    let [month, day, hour, minute, second] =
+        [number(5..7)?, number(8..10)?, number(11..13)?, number(14..16)?, number(17..19)?];
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let days = days(number(0..4)?, month, day)?;
+    let micros = u32::try_from(number(20..26)?).ok()?;
+    Some(Timestamp::new(days * 86_400 + hour * 3600 + minute * 60 + second, micros * 1000))
 }
 
 fn set_second(text: &mut [u8; LENGTH], second: u64) {
@@ -80,6 +102,15 @@ fn date(days: u64) -> (u32, u32, u32) {
     (year as u32, month as u32, day as u32)
 }
 
+/// The inverse of [`date`]: days since 1970-01-01; none before.
+fn days(year: u64, month: u64, day: u64) -> Option<u64> {
+    let year = if month <= 2 { year.checked_sub(1)? } else { year };
+    let (era, of_era) = (year / 400, year % 400);
+    let shifted = (month + 9) % 12;
+    let of_year = (153 * shifted + 2) / 5 + day - 1;
+    (era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year).checked_sub(719_468)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,10 +135,26 @@ mod tests {
     }
 
     #[test]
+    fn times_read_back() {
+        for (seconds, nanos) in
+            [(0, 0), (951_782_400, 5_000), (1_767_323_045, 123_456_000), (4_107_542_399, 999_999_000)]
+        {
+            let time = Timestamp::new(seconds, nanos);
+            assert_eq!(parse(TimeText::default().text(time)), Some(time));
+        }
+        for wrong in
+            ["2026-13-02T03:04:05.123456+0000", "2026-01-02T03:04:0x.123456+0000", "1969-12-31T23:59:59.000000+0000"]
+        {
+            assert_eq!(parse(wrong.as_bytes().first_chunk().unwrap()), None, "{wrong}");
+        }
+    }
+
+    #[test]
     fn days_follow_each_other() {
         let mut before = date(0);
         for day in 1..200_000 {
             let today = date(day);
+            assert_eq!(days(today.0.into(), today.1.into(), today.2.into()), Some(day));
             let next_day = today.0 == before.0 && today.1 == before.1 && today.2 == before.2 + 1;
             let first = today.2 == 1 && before.2 >= 28 && (today.0, today.1) > (before.0, before.1);
             assert!(next_day || first, "{before:?} {today:?}");

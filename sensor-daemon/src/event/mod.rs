@@ -7,6 +7,8 @@
 //!
 //! [`Output`] is what a worker reports to: each of its methods counts an event *and* writes its line, so a line without
 //! its counter does not exist. It collects lines by stream and hands whole batches to the journal.
+//!
+//! An event gets its `event_id` on the way out of the journal ([`identify`]), for that is where it gets its place.
 
 mod address;
 mod clock;
@@ -18,10 +20,11 @@ mod health;
 mod json;
 mod line;
 mod output;
+mod read;
 mod relief;
 
 pub use address::community_id;
-pub(crate) use clock::{compact_time, text_of};
+pub(crate) use clock::{compact_time, now_text, text_of};
 pub use eve::{
     Alert, Anomalous, Endpoints, Eve, FlowReason, FlowSoFar, FlowState, FlowSummary, Header, PacketSource, Ruleset,
     TcpState, TcpSummary,
@@ -30,6 +33,7 @@ pub use health::{Health, HealthOutput};
 pub use json::JsonWriter;
 pub use line::Line;
 pub use output::Output;
+pub use read::{Facts, identify, time_of};
 
 /// Version of what stands under `vigia` in every event: it changes when a consumer has to.
 pub const SCHEMA: u64 = 1;

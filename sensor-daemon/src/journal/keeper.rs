@@ -125,6 +125,7 @@ impl Work {
                 continue;
             }
             size = size.saturating_sub(segment::remove(&segment.path)?);
+            self.space.catalogue.removed(stream, segment.number);
             self.space.counters.add(stream.of((Counter::EvictedAlerts, Counter::EvictedRecords)), 1);
             tracing::info!(segment = %segment.path.display(), "removed to make room");
             self.space.rebuild();

@@ -15,7 +15,7 @@ use crate::metrics::{Block, Counter, Metrics};
 use super::keeper::Closed;
 use super::segment::{self, Segment};
 use super::space::{Space, sync_directory};
-use super::{At, JournalError, JournalSettings, Recovery, Stream, SyncPolicy};
+use super::{At, Cursor, Extent, JournalError, JournalSettings, Recovery, Stream, SyncPolicy};
 
 /// After a refused write, records are not tried again for this long.
 const RETRY: Duration = Duration::from_millis(500);
@@ -50,18 +50,22 @@ struct Refused {
 }
 
 impl Log {
-    /// Opens a stream: repairs its directory and starts a new segment number. Returns what is to be sealed, too.
+    /// Opens a stream: repairs its directory and starts a new segment number, beyond all that its consumers have `read`.
+    /// Returns what is to be sealed, too.
     pub(super) fn open(
         settings: &JournalSettings,
         stream: Stream,
         space: &Arc<Space>,
         metrics: &Arc<Metrics>,
+        read: Cursor,
         recovery: &mut Recovery,
     ) -> Result<(Self, Vec<Closed>), JournalError> {
         let directory = space.directory(stream);
         fs::create_dir_all(&directory).at(&directory)?;
         let (plain, next_number) = segment::repair(&directory, stream, recovery).at(&directory)?;
+        let next_number = next_number.max(read.segment + 1);
         space.set_active(stream, next_number);
+        space.catalogue.begin(stream, next_number);
         let policy = match stream {
             Stream::Alerts => (settings.alerts_sync, settings.alerts_sync_interval_ms),
             Stream::Records => (settings.records_sync, settings.records_sync_interval_ms),
@@ -97,6 +101,11 @@ impl Log {
         let counters = &self.space.counters;
         counters.add(self.stream.of((Counter::JournalAlertEvents, Counter::JournalRecordEvents)), kept);
         counters.add(self.stream.of((Counter::JournalAlertBytes, Counter::JournalRecordBytes)), written as u64);
+        if written > 0 {
+            // The segment written last, also where the write ended it.
+            let extent = Extent { events: kept, bytes: written as u64 };
+            self.space.catalogue.wrote(self.stream, self.next_number - 1, extent);
+        }
         if written == lines.len() {
             self.recovered();
         } else {

@@ -13,6 +13,8 @@
 //! journal/
 //!   lock                                      held by the process that writes
 //!   reserve                                   space for alerts when the disk is full; shrinks as they take it
+//!   identity                                  a random number that tells this journal from every other
+//!   delivery/soc.cursor                       where a consumer stands ([`Bookmark`])
 //!   alerts/00000001-20260102T030405.ndjson    a segment: number, time of its first event
 //!   records/00000001-20260102T030405.ndjson.zst   sealed: compressed after rotation
 //!   records/00000002-20260102T040405.ndjson   the segment being written is the last one, never compressed
@@ -20,7 +22,8 @@
 //!
 //! A segment only grows, until it is sealed. Sealing writes `*.zst.tmp`, syncs it, renames it and then removes the plain
 //! file, so that at every moment at least one of the two is whole. Numbers only grow, and a position in the journal
-//! ([`Cursor`]) is a segment's number with an offset in its uncompressed bytes: sealing does not move it.
+//! ([`Cursor`]) is a segment's number with an offset in its uncompressed bytes: sealing does not move it. No number is used
+//! twice, not even when a power cut took a segment away that a consumer had read already.
 //!
 //! # Invariants
 //!
@@ -41,6 +44,9 @@
 //! order, so that rules that count across flows give the same alerts with any number of workers.
 
 mod batch;
+mod bookmark;
+mod catalogue;
+mod identity;
 mod keeper;
 mod log;
 mod merge;
@@ -61,6 +67,8 @@ use vigia_rules::Gate;
 use crate::metrics::{Counter, Metrics};
 
 pub use batch::{AlertBatch, AlertEntry, RecordBatch, Submitter};
+pub use bookmark::{Bookmark, Positions};
+pub use catalogue::{Catalogue, Extent};
 pub use merge::{AlertMerge, Outcome};
 pub use reader::{Cursor, Reader};
 pub use segment::Recovery;
@@ -212,6 +220,8 @@ pub struct Journal {
     /// Asked by workers themselves where no other's matches could come before theirs.
     gate: Option<Arc<Mutex<Gate>>>,
     keeper: Option<Keeper>,
+    catalogue: Arc<Catalogue>,
+    identity: String,
     _lock: Option<File>,
 }
 
@@ -226,15 +236,18 @@ impl Journal {
         fs::create_dir_all(directory).at(directory)?;
         let lock = lock(&directory.join("lock"))?;
         let space = Arc::new(Space::open(settings, Arc::clone(metrics.shared()))?);
+        let identity = identity::of(directory).at(directory)?;
+        let read = bookmark::furthest(directory);
         let mut recovery = Recovery::default();
         let mut closed = Vec::new();
         let mut logs = Vec::new();
         for stream in Stream::ALL {
-            let (log, found) = Log::open(settings, stream, &space, metrics, &mut recovery)?;
+            let (log, found) = Log::open(settings, stream, &space, metrics, read.get(stream), &mut recovery)?;
             logs.push(log);
             closed.extend(found);
         }
         recovery.count(metrics.shared());
+        let catalogue = Arc::clone(&space.catalogue);
         let keeper = Keeper::start(settings, Arc::clone(&space), closed).at(directory)?;
         let pools = Pools::default();
         let mut writers = Vec::new();
@@ -267,6 +280,8 @@ impl Journal {
             // The alerts' writer is the first.
             gate: gates.into_iter().next(),
             keeper: Some(keeper),
+            catalogue,
+            identity,
             _lock: Some(lock),
         };
         Ok((journal, recovery))
@@ -290,6 +305,8 @@ impl Journal {
             writers: vec![writer.spawn().at(path)?],
             gate,
             keeper: None,
+            catalogue: Arc::default(),
+            identity: String::new(),
             _lock: None,
         })
     }
@@ -304,6 +321,16 @@ impl Journal {
             Arc::clone(self.metrics.shared()),
             self.gate.clone(),
         )
+    }
+
+    /// What its segments hold.
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
+    }
+
+    /// Tells it from every other journal; empty for the file of a replay.
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// Writes all that was submitted, syncs it and ends the threads. In a replay an error says that the file is not whole.

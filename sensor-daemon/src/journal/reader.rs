@@ -1,7 +1,6 @@
 //! Reading a stream from a saved position, sealed segments included.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use super::Stream;
@@ -14,6 +13,14 @@ pub struct Cursor {
     pub segment: u64,
     /// Offset in the segment's uncompressed bytes.
     pub offset: u64,
+    /// Events of the segment before it.
+    pub event: u64,
+}
+
+impl Cursor {
+    const fn beginning(segment: u64) -> Self {
+        Self { segment, offset: 0, event: 0 }
+    }
 }
 
 /// Reads the events of a stream in order, while it is written. It never blocks: at the end it says so, and may be asked
@@ -21,6 +28,10 @@ pub struct Cursor {
 pub struct Reader {
     directory: PathBuf,
     cursor: Cursor,
+    /// Where the event returned last begins.
+    last: Cursor,
+    /// Name of the open segment without its ending: the same before and after it is sealed.
+    name: String,
     open: Option<Box<dyn BufRead + Send>>,
     /// Beginning of a line whose end is not written yet.
     partial: Vec<u8>,
@@ -30,7 +41,8 @@ pub struct Reader {
 impl Reader {
     /// A reader of a stream of the journal in `journal`, from `cursor` on; [`Cursor::default`] is the oldest event there is.
     pub fn open(journal: &Path, stream: Stream, cursor: Cursor) -> Self {
-        Self { directory: journal.join(stream.name()), cursor, open: None, partial: Vec::new(), skipped: 0 }
+        let directory = journal.join(stream.name());
+        Self { directory, cursor, last: cursor, name: String::new(), open: None, partial: Vec::new(), skipped: 0 }
     }
 
     /// Puts the next event into `line`, without its end of line; false when there is none yet.
@@ -42,14 +54,20 @@ impl Reader {
             if self.read_line()? {
                 return Ok(self.take(line));
             }
-            let Some(next) = self.first_from(self.cursor.segment + 1)? else { return Ok(false) };
+            let Some(next) = self.first_from(self.cursor.segment + 1)? else {
+                // An unfinished line may be taken back (on a full disk): it is read anew from its beginning.
+                if !self.partial.is_empty() {
+                    self.open = None;
+                }
+                return Ok(false);
+            };
             // Before the next one was there, more may have come into this one.
             if self.read_line()? {
                 return Ok(self.take(line));
             }
             self.partial.clear();
             self.skipped += next.number - self.cursor.segment - 1;
-            self.cursor = Cursor { segment: next.number, offset: 0 };
+            self.cursor = Cursor::beginning(next.number);
             self.open = None;
         }
     }
@@ -57,7 +75,9 @@ impl Reader {
     fn take(&mut self, line: &mut Vec<u8>) -> bool {
         line.clear();
         line.append(&mut self.partial);
+        self.last = self.cursor;
         self.cursor.offset += line.len() as u64;
+        self.cursor.event += 1;
         line.pop();
         true
     }
@@ -67,7 +87,19 @@ impl Reader {
         self.cursor
     }
 
-    /// Segments that had been removed before they were read.
+    /// The position of the event returned last, and the name of its segment (number and time).
+    pub fn last(&self) -> (&str, Cursor) {
+        (&self.name, self.last)
+    }
+
+    /// Gives up the rest of the segment, which cannot be read.
+    pub fn give_up_segment(&mut self) {
+        self.cursor = Cursor::beginning(self.cursor.segment + 1);
+        self.skipped += 1;
+        self.open = None;
+    }
+
+    /// Segments that had been removed, or were given up, before they were read.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
@@ -86,20 +118,16 @@ impl Reader {
             if self.cursor.segment > 0 {
                 self.skipped += segment.number - self.cursor.segment;
             }
-            self.cursor = Cursor { segment: segment.number, offset: 0 };
+            self.cursor = Cursor::beginning(segment.number);
         }
-        let file = match File::open(&segment.path) {
-            Ok(file) => file,
+        let reader = match segment.read_from(self.cursor.offset) {
+            Ok(reader) => reader,
             // Sealed or removed since it was listed: the next call finds what became of it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
-        let mut reader: Box<dyn BufRead + Send> = match segment.sealed {
-            true => Box::new(BufReader::new(zstd::Decoder::new(file)?)),
-            false => Box::new(BufReader::new(file)),
-        };
-        io::copy(&mut reader.by_ref().take(self.cursor.offset), &mut io::sink())?;
         self.partial.clear();
+        self.name = segment.name();
         self.open = Some(reader);
         Ok(true)
     }

@@ -1,7 +1,7 @@
 //! Segment files of a stream: names, repair after a crash.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use vigia_parsers::Timestamp;
@@ -37,6 +37,29 @@ impl Segment {
         };
         let number = stem.split('-').next()?.parse().ok()?;
         Some(Self { number, sealed, path })
+    }
+
+    /// Its name without the ending.
+    pub(super) fn name(&self) -> String {
+        let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.split('.').next().unwrap_or_default().to_owned()
+    }
+
+    /// Its lines, from the first on.
+    pub(super) fn read(&self) -> io::Result<Box<dyn BufRead + Send>> {
+        self.read_from(0)
+    }
+
+    /// Its lines from an offset in its uncompressed bytes on.
+    pub(super) fn read_from(&self, offset: u64) -> io::Result<Box<dyn BufRead + Send>> {
+        let mut file = File::open(&self.path)?;
+        if self.sealed {
+            let mut reader = BufReader::new(zstd::Decoder::new(file)?);
+            io::copy(&mut reader.by_ref().take(offset), &mut io::sink())?;
+            return Ok(Box::new(reader));
+        }
+        file.seek(SeekFrom::Start(offset.min(file.metadata()?.len())))?;
+        Ok(Box::new(BufReader::new(file)))
     }
 }
 

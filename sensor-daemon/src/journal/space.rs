@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::metrics::{Block, Counter};
 
-use super::{At, JournalError, JournalSettings, Stream};
+use super::{At, Catalogue, JournalError, JournalSettings, Stream};
 
 /// The reserve is given up in steps of this many bytes.
 const STEP: u64 = 1 << 20;
@@ -30,6 +30,7 @@ pub(super) struct Space {
     full: [AtomicBool; 2],
     /// Number of the segment being written, by stream.
     active: [AtomicU64; 2],
+    pub(super) catalogue: Arc<Catalogue>,
     pub(super) counters: Arc<Block>,
 }
 
@@ -45,6 +46,7 @@ impl Space {
             file: Mutex::new(file),
             full: Default::default(),
             active: Default::default(),
+            catalogue: Arc::default(),
             counters,
         };
         space.rebuild();

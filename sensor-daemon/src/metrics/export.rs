@@ -7,7 +7,7 @@ use prometheus::{Encoder, TextEncoder};
 
 use super::block::Block;
 use super::histogram::Histogram;
-use super::interface;
+use super::subject;
 use super::table::{Kind, Layout, Scope, Series};
 use super::{Metrics, STREAMS};
 
@@ -15,7 +15,7 @@ impl Metrics {
     /// All metrics in the text format of Prometheus (version 0.0.4).
     pub fn encode(&self) -> String {
         let mut families = self.table();
-        families.extend(self.of_interfaces());
+        families.extend(self.of_subjects());
         families.push(self.histogram(
             "vigia_journal_sync_seconds",
             "Time that a sync of a journal stream takes",
@@ -49,16 +49,17 @@ impl Metrics {
         families
     }
 
-    fn of_interfaces(&self) -> Vec<MetricFamily> {
+    fn of_subjects(&self) -> Vec<MetricFamily> {
         let readings = self.readings();
-        let family = |of: &&'static interface::Family| {
-            let metrics = readings.iter().filter(|(_, reading)| reading.family == *of).map(|(interface, reading)| {
+        let family = |of: &&'static subject::Family| {
+            let metrics = readings.iter().filter(|(_, reading)| reading.family == *of).map(|(name, reading)| {
                 let own = of.label.map(|key| label(key, &reading.label));
-                metric(of.kind, own.into_iter().chain([label("interface", interface)]).collect(), reading.value as f64)
+                let labels = own.into_iter().chain([label(of.subject.label(), name)]).collect();
+                metric(of.kind, labels, reading.value as f64)
             });
             family(of.name, of.help, of.kind, metrics.collect())
         };
-        interface::FAMILIES.iter().map(family).filter(|family| !family.get_metric().is_empty()).collect()
+        subject::FAMILIES.iter().map(family).filter(|family| !family.get_metric().is_empty()).collect()
     }
 
     fn histogram(&self, name: &str, help: &str, streams: &[Histogram; 2]) -> MetricFamily {
@@ -222,8 +223,8 @@ mod tests {
     #[test]
     fn interfaces_are_told_as_they_are_now() {
         let metrics = Metrics::new();
-        let dropped = |ethertype: &str, value| interface::Reading {
-            family: &interface::GUARD_DROPPED,
+        let dropped = |ethertype: &str, value| subject::Reading {
+            family: &subject::GUARD_DROPPED,
             label: ethertype.to_owned(),
             value,
         };
@@ -237,8 +238,8 @@ mod tests {
     }
 
     #[test]
-    fn families_of_interfaces_are_named_as_prometheus_asks_and_apart_from_the_table() {
-        for family in interface::FAMILIES {
+    fn families_of_subjects_are_named_as_prometheus_asks_and_apart_from_the_table() {
+        for family in subject::FAMILIES {
             assert_eq!(family.name.ends_with("_total"), family.kind == Kind::Counter, "{}", family.name);
             assert!(Layout::get().series.iter().all(|series| series.family != family.name), "{}", family.name);
         }

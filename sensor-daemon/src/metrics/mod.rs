@@ -14,10 +14,10 @@
 mod block;
 mod export;
 mod histogram;
-pub mod interface;
 pub mod ledger;
 mod server;
 mod snapshot;
+pub mod subject;
 pub mod table;
 
 use std::collections::BTreeMap;
@@ -27,10 +27,10 @@ use std::time::{Instant, SystemTime};
 pub use block::{Block, Counters};
 pub use export::{peak_memory, resident_memory};
 pub use histogram::Histogram;
-use interface::Reading;
 use ledger::Ledger;
 pub use server::{MetricsSettings, Server, serve};
 pub use snapshot::{PacketBalance, Snapshot};
+use subject::{Reading, Subject};
 pub use table::{Counter, DropCause};
 
 /// The rules in force, as `/metrics` and the `stats` event tell them.
@@ -57,7 +57,7 @@ pub struct Metrics {
     blocks: Mutex<Vec<Arc<Block>>>,
     shared: Arc<Block>,
     ruleset: Mutex<RulesetInfo>,
-    interfaces: Mutex<BTreeMap<String, Vec<Reading>>>,
+    subjects: Mutex<BTreeMap<(Subject, String), Vec<Reading>>>,
     ledgers: Mutex<BTreeMap<String, Ledger>>,
     sync: [Histogram; 2],
     latency: [Histogram; 2],
@@ -71,7 +71,7 @@ impl Default for Metrics {
             blocks: Mutex::default(),
             shared: Arc::new(Block::shared()),
             ruleset: Mutex::default(),
-            interfaces: Mutex::default(),
+            subjects: Mutex::default(),
             ledgers: Mutex::default(),
             sync: Default::default(),
             latency: Default::default(),
@@ -117,8 +117,17 @@ impl Metrics {
 
     /// What is told of an interface, in place of what was told before.
     pub fn set_interface(&self, interface: &str, readings: Vec<Reading>) {
-        let mut interfaces = self.interfaces.lock().unwrap_or_else(PoisonError::into_inner);
-        interfaces.insert(interface.to_owned(), readings);
+        self.set_subject(Subject::Interface, interface, readings);
+    }
+
+    /// What is told of a sink, in place of what was told before.
+    pub fn set_sink(&self, sink: &str, readings: Vec<Reading>) {
+        self.set_subject(Subject::Sink, sink, readings);
+    }
+
+    fn set_subject(&self, subject: Subject, name: &str, readings: Vec<Reading>) {
+        let mut subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
+        subjects.insert((subject, name.to_owned()), readings);
     }
 
     /// The ledger of an interface, in place of the one before.
@@ -138,13 +147,13 @@ impl Metrics {
         taken
     }
 
-    /// What is told of all interfaces: the name of each, and a number.
+    /// What is told of all subjects: the name of each, and a number.
     fn readings(&self) -> Vec<(String, Reading)> {
-        let interfaces = self.interfaces.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_one = |(name, readings): (&String, &Vec<Reading>)| -> Vec<_> {
+        let subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_one = |((_, name), readings): (&(Subject, String), &Vec<Reading>)| -> Vec<_> {
             readings.iter().map(|reading| (name.clone(), reading.clone())).collect()
         };
-        interfaces.iter().flat_map(of_one).collect()
+        subjects.iter().flat_map(of_one).collect()
     }
 
     /// Time that syncs of a journal stream take (0 alerts, 1 records).

@@ -6,8 +6,8 @@ use std::sync::PoisonError;
 use serde::Serialize;
 
 use super::export::resident_memory;
-use super::interface::Reading;
 use super::ledger::Ledger;
+use super::subject::Reading;
 use super::table::{Counter, DropCause, Layout};
 use super::{Metrics, RulesetInfo};
 
@@ -81,8 +81,8 @@ impl Metrics {
                 *stats.entry(path.clone()).or_insert(0) += value;
             }
         }
-        for (interface, Reading { family, label, value }) in self.readings() {
-            let mut labels = vec![("interface", interface.as_str())];
+        for (subject, Reading { family, label, value }) in self.readings() {
+            let mut labels = vec![(family.subject.label(), subject.as_str())];
             labels.extend(family.label.map(|key| (key, label.as_str())));
             series.insert(name(family.name, &labels), value);
         }

@@ -22,6 +22,7 @@ use crate::capture::{self, Progress, Source};
 use crate::command::{Context, Outcome, Run, report};
 use crate::config::{self, Config, Loaded};
 use crate::control::{self, Hooks};
+use crate::deliver::{Board, Exporter};
 use crate::diagnostic::{Diagnostic, render_all};
 use crate::inspection::Names;
 use crate::journal::Journal;
@@ -40,6 +41,8 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
     tracing::info!(loaded = found.loaded, failed = found.failed, "rules");
     let (journal, recovery) = Journal::open(&loaded.config.journal, &metrics)?;
     tracing::info!(directory = %loaded.config.journal.directory.display(), ?recovery, "journal");
+    let exporter = Exporter::start(&loaded.config.export, &loaded.config.journal.directory, &journal, &metrics)
+        .context("starting the delivery of events")?;
     let Config { capture, flow, .. } = &loaded.config;
     let capture::chain::Live { sources, watch } = capture::open_live(capture, &flow.duplicates)?;
     for way in watch.chosen() {
@@ -52,6 +55,7 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
         loaded: Mutex::new(loaded.clone()),
         language: context.language,
         watch,
+        sinks: Arc::clone(exporter.board()),
     });
     let stop = AtomicBool::new(false);
     let bench = Bench { config: &loaded.config, journal: &journal, metrics: &sensor.metrics, rules: &sensor.rules };
@@ -113,6 +117,7 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
         served
     });
     journal.close()?;
+    exporter.finish();
     tracing::info!("stopped");
     outcome.map(|()| Outcome::Done)
 }
@@ -129,14 +134,17 @@ struct Sensor {
     loaded: Mutex<Loaded>,
     language: Language,
     watch: Watch,
+    sinks: Arc<Board>,
 }
 
 impl Sensor {
     fn status(&self) -> Value {
         // Before the snapshot: it has what was published then.
         let interfaces = super::watch::status(&self.watch, &self.metrics);
+        let exports = self.sinks.status();
         let mut status = serde_json::to_value(self.metrics.snapshot()).unwrap_or(Value::Null);
         status["interfaces"] = interfaces;
+        status["exports"] = exports;
         status
     }
 

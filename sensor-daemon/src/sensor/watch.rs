@@ -18,7 +18,7 @@ use crate::capture::probes::tap::{Counted, LAN_NAMES};
 use crate::capture::watch::{Observation, Watch};
 use crate::event::{Health, HealthOutput};
 use crate::language::Language;
-use crate::metrics::interface::{
+use crate::metrics::subject::{
     CAPTURE_MODE, Family, GUARD_DROPPED, GUARDED, LEDGER_DIFFERENCE, LEDGER_IN_FLIGHT, LOST_PACKETS, RECEIVED_BYTES,
     RECEIVED_PACKETS, Reading, TAP_BYTES, TAP_CLASSES, TAP_FORGOTTEN, TAP_FRAMES, TAP_LANS, TAP_SHED, TAP_SIZES,
     TAP_VLANS, TRANSMITTED,

@@ -1,0 +1,159 @@
+//! All couriers of a sensor, with the threads that they run on.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::backoff::Backoff;
+use super::batch::Batch;
+use super::dead_letter::DeadLetter;
+use super::filter::Filter;
+use super::progress::Progress;
+use super::source::Source;
+use super::{Courier, Export};
+use crate::journal::{Bookmark, Catalogue, Journal, Stream};
+use crate::metrics::Metrics;
+
+/// Metrics are told anew this often.
+const TELL: Duration = Duration::from_millis(500);
+
+/// Time to deliver what is in the journal when the sensor stops. What is left goes after the next start.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Priority of its threads: below the workers', above that of sealing.
+const NICE: i32 = 10;
+
+/// Delivers the events of a journal to all sinks.
+pub struct Exporter {
+    runtime: Runtime,
+    couriers: Vec<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+    board: Arc<Board>,
+}
+
+/// What is told of the sinks.
+pub struct Board {
+    catalogue: Arc<Catalogue>,
+    sinks: Vec<Arc<Progress>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Board {
+    /// The sinks as `vigia status` has them. Brings the metrics up to date, too.
+    pub fn status(&self) -> Value {
+        self.publish();
+        self.sinks.iter().map(|sink| sink.status(&self.catalogue)).collect()
+    }
+
+    fn publish(&self) {
+        for sink in &self.sinks {
+            self.metrics.set_sink(&sink.name, sink.readings(&self.catalogue));
+        }
+    }
+}
+
+impl Exporter {
+    /// Starts a courier for each sink. One that is away is no error; a journal that cannot keep a cursor is.
+    pub fn start(exports: &[Export], directory: &Path, journal: &Journal, metrics: &Arc<Metrics>) -> io::Result<Self> {
+        let (stop, stopped) = watch::channel(false);
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("deliver").enable_all();
+        // Linux keeps the priority by thread: packets come first.
+        builder.on_thread_start(|| {
+            let _ = rustix::process::setpriority_process(None, NICE);
+        });
+        let runtime = builder.build()?;
+        let catalogue = Arc::clone(journal.catalogue());
+        let mut couriers = Vec::new();
+        for export in exports {
+            couriers.extend(courier(export, (directory, journal.identity()), &catalogue)?);
+        }
+        let sinks = couriers.iter().map(|courier| Arc::clone(&courier.progress)).collect();
+        let board = Arc::new(Board { catalogue, sinks, metrics: Arc::clone(metrics) });
+        count_earlier(&runtime, &board, directory);
+        let told = Arc::clone(&board);
+        runtime.spawn(async move {
+            loop {
+                told.publish();
+                tokio::time::sleep(TELL).await;
+            }
+        });
+        let couriers = couriers.into_iter().map(|courier| runtime.spawn(courier.run(stopped.clone()))).collect();
+        Ok(Self { runtime, couriers, stop, board })
+    }
+
+    /// What is told of the sinks.
+    pub fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// Delivers what the journal, closed by now, still holds, for some seconds at the most, and ends.
+    pub fn finish(self) {
+        let Self { runtime, couriers, stop, board } = self;
+        // Without couriers nobody hears it.
+        let _ = stop.send(true);
+        runtime.block_on(async {
+            let all = async {
+                for courier in couriers {
+                    // One that failed has left its cursor where it was.
+                    let _ = courier.await;
+                }
+            };
+            let _ = tokio::time::timeout(DRAIN, all).await;
+        });
+        board.publish();
+        for sink in &board.sinks {
+            tracing::info!(sink = sink.name, status = %sink.status(&board.catalogue), "delivery");
+        }
+        runtime.shutdown_timeout(Duration::from_secs(1));
+    }
+}
+
+/// The courier of a sink; a configuration has one kind for each.
+fn courier(
+    export: &Export,
+    (directory, identity): (&Path, &str),
+    catalogue: &Arc<Catalogue>,
+) -> io::Result<Option<Courier>> {
+    let Some((kind, settings)) = export.kinds().into_iter().next() else { return Ok(None) };
+    let bookmark = Bookmark::open(directory, &export.name)?;
+    let positions = bookmark.load();
+    let filter = Filter::new(export);
+    let streams = filter.streams().collect();
+    let most = (export.batch_events, export.batch_bytes);
+    let source = Source::new((directory, identity), catalogue, filter, &positions, most);
+    Ok(Some(Courier {
+        sink: settings.sink(),
+        source: Some((source, Batch::default())),
+        dead_letter: DeadLetter::new(bookmark.beside("refused.ndjson"), export.refused_bytes),
+        bookmark,
+        positions,
+        backoff: Backoff::new(Duration::from_secs(export.retry_max_s)),
+        timeout: Duration::from_secs(export.timeout_s),
+        progress: Progress::new(&export.name, (kind, settings.target()), streams, positions),
+        unsaved: None,
+    }))
+}
+
+/// Counts in the background what earlier runs left for the sinks, for their lag.
+fn count_earlier(runtime: &Runtime, board: &Arc<Board>, directory: &Path) {
+    if board.sinks.is_empty() {
+        return;
+    }
+    let (board, directory) = (Arc::clone(board), directory.to_owned());
+    runtime.spawn_blocking(move || {
+        for stream in Stream::ALL {
+            let readers = board.sinks.iter().filter(|sink| sink.reads(stream));
+            let Some(from) = readers.map(|sink| sink.numbers().positions.get(stream)).min() else { continue };
+            if let Err(error) = board.catalogue.count(&directory, stream, from) {
+                tracing::warn!(stream = stream.name(), %error, "what waits in the journal cannot be counted");
+            }
+        }
+    });
+}

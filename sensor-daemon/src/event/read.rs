@@ -1,0 +1,87 @@
+//! Lines read back: what a consumer of the journal asks of an event that was written before.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use vigia_parsers::Timestamp;
+
+use super::clock;
+
+/// What every line begins with; the time of the event follows.
+const BEGINNING: &[u8] = b"{\"timestamp\":\"";
+
+/// What an event is about, as a filter asks.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Facts<'l> {
+    /// Its type: `alert`, `flow`, or a protocol's name where it is a record.
+    #[serde(borrow)]
+    pub event_type: Cow<'l, str>,
+    /// The protocol of its flow.
+    #[serde(borrow)]
+    app_proto: Option<Cow<'l, str>>,
+    alert: Option<Severity>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+struct Severity {
+    severity: u8,
+}
+
+impl<'l> Facts<'l> {
+    /// Those of a line; none where it is no event.
+    pub fn of(line: &'l [u8]) -> Option<Self> {
+        serde_json::from_slice(line).ok()
+    }
+
+    /// The protocol that it is about: of the flow, else its own.
+    pub fn protocol(&self) -> &str {
+        self.app_proto.as_ref().unwrap_or(&self.event_type)
+    }
+
+    /// Severity of an alert, 1 the most severe.
+    pub fn severity(&self) -> Option<u8> {
+        self.alert.map(|alert| alert.severity)
+    }
+}
+
+/// The time of the event in a line.
+pub fn time_of(line: &[u8]) -> Option<Timestamp> {
+    clock::parse(line.strip_prefix(BEGINNING)?.first_chunk()?)
+}
+
+/// Appends a line with `id` as its first member, `event_id`. Gives where in `out` the id stands.
+pub fn identify(out: &mut Vec<u8>, id: &str, line: &[u8]) -> std::ops::Range<usize> {
+    out.extend_from_slice(b"{\"event_id\":\"");
+    let start = out.len();
+    out.extend_from_slice(id.as_bytes());
+    let end = out.len();
+    out.extend_from_slice(b"\",");
+    out.extend_from_slice(line.strip_prefix(b"{").unwrap_or(line));
+    start..end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_what_it_is_about() {
+        let alert = br#"{"timestamp":"2026-01-02T03:04:05.123456+0000","event_type":"alert","alert":{"severity":2},"app_proto":"modbus"}"#;
+        let facts = Facts::of(alert).unwrap();
+        assert_eq!((&*facts.event_type, facts.protocol(), facts.severity()), ("alert", "modbus", Some(2)));
+        assert_eq!(time_of(alert), Some(Timestamp::new(1_767_323_045, 123_456_000)));
+        let facts = Facts::of(br#"{"event_type":"dnp3","dnp3":{"alert":3}}"#).unwrap();
+        assert_eq!((facts.protocol(), facts.severity()), ("dnp3", None));
+        assert_eq!(Facts::of(b"{\"event_type\":"), None);
+        assert_eq!(time_of(b"{}"), None);
+    }
+
+    #[test]
+    fn an_id_is_put_first() {
+        let mut out = b"before".to_vec();
+        let range = identify(&mut out, "x-1", br#"{"a":1}"#);
+        assert_eq!(&out[6..], br#"{"event_id":"x-1","a":1}"#);
+        assert_eq!(&out[range], b"x-1");
+    }
+}

@@ -1,0 +1,43 @@
+//! What tells a journal from every other: a random number made with it.
+
+use std::fs::{self, File};
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use super::space::sync_directory;
+
+/// The identity of the journal in a directory, 16 hexadecimal digits; made where there is none.
+pub(super) fn of(journal: &Path) -> io::Result<String> {
+    let path = journal.join("identity");
+    match fs::read_to_string(&path) {
+        Ok(text) if text.trim().len() == 16 && text.trim().bytes().all(|digit| digit.is_ascii_hexdigit()) => {
+            return Ok(text.trim().to_owned());
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        // A power cut may leave an empty file.
+        _ => {}
+    }
+    // The keys of the standard library's hash tables are random by design.
+    let identity = format!("{:016x}", RandomState::new().hash_one(path.as_os_str()));
+    let mut file = File::create(&path)?;
+    writeln!(file, "{identity}")?;
+    file.sync_all()?;
+    sync_directory(journal)?;
+    Ok(identity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_keeps_its_identity_and_no_other_has_it() {
+        let [one, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let identity = of(one.path()).unwrap();
+        assert_eq!(of(one.path()).unwrap(), identity);
+        assert_ne!(of(other.path()).unwrap(), identity);
+        fs::write(other.path().join("identity"), "").unwrap();
+        assert_eq!(of(other.path()).unwrap().len(), 16);
+    }
+}

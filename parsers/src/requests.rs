@@ -5,13 +5,15 @@
 
 use smallvec::SmallVec;
 
-use crate::limits::{Bound, Limits};
+use crate::limits::{Bound, Kept, Limits};
 use crate::time::Timestamp;
 
 /// Bytes in front of each request: transaction, time, length.
 const HEADER: usize = 18;
 /// Room for one short request beside the dissector's other state.
 const INLINE: usize = 32;
+/// Memory that is kept for the next requests when none waits, in bytes: long ones are rare.
+const SPARE: usize = 1024;
 
 /// A request that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,11 @@ impl Requests {
         self.used as usize - self.len() * HEADER
     }
 
+    /// What the gauges are told of these requests.
+    pub fn kept(&self) -> Kept {
+        Kept { requests: self.count.into(), request_bytes: self.bytes() as u32, joined_bytes: 0 }
+    }
+
     /// The requests that wait, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = Request<'_>> {
         let mut rest = self.entries.get(..self.used as usize).unwrap_or_default();
@@ -85,6 +92,9 @@ impl Requests {
     pub fn push(&mut self, transaction: u64, timestamp: Timestamp, bytes: &[u8]) {
         let bytes = bytes.get(..(self.most_bytes as usize).min(usize::from(u16::MAX))).unwrap_or(bytes);
         self.entries.truncate(self.used as usize);
+        if self.count == 0 && self.entries.capacity() > SPARE && HEADER + bytes.len() <= SPARE {
+            self.entries = SmallVec::new();
+        }
         self.entries.extend_from_slice(&transaction.to_le_bytes());
         self.entries.extend_from_slice(&timestamp.0.to_le_bytes());
         self.entries.extend_from_slice(&(bytes.len() as u16).to_le_bytes());

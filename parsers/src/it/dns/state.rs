@@ -72,8 +72,7 @@ impl Dissector for State {
     }
 
     fn kept(&self) -> Kept {
-        let (requests, request_bytes) = (self.waiting.len() as u32, self.waiting.bytes() as u32);
-        Kept { requests, request_bytes, joined_bytes: 0 }
+        self.waiting.kept()
     }
 
     fn gap(&mut self, _: Direction) {

@@ -9,7 +9,7 @@ use super::{PROTOCOL, SEGMENT_LOST, TOO_MANY_TRANSACTIONS, UNSOLICITED_RESPONSE}
 use crate::dissector::{Direction, Dissector, Envelope, Pairing, Sink};
 use crate::findings::Findings;
 use crate::limits::{Bound, Kept, Limits};
-use crate::pairing::{Outstanding, Request, kept};
+use crate::pairing::{Outstanding, Request};
 use crate::time::Timestamp;
 
 /// By what an answer finds its request.
@@ -80,7 +80,7 @@ impl Dissector for State {
     }
 
     fn kept(&self) -> Kept {
-        Kept { joined_bytes: self.joined() as u32, ..kept(&self.waiting) }
+        Kept { joined_bytes: self.joined() as u32, ..self.waiting.kept() }
     }
 
     fn finish(&mut self, _: Timestamp, sink: &mut dyn Sink) {
@@ -153,7 +153,7 @@ impl State {
     /// The number of the transaction that a message is about which neither begins nor ends one.
     fn transaction(&mut self, key: Key) -> u64 {
         let joining = self.joins.iter().find(|join| join.key == key).map(|join| join.transaction);
-        let waiting = self.waiting.waiting().iter().find(|request| request.key == key).map(|found| found.transaction);
+        let waiting = self.waiting.find(key).map(|found| found.transaction);
         let answered = self.answered.filter(|answered| answered.0 == key).map(|answered| answered.1);
         joining.or(waiting).or(answered).unwrap_or_else(|| {
             self.last += 1;
@@ -170,8 +170,7 @@ impl State {
     }
 
     fn request(&mut self, wire: Wire<'_>, key: Key, bytes: &[u8], findings: Findings, sink: &mut dyn Sink) {
-        let before = self.waiting.waiting().iter().find(|request| request.key == key);
-        if let Some(before) = before.filter(|before| before.bytes == bytes) {
+        if let Some(before) = self.waiting.find(key).filter(|before| before.bytes == bytes) {
             // Sent again for want of an answer (5.4.4), or seen twice.
             let record = wire.record(before.transaction);
             return sink.message(wire.envelope, &record, findings.as_slice());
@@ -192,11 +191,11 @@ impl State {
     ) {
         let carrier = self.carrier;
         if let Some(before) = self.waiting.answered(key) {
-            unanswered(carrier, before, sink);
+            unanswered(carrier, &before, sink);
         }
-        self.waiting.keep(key, transaction, wire.envelope, bytes, |request| {
+        self.waiting.keep(key, transaction, wire.envelope, bytes, |bound, request| {
             findings.push(TOO_MANY_TRANSACTIONS, 0);
-            sink.bounded(Bound::Requests);
+            sink.bounded(bound);
             unanswered(carrier, request, sink);
         });
         sink.message(wire.envelope, &wire.record(transaction), findings.as_slice());
@@ -214,7 +213,7 @@ impl State {
         if let Some(asked) = self.waiting.answered(key) {
             self.answered = Some((key, asked.transaction));
             let timestamp = asked.envelope.timestamp;
-            return answered(self.carrier, wire, asked.transaction, timestamp, &asked.bytes, &findings, sink);
+            return answered(self.carrier, wire, asked.transaction, timestamp, asked.bytes, &findings, sink);
         }
         if let Some((_, transaction)) = self.answered.filter(|answered| answered.0 == key) {
             return sink.message(wire.envelope, &wire.record(transaction), findings.as_slice());
@@ -233,7 +232,7 @@ impl State {
         match asked {
             Some(asked) => {
                 let timestamp = asked.envelope.timestamp;
-                answered(self.carrier, wire, asked.transaction, timestamp, &asked.bytes, &findings, sink);
+                answered(self.carrier, wire, asked.transaction, timestamp, asked.bytes, &findings, sink);
             }
             None => {
                 // The refusal of a broadcast answers what is otherwise not answered.
@@ -356,8 +355,8 @@ fn answered(
     sink.transaction(wire.envelope, &record);
 }
 
-fn unanswered(carrier: Carrier, asked: &Request<Key>, sink: &mut dyn Sink) {
-    if let Ok((message, _)) = Message::new(carrier, &asked.bytes) {
+fn unanswered(carrier: Carrier, asked: &Request<'_, Key>, sink: &mut dyn Sink) {
+    if let Ok((message, _)) = Message::new(carrier, asked.bytes) {
         let wire = Wire { envelope: &asked.envelope, message: &message, segment: None };
         sink.transaction(&asked.envelope, &Exchange { pairing: Pairing::Unanswered, ..wire.record(asked.transaction) });
     }

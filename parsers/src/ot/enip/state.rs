@@ -8,8 +8,8 @@ use super::encapsulation::{Message, command};
 use super::record::{Exchange, carried};
 use super::{PROTOCOL, TOO_MANY_TRANSACTIONS, UNSOLICITED_RESPONSE};
 use crate::dissector::{Direction, Dissector, Envelope, Pairing, Sink};
-use crate::limits::{Bound, Kept, Limits};
-use crate::pairing::{Outstanding, Request, kept};
+use crate::limits::{Kept, Limits};
+use crate::pairing::{Outstanding, Request};
 use crate::time::Timestamp;
 
 /// What a request and its answer have in common.
@@ -41,7 +41,7 @@ impl Dissector for State {
     }
 
     fn kept(&self) -> Kept {
-        kept(&self.requests)
+        self.requests.kept()
     }
 
     fn finish(&mut self, _: Timestamp, sink: &mut dyn Sink) {
@@ -69,9 +69,9 @@ impl State {
         let is_answered = !matches!(message.command, command::NOP | command::UNREGISTER_SESSION);
         if is_answered {
             let key = key(message, service.as_ref(), envelope.direction);
-            self.requests.keep(key, number, envelope, bytes, |request| {
+            self.requests.keep(key, number, envelope, bytes, |bound, request| {
                 findings.push(TOO_MANY_TRANSACTIONS, 0);
-                sink.bounded(Bound::Requests);
+                sink.bounded(bound);
                 unanswered(request, sink);
             });
         }
@@ -135,7 +135,7 @@ impl State {
             }
             return;
         };
-        let asked = Message::new(&request.bytes, request.envelope.direction).ok();
+        let asked = Message::new(request.bytes, request.envelope.direction).ok();
         let number = request.transaction + 1;
         let pairing = Pairing::Answered(request.envelope.timestamp);
         let record = Exchange { message, request: asked.as_ref(), transaction: number, pairing };
@@ -165,8 +165,8 @@ fn key(message: &Message<'_>, service: Option<&Service<'_>>, asker: Direction) -
 }
 
 /// Logs a request, with all that it carries, that got no answer.
-fn unanswered(request: &Request<Key>, sink: &mut dyn Sink) {
-    let Ok(message) = Message::new(&request.bytes, request.envelope.direction) else { return };
+fn unanswered(request: &Request<'_, Key>, sink: &mut dyn Sink) {
+    let Ok(message) = Message::new(request.bytes, request.envelope.direction) else { return };
     let pairing = Pairing::Unanswered;
     let record = Exchange { message: &message, request: None, transaction: request.transaction, pairing };
     sink.transaction(&request.envelope, &record);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::dissector::{Anomaly, Direction, Dissector, Envelope, Pairing, Sink};
 use crate::findings::Findings;
-use crate::limits::Limits;
+use crate::limits::{Kept, Limits};
 use crate::pairing::{Outstanding, Request};
 use crate::time::Timestamp;
 
@@ -103,14 +103,19 @@ impl Dissector for State {
         self.selections.clear();
     }
 
+    fn kept(&self) -> Kept {
+        let (waiting, active) = (self.waiting.kept(), self.active.kept());
+        Kept { requests: waiting.requests + active.requests, ..waiting }
+    }
+
     fn finish(&mut self, _: Timestamp, sink: &mut dyn Sink) {
         let sizes = self.suited.sizes();
         self.waiting.give_up(|request| unanswered(request, sizes, sink));
     }
 }
 
-fn unanswered(request: &Request<Key>, sizes: Sizes, sink: &mut dyn Sink) {
-    let Some(apdu) = Apdu::read(&request.bytes) else { return };
+fn unanswered(request: &Request<'_, Key>, sizes: Sizes, sink: &mut dyn Sink) {
+    let Some(apdu) = Apdu::read(request.bytes) else { return };
     let message = Message {
         apdu,
         asdu: Asdu::read(apdu.asdu, sizes),
@@ -143,11 +148,14 @@ impl State {
 
     fn keep(&mut self, key: Key, envelope: &Envelope, bytes: &[u8], sink: &mut dyn Sink) {
         let sizes = self.suited.sizes();
-        self.waiting.keep(key, self.last, envelope, bytes, |request| unanswered(request, sizes, sink));
+        self.waiting.keep(key, self.last, envelope, bytes, |bound, request| {
+            sink.bounded(bound);
+            unanswered(request, sizes, sink);
+        });
     }
 
     /// Takes the transaction of the request that `message` answers, if that waits.
-    fn pair(message: &mut Message<'_>, request: Option<&Request<Key>>) -> bool {
+    fn pair(message: &mut Message<'_>, request: Option<Request<'_, Key>>) -> bool {
         if let Some(request) = request {
             message.transaction = request.transaction;
             message.pairing = Pairing::Answered(request.envelope.timestamp);
@@ -263,7 +271,7 @@ impl State {
             cause::UNKNOWN_TYPE..=cause::UNKNOWN_OBJECT => {
                 self.deselect(what);
                 let deactivation = Key::Activation { from, what, deactivation: true };
-                let refused = |request: &Request<Key>| request.key == answers || request.key == deactivation;
+                let refused = |request: Request<'_, Key>| request.key == answers || request.key == deactivation;
                 Self::pair(&mut message, self.waiting.take_where(refused));
             }
             _ => {}
@@ -282,7 +290,7 @@ impl State {
             && command(asdu).is_none_or(|command| !command.select)
         {
             let asked = Envelope { direction: Direction::ToServer, timestamp: since, datagram: false };
-            self.active.keep(key, message.transaction, &asked, &[], |_| {});
+            self.active.keep(key, message.transaction, &asked, &[], |_, _| {});
         }
     }
 

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::dissector::{Direction, Dissector, Envelope, Pairing, Sink};
 use crate::findings::Findings;
-use crate::limits::{Bound, Kept, Limits};
-use crate::pairing::{Outstanding, Request, kept};
+use crate::limits::{Kept, Limits};
+use crate::pairing::{Outstanding, Request};
 use crate::time::Timestamp;
 
 /// Which packet a flow waits to be answered.
@@ -73,7 +73,7 @@ impl Dissector for State {
     }
 
     fn kept(&self) -> Kept {
-        kept(&self.requests)
+        self.requests.kept()
     }
 
     fn gap(&mut self, _: Direction) {
@@ -151,11 +151,11 @@ impl State {
             let key = Key { asker: envelope.direction, kind: packet.kind, id: packet.id };
             let told = Told { version: self.version, aliases: &self.aliases };
             if let Some(before) = self.requests.answered(key) {
-                told.unanswered(before, sink);
+                told.unanswered(&before, sink);
             }
-            self.requests.keep(key, self.last, envelope, bytes, |request| {
+            self.requests.keep(key, self.last, envelope, bytes, |bound, request| {
                 findings.push(TOO_MANY_TRANSACTIONS, 0);
-                sink.bounded(Bound::Requests);
+                sink.bounded(bound);
                 told.unanswered(request, sink);
             });
         }
@@ -194,7 +194,7 @@ impl State {
         let goes_on = packet.kind == kind::PUBREC && !refused;
         let from_client = envelope.direction == Direction::ToServer;
         let found = match goes_on {
-            true => self.requests.waiting().iter().find(|request| request.key == key),
+            true => self.requests.find(key),
             false => self.requests.answered(key),
         };
         let Some(request) = found else {
@@ -216,7 +216,7 @@ impl State {
             return sink.transaction(envelope, &record);
         };
         let version = if self.version == 0 { packet::VERSION_3_1_1 } else { self.version };
-        let asked = Packet::new(&request.bytes, version).ok();
+        let asked = Packet::new(request.bytes, version).ok();
         let side = request.envelope.direction.index();
         let topic = match asked.map(|asked| (asked.body, asked)) {
             Some((Body::Publish { topic, .. }, asked)) => resolve(&self.topics[side], topic, &asked),
@@ -241,7 +241,7 @@ impl State {
     /// PUBREL: the publisher goes on with what it published.
     fn release(&mut self, envelope: &Envelope, packet: &Packet<'_>, mut findings: Findings, sink: &mut dyn Sink) {
         let key = Key { asker: envelope.direction, kind: kind::PUBLISH, id: packet.id };
-        let request = self.requests.waiting().iter().find(|request| request.key == key);
+        let request = self.requests.find(key);
         let known = request.map(|request| request.transaction);
         if known.is_none() {
             findings.push(MISSING_PUBLISH, 0);
@@ -303,9 +303,9 @@ struct Told<'s> {
 }
 
 impl Told<'_> {
-    fn unanswered(&self, request: &Request<Key>, sink: &mut dyn Sink) {
+    fn unanswered(&self, request: &Request<'_, Key>, sink: &mut dyn Sink) {
         let version = if self.version == 0 { packet::VERSION_3_1_1 } else { self.version };
-        let Ok(packet) = Packet::new(&request.bytes, version) else { return };
+        let Ok(packet) = Packet::new(request.bytes, version) else { return };
         let topic = match packet.body {
             Body::Publish { topic, .. } => topic,
             _ => &[],

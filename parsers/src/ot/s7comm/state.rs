@@ -13,7 +13,7 @@ use crate::dissector::{Anomaly, Direction, Dissector, Envelope, Pairing, Probe, 
 use crate::findings::Findings;
 use crate::layer::cotp::{self, Header, Joined, Joiner, Tpdu};
 use crate::limits::{Bound, Kept, Limits};
-use crate::pairing::{self, Outstanding, Request};
+use crate::pairing::{Outstanding, Request};
 use crate::time::Timestamp;
 
 /// What a request and its answer have in common.
@@ -95,7 +95,7 @@ impl Dissector for State {
 
     fn kept(&self) -> Kept {
         let joined_bytes = (self.joiner.held() + self.flow.fragments.held()) as u32;
-        Kept { joined_bytes, ..pairing::kept(&self.flow.waiting) }
+        Kept { joined_bytes, ..self.flow.waiting.kept() }
     }
 
     fn gap(&mut self, direction: Direction) {
@@ -125,7 +125,7 @@ pub(super) fn way(bytes: &[u8]) -> Option<Direction> {
     }
 }
 
-fn unanswered(request: &Request<Key>, sink: &mut dyn Sink) {
+fn unanswered(request: &Request<'_, Key>, sink: &mut dyn Sink) {
     let Request { transaction, envelope, bytes, .. } = request;
     let (transaction, direction, pairing) = (*transaction, envelope.direction, Pairing::Unanswered);
     let message =
@@ -171,10 +171,10 @@ impl Flow {
     /// Keeps a request. One with the same key is given up: its asker did so.
     fn keep(&mut self, key: Key, envelope: &Envelope, bytes: &[u8], sink: &mut dyn Sink) {
         if let Some(before) = self.waiting.answered(key) {
-            unanswered(before, sink);
+            unanswered(&before, sink);
         }
-        self.waiting.keep(key, self.last, envelope, bytes, |request| {
-            sink.bounded(Bound::Requests);
+        self.waiting.keep(key, self.last, envelope, bytes, |bound, request| {
+            sink.bounded(bound);
             unanswered(request, sink);
         });
     }
@@ -287,7 +287,7 @@ impl Flow {
         let asked = self.waiting.answered(key(pdu, asker));
         match asked {
             Some(asked) => {
-                message.request = Pdu::read(&asked.bytes);
+                message.request = Pdu::read(asked.bytes);
                 message.transaction = asked.transaction;
                 message.pairing = Pairing::Answered(asked.envelope.timestamp);
             }
@@ -337,7 +337,7 @@ impl Flow {
         let asked = key(direction.opposite()).filter(|_| answers).and_then(|key| self.waiting.answered(key));
         match asked {
             Some(asked) => {
-                message.request = plus::Pdu::read(&asked.bytes, false);
+                message.request = plus::Pdu::read(asked.bytes, false);
                 message.transaction = asked.transaction;
                 message.pairing = Pairing::Answered(asked.envelope.timestamp);
             }

@@ -13,7 +13,7 @@ use crate::dissector::{Anomaly, Direction, Dissector, Envelope, Pairing, Probe, 
 use crate::findings::Findings;
 use crate::layer::cotp::{self, Header, Joined, Joiner};
 use crate::limits::{Bound, Kept, Limits};
-use crate::pairing::{Outstanding, Request, kept};
+use crate::pairing::{Outstanding, Request};
 use crate::time::Timestamp;
 
 /// What a request and its answer have in common, besides who asked.
@@ -109,7 +109,7 @@ impl Dissector for State {
     }
 
     fn kept(&self) -> Kept {
-        Kept { joined_bytes: self.joiner.held() as u32, ..kept(&self.dialogue.requests) }
+        Kept { joined_bytes: self.joiner.held() as u32, ..self.dialogue.requests.kept() }
     }
 
     fn gap(&mut self, direction: Direction) {
@@ -190,12 +190,12 @@ impl Dialogue {
         findings(message, None, &mut found);
         if let Some(before) = requests.answered(key) {
             found.push(DUPLICATE_INVOKE_ID, 0);
-            unanswered(before, open, sink);
+            unanswered(&before, open, sink);
         }
         *last += 1;
-        requests.keep(key, *last, envelope, bytes, |request| {
+        requests.keep(key, *last, envelope, bytes, |bound, request| {
             found.push(TOO_MANY_TRANSACTIONS, 0);
-            sink.bounded(Bound::Requests);
+            sink.bounded(bound);
             unanswered(request, open, sink);
         });
         let record = Exchange { open: open.of(message), ..Exchange::lone(message, *last) };
@@ -219,7 +219,7 @@ impl Dialogue {
             sink.message(envelope, &record, found.as_slice());
             return sink.transaction(envelope, &record);
         };
-        let request = again(waited);
+        let request = again(&waited);
         findings(message, request.as_ref(), &mut found);
         let services = (message.response(), request.as_ref().and_then(Message::request));
         if let (Some((answered, _)), Some((asked, _))) = services
@@ -249,11 +249,11 @@ fn told(envelope: &Envelope, found: &Findings, sink: &mut dyn Sink) -> Findings 
 }
 
 /// Reads a request that waited.
-fn again(request: &Request<Key>) -> Option<Message<'_>> {
-    Message::read(None, request.envelope.direction, &request.bytes, 0, &mut Findings::NONE.clone())
+fn again<'a>(request: &Request<'a, Key>) -> Option<Message<'a>> {
+    Message::read(None, request.envelope.direction, request.bytes, 0, &mut Findings::NONE.clone())
 }
 
-fn unanswered(request: &Request<Key>, open: &Open, sink: &mut dyn Sink) {
+fn unanswered(request: &Request<'_, Key>, open: &Open, sink: &mut dyn Sink) {
     let Some(message) = again(request) else { return };
     let record = Exchange {
         open: open.of(&message),

@@ -216,6 +216,12 @@ messages! {
     ExportName: "it must be 1 to 64 letters, digits, `-` or `_`", "debe tener de 1 a 64 letras, dígitos, `-` o `_`";
     ExportNameTwice: "another sink has this name", "otro sumidero tiene este nombre";
     ExportKinds: "a sink has the settings of one kind: {0}", "un sumidero tiene los ajustes de un solo tipo: {0}";
+    ExportUrl: "it must be a URL of http or https, without user and password",
+        "debe ser una URL de http o https, sin usuario ni contraseña";
+    ExportUserWithPassword: "a user goes with `password_file`", "un usuario va con `password_file`";
+    ExportTokenOrUser: "there is a user already", "ya hay un usuario";
+    ExportCertWithKey: "`cert` and `key` go together", "`cert` y `key` van juntos";
+    ExportServerName: "it must be the name of a host or an address", "debe ser el nombre de un equipo o una dirección";
     ExportSocketPath: "the path of a socket has at most 107 bytes", "la ruta de un socket tiene como mucho 107 bytes";
 
     // Helps under them.

@@ -1,105 +1,24 @@
-//! Delivery through the binary: what a sink gets while it is away, while it is there, and while the sensor is killed.
+//! Delivery through the binary to sinks on this machine: what they get while they are away, while they are there, and over
+//! restarts.
 
 #![cfg(target_os = "linux")]
 
+mod delivery;
 #[path = "wire/live.rs"]
 mod live;
 mod wire;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::{UnixDatagram, UnixListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use live::{Tap, configure, wait};
+use delivery::{
+    Clients, assert_in_order_by_flow, by_id, config, is_alert, number, poll, sink, wait_for_alerts, waiting,
+};
+use live::{Tap, wait};
 use serde_json::Value;
-use vigia_testbed::Sensor;
-use wire::{Session, Way, read_registers, write_register};
-
-const RULE: &str = "alert modbus any any -> any any (msg:\"write\"; modbus: function 6; sid:1;)\n";
-
-/// A configuration with these sinks, and small segments, so that some are sealed meanwhile.
-fn config(folder: &Path, exports: &str) -> PathBuf {
-    configure(folder, RULE, &format!("segment_bytes = 65_536\nsegment_age_s = 2\n{exports}"))
-}
-
-/// Clients that write numbers, each once: an alert each.
-struct Clients {
-    sessions: Vec<Session>,
-    written: u32,
-}
-
-impl Clients {
-    fn new(count: u16) -> Self {
-        let session = |client| Session::new(([10, 0, 0, 1], 40_000 + client), ([10, 0, 0, 2], 502));
-        Self { sessions: (0..count).map(session).collect(), written: 0 }
-    }
-
-    fn write(&mut self, tap: &Tap, count: u32) {
-        for number in self.written..self.written + count {
-            let message = write_register(number as u16, (number >> 16) as u16, number as u16);
-            let sessions = self.sessions.len();
-            tap.send(&self.sessions[number as usize % sessions].say(Way::ToServer, &message));
-        }
-        self.written += count;
-    }
-}
-
-/// A client that reads registers: a record each, and no alert.
-fn poll(tap: &Tap, count: u16) {
-    let mut session = Session::new(([10, 0, 0, 9], 40_000), ([10, 0, 0, 2], 502));
-    for transaction in 0..count {
-        let [request, response] = read_registers(transaction);
-        tap.send(&session.say(Way::ToServer, &request));
-        tap.send(&session.say(Way::ToClient, &response));
-    }
-}
-
-/// The number that an alert tells of.
-fn number(alert: &Value) -> u64 {
-    let write = &alert["modbus"]["request"]["write"];
-    write["address"].as_u64().unwrap() << 16 | write["data"].as_u64().unwrap()
-}
-
-fn is_alert(event: &&Value) -> bool {
-    event["event_type"] == "alert"
-}
-
-/// Alerts by their id; each id stands for one event.
-fn by_id(events: &[Value]) -> BTreeMap<&str, u64> {
-    let mut found = BTreeMap::new();
-    for alert in events.iter().filter(is_alert) {
-        let id = alert["event_id"].as_str().unwrap();
-        assert_eq!(*found.entry(id).or_insert(number(alert)), number(alert), "one id, two events");
-    }
-    found
-}
-
-/// The numbers that every flow's alerts first told, in the order of their arrival.
-fn assert_in_order_by_flow(events: &[Value]) {
-    let mut last: BTreeMap<u64, u64> = BTreeMap::new();
-    let mut seen = std::collections::BTreeSet::new();
-    for alert in events.iter().filter(is_alert).filter(|alert| seen.insert(alert["event_id"].as_str().unwrap())) {
-        let before = last.insert(alert["src_port"].as_u64().unwrap(), number(alert));
-        assert!(before.is_none_or(|before| before < number(alert)), "{before:?} before {}", number(alert));
-    }
-}
-
-fn sink<'s>(status: &'s Value, name: &str) -> &'s Value {
-    let found = status["exports"].as_array().unwrap().iter().find(|sink| sink["name"] == name);
-    found.unwrap_or_else(|| panic!("no sink {name} in {status:#}"))
-}
-
-fn waiting(status: &Value, name: &str, stream: &str) -> u64 {
-    sink(status, name)["lag"][stream]["events"].as_u64().unwrap()
-}
-
-fn wait_for_alerts(sensor: &Sensor, written: u64) {
-    let alerts = "vigia_journal_events_total{stream=\"alerts\"}";
-    wait(sensor, "alerts", |status| live::series(status, alerts) >= written);
-}
 
 fn lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap_or_default();

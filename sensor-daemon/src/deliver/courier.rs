@@ -19,6 +19,9 @@ const POLL: Duration = Duration::from_millis(100);
 /// A cursor that only moved past events that the sink does not want is saved this often.
 const SAVE: Duration = Duration::from_secs(1);
 
+/// The log tells of refused events this often at the most; all of them are in their file.
+const TELL: Duration = Duration::from_secs(10);
+
 /// Takes events from the journal to one sink.
 pub(super) struct Courier {
     pub(super) sink: Box<dyn Sink>,
@@ -32,6 +35,8 @@ pub(super) struct Courier {
     pub(super) progress: Arc<Progress>,
     /// The positions differ from the saved ones, which are of then.
     pub(super) unsaved: Option<Instant>,
+    /// When the log told last of refused events.
+    pub(super) told: Option<Instant>,
 }
 
 impl Courier {
@@ -134,7 +139,10 @@ impl Courier {
         }
         let (refusals, refused_bytes) =
             (refused.len(), refused.iter().map(|(event, _)| event.json.len()).sum::<usize>());
-        if let Some((event, answer)) = refused.first() {
+        if let Some((event, answer)) = refused.first()
+            && self.told.is_none_or(|at| at.elapsed() >= TELL)
+        {
+            self.told = Some(Instant::now());
             tracing::warn!(
                 sink = self.progress.name,
                 refused = refusals,

@@ -138,6 +138,7 @@ fn courier(
         timeout: Duration::from_secs(export.timeout_s),
         progress: Progress::new(&export.name, (kind, settings.target()), streams, positions),
         unsaved: None,
+        told: None,
     }))
 }
 

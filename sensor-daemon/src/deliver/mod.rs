@@ -27,11 +27,13 @@
 
 mod backoff;
 mod batch;
+mod connection;
 mod courier;
 mod dead_letter;
 mod exporter;
 mod filter;
 mod progress;
+mod secret;
 mod sink;
 mod source;
 
@@ -113,6 +115,8 @@ exports! {
     file: sink::file::Settings;
     /// Write EVE lines to a Unix socket, as Suricata does.
     unix: sink::unix::Settings;
+    /// Post to a server over HTTP: Elasticsearch, OpenSearch, Splunk, or one that takes lines of JSON.
+    http: sink::http::Settings;
 }
 
 mod defaults {

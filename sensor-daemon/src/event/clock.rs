@@ -38,6 +38,13 @@ pub(crate) fn text_of(time: Timestamp) -> String {
     String::from_utf8_lossy(TimeText::default().text(time)).into_owned()
 }
 
+/// A time as RFC 3339 writes it, in UTC.
+pub(crate) fn rfc3339(time: Timestamp) -> String {
+    let mut text = String::from_utf8_lossy(&TimeText::default().text(time)[..26]).into_owned();
+    text.push('Z');
+    text
+}
+
 /// This moment as events write times.
 pub(crate) fn now_text() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -127,6 +134,11 @@ mod tests {
         assert_eq!(text(4_107_542_400, 0), "2100-03-01T00:00:00.000000+0000");
         assert_eq!(text(1_767_323_045, 0), "2026-01-02T03:04:05.000000+0000", "time may step back");
         assert_eq!(text(u64::MAX / 1_000_000_000, 0), "2554-07-21T23:34:33.000000+0000");
+    }
+
+    #[test]
+    fn other_systems_read_times_too() {
+        assert_eq!(rfc3339(Timestamp::new(1_767_323_045, 123_456_789)), "2026-01-02T03:04:05.123456Z");
     }
 
     #[test]

@@ -24,7 +24,7 @@ mod read;
 mod relief;
 
 pub use address::community_id;
-pub(crate) use clock::{compact_time, now_text, text_of};
+pub(crate) use clock::{compact_time, now_text, rfc3339, text_of};
 pub use eve::{
     Alert, Anomalous, Endpoints, Eve, FlowReason, FlowSoFar, FlowState, FlowSummary, Header, PacketSource, Ruleset,
     TcpState, TcpSummary,

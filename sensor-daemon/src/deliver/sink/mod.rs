@@ -1,6 +1,7 @@
 //! What takes events: one file a kind.
 
 pub(super) mod file;
+pub(super) mod http;
 pub(super) mod unix;
 
 use std::pin::Pin;

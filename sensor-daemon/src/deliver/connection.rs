@@ -1,0 +1,93 @@
+//! Connections to sinks over TCP, with TLS where it is asked for.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use super::secret;
+use crate::language::{Argument, Message};
+
+/// What the system trusts, where Debian keeps it.
+const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// TLS 1.2 or 1.3 with the suites of rustls. Files are read at each connection, so a renewed certificate takes effect
+/// without a restart. A path that is not absolute is the name of a credential of systemd, if there are any.
+#[derive(Debug, Clone, Default, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// File of the certificates (PEM) that may vouch for the sink. Unset: those that the system trusts
+    /// (`/etc/ssl/certs/ca-certificates.crt`).
+    pub ca: Option<PathBuf>,
+    /// File of the certificate (PEM, with those between it and its root) by which the sensor shows who it is.
+    pub cert: Option<PathBuf>,
+    /// File of the key of `cert` (PEM).
+    pub key: Option<PathBuf>,
+    /// Name in the sink's certificate. Unset: the host that it is reached by.
+    pub server_name: Option<String>,
+}
+
+impl Tls {
+    /// What the types allow and TLS does not.
+    pub(super) fn problems(&self) -> Vec<(&'static str, Argument)> {
+        let mut problems = Vec::new();
+        if self.cert.is_some() != self.key.is_some() {
+            problems.push(("tls", Message::ExportCertWithKey.into()));
+        }
+        if self.server_name.as_ref().is_some_and(|name| ServerName::try_from(name.as_str()).is_err()) {
+            problems.push(("tls.server_name", Message::ExportServerName.into()));
+        }
+        problems
+    }
+
+    fn client(&self) -> io::Result<ClientConfig> {
+        let ca = self.ca.clone().unwrap_or_else(|| SYSTEM_ROOTS.into());
+        let mut roots = RootCertStore::empty();
+        let (usable, _) = roots.add_parsable_certificates(certificates(&ca)?);
+        if usable == 0 {
+            return Err(io::Error::other(format!("{}: no certificate in it", ca.display())));
+        }
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(roots);
+        match (&self.cert, &self.key) {
+            (Some(cert), Some(key)) => {
+                let text = secret::read(key)?;
+                let unusable = |error| io::Error::other(format!("{}: {error}", key.display()));
+                let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(unusable)?;
+                builder.with_client_auth_cert(certificates(cert)?, key).map_err(io::Error::other)
+            }
+            _ => Ok(builder.with_no_client_auth()),
+        }
+    }
+}
+
+fn certificates(path: &std::path::Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let text = secret::read(path)?;
+    let unusable = |error| io::Error::other(format!("{}: {error}", path.display()));
+    CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<_, _>>().map_err(unusable)
+}
+
+/// A connection in both directions.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// Connects to a host, by TLS if there are settings for it.
+pub(super) async fn connect(host: &str, port: u16, tls: Option<&Tls>) -> io::Result<Box<dyn Duplex>> {
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    let Some(tls) = tls else { return Ok(Box::new(stream)) };
+    let name = tls.server_name.clone().unwrap_or_else(|| host.to_owned());
+    let name = ServerName::try_from(name).map_err(io::Error::other)?;
+    let connector = TlsConnector::from(Arc::new(tls.client()?));
+    Ok(Box::new(connector.connect(name, stream).await?))
+}

@@ -1,0 +1,96 @@
+//! A plant whose clients raise alerts, and what is asked of those that are delivered.
+#![allow(dead_code, unreachable_pub)] // Shared by tests, each a crate of its own, which uses its part.
+
+pub mod server;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use vigia_testbed::Sensor;
+
+use crate::live::{self, Tap, configure, wait};
+use crate::wire::{Session, Way, read_registers, write_register};
+
+const RULE: &str = "alert modbus any any -> any any (msg:\"write\"; modbus: function 6; sid:1;)\n";
+
+/// A configuration with these sinks, and small segments, so that some are sealed meanwhile.
+pub fn config(folder: &Path, exports: &str) -> PathBuf {
+    configure(folder, RULE, &format!("segment_bytes = 65_536\nsegment_age_s = 2\n{exports}"))
+}
+
+/// Clients that write numbers, each once: an alert each.
+pub struct Clients {
+    sessions: Vec<Session>,
+    pub written: u32,
+}
+
+impl Clients {
+    pub fn new(count: u16) -> Self {
+        let session = |client| Session::new(([10, 0, 0, 1], 40_000 + client), ([10, 0, 0, 2], 502));
+        Self { sessions: (0..count).map(session).collect(), written: 0 }
+    }
+
+    pub fn write(&mut self, tap: &Tap, count: u32) {
+        for number in self.written..self.written + count {
+            let message = write_register(number as u16, (number >> 16) as u16, number as u16);
+            let sessions = self.sessions.len();
+            tap.send(&self.sessions[number as usize % sessions].say(Way::ToServer, &message));
+        }
+        self.written += count;
+    }
+}
+
+/// A client that reads registers: a record each, and no alert.
+pub fn poll(tap: &Tap, count: u16) {
+    let mut session = Session::new(([10, 0, 0, 9], 40_000), ([10, 0, 0, 2], 502));
+    for transaction in 0..count {
+        let [request, response] = read_registers(transaction);
+        tap.send(&session.say(Way::ToServer, &request));
+        tap.send(&session.say(Way::ToClient, &response));
+    }
+}
+
+/// The number that an alert tells of.
+pub fn number(alert: &Value) -> u64 {
+    let write = &alert["modbus"]["request"]["write"];
+    write["address"].as_u64().unwrap() << 16 | write["data"].as_u64().unwrap()
+}
+
+pub fn is_alert(event: &&Value) -> bool {
+    event["event_type"] == "alert"
+}
+
+/// Alerts by their id; each id stands for one event.
+pub fn by_id(events: &[Value]) -> BTreeMap<&str, u64> {
+    let mut found = BTreeMap::new();
+    for alert in events.iter().filter(is_alert) {
+        let id = alert["event_id"].as_str().unwrap();
+        assert_eq!(*found.entry(id).or_insert(number(alert)), number(alert), "one id, two events");
+    }
+    found
+}
+
+/// The numbers that every flow's alerts first told, in the order of their arrival.
+pub fn assert_in_order_by_flow(events: &[Value]) {
+    let mut last: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for alert in events.iter().filter(is_alert).filter(|alert| seen.insert(alert["event_id"].as_str().unwrap())) {
+        let before = last.insert(alert["src_port"].as_u64().unwrap(), number(alert));
+        assert!(before.is_none_or(|before| before < number(alert)), "{before:?} before {}", number(alert));
+    }
+}
+
+pub fn sink<'s>(status: &'s Value, name: &str) -> &'s Value {
+    let found = status["exports"].as_array().unwrap().iter().find(|sink| sink["name"] == name);
+    found.unwrap_or_else(|| panic!("no sink {name} in {status:#}"))
+}
+
+pub fn waiting(status: &Value, name: &str, stream: &str) -> u64 {
+    sink(status, name)["lag"][stream]["events"].as_u64().unwrap()
+}
+
+pub fn wait_for_alerts(sensor: &Sensor, written: u64) {
+    let alerts = "vigia_journal_events_total{stream=\"alerts\"}";
+    wait(sensor, "alerts", |status| live::series(status, alerts) >= written);
+}

@@ -141,7 +141,7 @@ fn value(key: &'static str, value: Value<'_>, tree: &mut dyn Tree) {
 }
 
 fn sparkplug(record: &Exchange<'_>, tree: &mut dyn Tree) {
-    let Some((topic, payload)) = record.sparkplug() else { return };
+    let Some((topic, payload)) = record.sparkplug_asked() else { return };
     tree.object("sparkplug");
     tree.text("message", name_of(sparkplug::MESSAGES, topic.message as u64).unwrap_or_default());
     if topic.message == Message::State {

@@ -11,13 +11,12 @@ use crate::operation::{Operation, Point, VisitPoints};
 use crate::text::Utf8;
 
 pub(super) fn operation(record: &Exchange<'_>) -> Option<Operation> {
-    let asked = record.request.unwrap_or(record.packet);
-    match asked.kind {
+    match record.asked().kind {
         kind::SUBSCRIBE => return Some(Operation::Read),
         kind::CONNECT | kind::AUTH => return Some(Operation::Authenticate),
         _ => {}
     }
-    let (topic, payload) = record.sparkplug()?;
+    let (topic, payload) = record.sparkplug_asked()?;
     Some(match topic.message {
         // Node Control (Sparkplug 3.0 §6.4.24): Reboot and Rebirth are asked for by writing true.
         Message::NodeCommand | Message::DeviceCommand => {
@@ -32,14 +31,13 @@ pub(super) fn operation(record: &Exchange<'_>) -> Option<Operation> {
 }
 
 pub(super) fn points(record: &Exchange<'_>, out: &mut VisitPoints<'_>) {
-    if let Some((topic, payload)) = record.sparkplug() {
+    if let Some((topic, payload)) = record.sparkplug_asked() {
         for metric in payload.metrics() {
             point(record, &topic, &metric, out);
         }
         return;
     }
-    let asked = record.request.unwrap_or(record.packet);
-    if let Body::Subscribe { filters } = asked.body {
+    if let Body::Subscribe { filters } = record.asked().body {
         for (filter, _) in filters.each(true) {
             out(Point { target: format_args!("{}", Utf8(filter)), value: None });
         }
@@ -70,16 +68,16 @@ fn point(record: &Exchange<'_>, topic: &Topic<'_>, metric: &Metric<'_>, out: &mu
 /// The properties that an edge node or device is born with (names as the specification recommends them, §6.4.24), and
 /// the client's own name. Only of what the sender says of itself: over a broker it would be told of the broker.
 pub(super) fn facts(record: &Exchange<'_>, out: &mut VisitFacts<'_>) {
-    if !record.from_client {
+    if !record.asked_by_client() {
         return;
     }
     let mut tell = |kind, value| out(Fact { of: End::Client, kind, value });
-    if let Some(connect) = record.connect()
+    if let Body::Connect(connect) = record.asked().body
         && !connect.client_id.is_empty()
     {
         tell(FactKind::Name, Value::Bytes(connect.client_id));
     }
-    let Some((topic, payload)) = record.sparkplug() else { return };
+    let Some((topic, payload)) = record.sparkplug_asked() else { return };
     if topic.message != Message::NodeBirth {
         return;
     }

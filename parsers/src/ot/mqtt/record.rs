@@ -73,9 +73,28 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// The packet that began the transaction, as far as it was seen.
+    pub(super) fn asked(&self) -> &'a Packet<'a> {
+        self.request.unwrap_or(self.packet)
+    }
+
+    /// Did the client send that one?
+    pub(super) fn asked_by_client(&self) -> bool {
+        self.from_client == self.request.is_none()
+    }
+
     /// The Sparkplug message that a PUBLISH carries.
     pub(super) fn sparkplug(&self) -> Option<(Topic<'a>, Payload<'a>)> {
-        let payload = self.payload()?;
+        self.carried(self.packet)
+    }
+
+    /// The Sparkplug message of the PUBLISH that this is or answers.
+    pub(super) fn sparkplug_asked(&self) -> Option<(Topic<'a>, Payload<'a>)> {
+        self.carried(self.asked())
+    }
+
+    fn carried(&self, packet: &Packet<'a>) -> Option<(Topic<'a>, Payload<'a>)> {
+        let Body::Publish { payload, .. } = packet.body else { return None };
         let topic = Topic::new(self.topic)?;
         // A state is text, not a protobuf message.
         let bytes = if topic.message == sparkplug::Message::State { &[] } else { payload };

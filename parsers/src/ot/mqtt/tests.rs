@@ -158,6 +158,22 @@ fn sparkplug_metrics_are_named_by_the_birth_that_gave_the_alias() {
 }
 
 #[test]
+fn the_record_of_an_acknowledged_publish_says_what_it_carried() {
+    let mut session = Session::connected(4);
+    let command = sparkplug("0a05 5370656564 2003 50e807");
+    session.send(ToServer, &publish(2, "spBv1.0/G/DCMD/E/Pump", Some(7), &command));
+    session.send(ToClient, &packet(0x40, &[0, 7]));
+    let logged = session.sink.transactions.last().expect("a transaction");
+    assert_eq!(logged.operation, "write: G/E/Pump/Speed = 1000");
+    assert!(logged.json.contains(r#""value": 1000"#), "{}", logged.json);
+    let birth = sparkplug("0a0b 48572f4d6f64656c202020 200c 7a03 503334");
+    session.send(ToServer, &publish(2, "spBv1.0/G/NBIRTH/E", Some(8), &birth));
+    session.send(ToClient, &packet(0x40, &[0, 8]));
+    assert_eq!(session.sink.transactions.last().map(|logged| logged.facts.clone()), Some(vec!["client name E".into()]));
+    assert_eq!(session.sink.transactions[0].facts, ["client name edge-7"]);
+}
+
+#[test]
 fn a_reboot_commanded_by_sparkplug_is_a_restart() {
     let mut session = Session::connected(4);
     let reboot = sparkplug("0a13 4e6f646520436f6e74726f6c2f5265626f6f74 200b 7001");

@@ -192,6 +192,18 @@ fn messages_of_an_open_connection_are_paired_and_know_its_path() {
     assert_eq!(session.cip().last().map(|heard| heard.field("class")), Some("1".to_owned()));
 }
 
+/// As cpppo does; a real target answers with the identifier of the other direction.
+#[test]
+fn an_answer_with_the_identifier_of_its_request_is_paired() {
+    let mut session = exchange(OPEN, OPENED);
+    session.send(ToServer, &connected(0x1122_3344, 7, "0e 03 2001 2401 3007"));
+    session.send(ToClient, &connected(0x1122_3344, 7, "8e 00 00 00 02 4142"));
+    assert_eq!(session.cip()[3].facts, ["server model AB"]);
+    session.send(ToServer, &connected(0x1122_3344, 8, "0e 03 2001 2401 3007"));
+    session.send(ToClient, &connected(0x5566_7788, 8, "8e 00 00 00 02 4142"));
+    assert_eq!(session.cip()[5].facts, [""; 0], "that of another connection");
+}
+
 #[test]
 fn pccc_says_what_it_does_to_which_file() {
     // Protected typed logical write with three address fields, N7:2 = 5.

@@ -111,9 +111,9 @@ impl Connection {
         Path { bytes: &self.path }
     }
 
-    /// Are these the identifiers of its two directions?
+    /// Are these identifiers of its two directions? Some targets answer with that of the request.
     pub(crate) fn joins(&self, one: u32, other: u32) -> bool {
-        self.ids == [one, other] || self.ids == [other, one]
+        self.ids.contains(&one) && self.ids.contains(&other)
     }
 }
 

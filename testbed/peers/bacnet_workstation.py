@@ -1,8 +1,9 @@
 """The workstation of a building: finds the controller, asks who it is, subscribes to its set point, sets the clock, and
-reads ten times a second; prints what was answered as JSON. Usage: bacnet_workstation.py ADDRESS CONTROLLER SECONDS
+reads ten times a second; prints what was answered as JSON. Usage: bacnet_workstation.py CONTROLLER SECONDS
 """
 import asyncio
 import json
+import socket
 import sys
 import time
 
@@ -16,6 +17,13 @@ from bacpypes3.primitivedata import Date, ObjectIdentifier, Time
 DEVICE = ObjectIdentifier("device,108")
 SETPOINT = ObjectIdentifier("analog-value,1")
 IDENTITY = ["vendor-name", "model-name", "firmware-revision", "serial-number", "object-name"]
+
+
+def own_address(controller):
+    """That which the system would send from; connecting a datagram socket sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.connect((controller, 47808))
+        return udp.getsockname()[0]
 
 
 async def work(own, controller, seconds):
@@ -60,4 +68,4 @@ async def notified(changes, done):
     done["notifications"] += 1
 
 
-asyncio.run(work(sys.argv[1], Address(sys.argv[2]), float(sys.argv[3])))
+asyncio.run(work(own_address(sys.argv[1]), Address(sys.argv[1]), float(sys.argv[2])))

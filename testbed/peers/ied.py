@@ -1,11 +1,14 @@
-"""The IED: an MMS server with an output, a setting group and a report. Usage: ied.py
+"""The IED: an MMS server with an output, a setting group and a report. Usage: ied.py ADDRESS
 
-Serves until its first client has gone; then it prints its own log as JSON: what its output was commanded, with how often.
+Serves until it is asked to end (SIGTERM) and its clients have gone; then it prints its own log as JSON: what its output was
+commanded, with how often.
 """
 import asyncio
 import collections
 import json
 import os
+import signal
+import sys
 
 import iec61850
 
@@ -50,7 +53,7 @@ SPEC = {
 
 async def main():
     server = iec61850.IedServer.from_model_spec(SPEC)
-    server.bind("0.0.0.0:102")
+    server.bind(f"{sys.argv[1]}:102")
     server.vendor, server.model_name, server.revision = "ACME", "P123", "1.2.3"
     path = "LD0/GGIO2.SPCSO1"
 
@@ -63,9 +66,10 @@ async def main():
         opt_flds=["seq_num", "time_stamp", "reason", "data_set", "data_reference"],
     )
     server.on_control(path, ctl_model="direct-normal", operate=operate)
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     async with server:
-        while server.connection_count == 0:
-            await asyncio.sleep(0.02)
+        await ended.wait()
         while server.connection_count > 0:
             await asyncio.sleep(0.02)
         # The library's threads may still call into an interpreter that winds up, which ends the process by a signal.

@@ -1,37 +1,41 @@
-"""The S7 controller: snap7's server with a data block and flags. Usage: s7_controller.py [CLIENTS]
+"""The S7 controller: snap7's server with a data block and flags. Usage: s7_controller.py ADDRESS
 
-Serves for ever; with CLIENTS, until so many clients have gone: then it prints its own log as JSON, each line with how often
-it stands there, without times and addresses.
+Serves until it is asked to end (SIGTERM) and its clients have gone; then it prints its own log as JSON, each line with how
+often it stands there, without times and addresses.
 """
 import collections
 import ctypes
 import json
 import re
+import signal
 import sys
-import time
+import threading
 
 from snap7.server import Server
 from snap7.type import SrvArea
 
-clients = int(sys.argv[1]) if len(sys.argv) > 1 else None
+ended = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: ended.set())
 block, flags = (ctypes.c_uint8 * 256)(), (ctypes.c_uint8 * 64)()
 server = Server(log=False)
 server.register_area(SrvArea.DB, 1, block)
 server.register_area(SrvArea.MK, 0, flags)
 server.start(102)
 log = collections.Counter()
-gone = 0
-while clients is None or gone < clients:
+clients = 0
+while True:
     event = server.pick_event()
     if not event:
-        time.sleep(0.02)
+        if clients == 0 and ended.is_set():
+            break
+        ended.wait(0.02)
         continue
     text = str(server.event_text(event))
     said = re.search(r"\[\d+\.\d+\.\d+\.\d+\] (.*)", text)
-    if said is None or said[1].startswith("Client added"):
+    if said is None:
         continue
-    if said[1].startswith("Client disconnected"):
-        gone += 1
+    if said[1].startswith("Client "):
+        clients += {"added": 1, "disconnected": -1}[said[1].split()[1]]
         continue
     log[said[1].strip()] += 1
 print(json.dumps(log))

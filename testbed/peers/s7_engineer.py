@@ -5,10 +5,11 @@ import logging
 import sys
 
 from snap7.client import Client
-from snap7.type import Area, Block
+from snap7.type import Area, Block, Parameter
 
 logging.disable(logging.CRITICAL)
 client = Client()
+client.set_param(Parameter.RecvTimeout, 30_000)
 client.connect(sys.argv[1], 0, 2)
 refused = 0
 for deed in (

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -12,20 +12,43 @@ use crate::Namespace;
 /// The tap's interface in the sensor's namespace.
 pub const TAP: &str = "tap0";
 
-/// The hosts and their addresses.
-const HOSTS: &[(&str, &str)] = &[
-    ("plc", "10.66.0.10"),
-    ("hmi", "10.66.0.20"),
-    ("outstation", "10.66.0.30"),
-    ("master", "10.66.0.40"),
-    ("controller", "10.66.0.50"),
-    ("panel", "10.66.0.51"),
-    ("engineer", "10.66.0.52"),
-    ("ventilation", "10.66.0.60"),
-    ("workstation", "10.66.0.61"),
-    ("ied", "10.66.0.70"),
-    ("station", "10.66.0.71"),
-    ("intruder", "10.66.0.66"),
+/// What a host does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Listens on this port; its script is given its own address.
+    Server(u16),
+    /// Asks this server again and again; its script is given the server's address and the seconds to do so.
+    Client(&'static str),
+    /// Does to this server what it came for, once; its script is given the server's address.
+    Visitor(&'static str),
+    /// Nobody listed it; its script is given the seconds between its deeds, and names and addresses of the servers.
+    Intruder,
+}
+
+use Part::{Client, Intruder, Server, Visitor};
+
+/// The hosts: name, address, the script of the peer that works there, its part.
+const HOSTS: &[(&str, &str, &str, Part)] = &[
+    ("plc", "10.66.0.10", "plc.py", Server(502)),
+    ("hmi", "10.66.0.20", "hmi.py", Client("plc")),
+    ("outstation", "10.66.0.30", "outstation.py", Server(20_000)),
+    ("master", "10.66.0.40", "master.py", Client("outstation")),
+    ("controller", "10.66.0.50", "s7_controller.py", Server(102)),
+    ("panel", "10.66.0.51", "s7_panel.py", Client("controller")),
+    ("engineer", "10.66.0.52", "s7_engineer.py", Visitor("controller")),
+    ("ventilation", "10.66.0.60", "bacnet_device.py", Server(47_808)),
+    ("workstation", "10.66.0.61", "bacnet_workstation.py", Client("ventilation")),
+    ("intruder", "10.66.0.66", "intruder.py", Intruder),
+    ("ied", "10.66.0.70", "ied.py", Server(102)),
+    ("station", "10.66.0.71", "ied_client.py", Client("ied")),
+    ("commissioner", "10.66.0.72", "ied_client.py", Visitor("ied")),
+    ("rtu", "10.66.0.80", "iec104_rtu.py", Server(2404)),
+    ("centre", "10.66.0.81", "iec104_centre.py", Client("rtu")),
+    ("line", "10.66.0.90", "cip_controller.py", Server(44_818)),
+    ("scada", "10.66.0.91", "cip_scada.py", Client("line")),
+    ("broker", "10.66.0.100", "mqtt_broker.py", Server(1883)),
+    ("edge", "10.66.0.101", "sparkplug_edge.py", Client("broker")),
+    ("host", "10.66.0.102", "sparkplug_host.py", Client("broker")),
 ];
 
 /// A plant; dropping it ends its peers and removes every trace of it.
@@ -52,7 +75,7 @@ impl Plant {
         let sensor = Namespace::new("sensor")?;
         let mut plant = Self { peers: BTreeMap::new(), hosts: BTreeMap::new(), hub, sensor, python: python.to_owned() };
         plant.connect("sensor", &plant.sensor, TAP)?;
-        for &(host, address) in HOSTS {
+        for &(host, address, ..) in HOSTS {
             let namespace = Namespace::new(host)?;
             plant.connect(host, &namespace, "eth0")?;
             namespace.ip(&["address", "add", &format!("{address}/24"), "dev", "eth0"])?;
@@ -63,7 +86,13 @@ impl Plant {
 
     /// The address of a host; empty when there is no such host.
     pub fn address(host: &str) -> &'static str {
-        HOSTS.iter().find(|(name, _)| *name == host).map_or("", |(_, address)| *address)
+        HOSTS.iter().find(|(name, ..)| *name == host).map_or("", |(_, address, ..)| *address)
+    }
+
+    /// The servers and their clients, with their addresses: who is there every day.
+    pub fn stations() -> impl Iterator<Item = (&'static str, &'static str)> {
+        let stations = HOSTS.iter().filter(|(.., part)| matches!(part, Server(_) | Client(_)));
+        stations.map(|&(host, address, ..)| (host, address))
     }
 
     /// Where the tap is.
@@ -71,72 +100,73 @@ impl Plant {
         &self.sensor
     }
 
-    /// Starts the servers, PLC, outstation, S7 controller and the BACnet controller of the ventilation; returns when all listen.
+    /// The hosts and their addresses.
+    pub fn hosts() -> impl Iterator<Item = (&'static str, &'static str)> {
+        HOSTS.iter().map(|&(host, address, ..)| (host, address))
+    }
+
+    /// Starts all servers; returns when all listen.
     ///
     /// # Errors
     /// One of them does not.
     pub fn start_servers(&mut self) -> Result<()> {
-        self.start("plc", "plc.py", &[Self::address("plc")])?;
-        self.start("outstation", "outstation.py", &[Self::address("outstation")])?;
-        self.start("controller", "s7_controller.py", &[])?;
-        self.start("ventilation", "bacnet_device.py", &[Self::address("ventilation")])?;
-        for (host, port) in [("plc", 502), ("outstation", 20_000), ("controller", 102), ("ventilation", 47_808)] {
-            self.await_listener(host, port)?;
-        }
-        Ok(())
+        let servers = HOSTS.iter().filter(|(.., part)| matches!(part, Server(_)));
+        servers.clone().try_for_each(|(host, ..)| self.start(host, &[]))?;
+        servers.clone().try_for_each(|(host, ..)| self.await_listener(host))
     }
 
-    /// Starts the S7 controller alone, and an engineering station that does to it what an engineer does; then the controller
-    /// ends by itself.
+    /// Starts one server; returns when it listens.
     ///
     /// # Errors
-    /// The controller does not listen, or the station cannot be started.
-    pub fn start_engineering(&mut self) -> Result<()> {
-        self.start("controller", "s7_controller.py", &["1"])?;
-        self.await_listener("controller", 102)?;
-        self.start("engineer", "s7_engineer.py", &[Self::address("controller")])
+    /// It does not.
+    pub fn start_server(&mut self, host: &str) -> Result<()> {
+        self.start(host, &[])?;
+        self.await_listener(host)
     }
 
-    /// Starts the IED alone, and a station computer that does to it what one does, each once; then the IED ends by itself.
-    ///
-    /// # Errors
-    /// The IED does not listen, or the station computer cannot be started.
-    pub fn start_station(&mut self) -> Result<()> {
-        self.start("ied", "ied.py", &[])?;
-        self.await_listener("ied", 102)?;
-        self.start("station", "ied_client.py", &[Self::address("ied")])
-    }
-
-    /// Starts the clients, HMI, DNP3 master, S7 panel and BACnet workstation, that poll for so many seconds.
+    /// Starts all clients, which poll for so many seconds.
     ///
     /// # Errors
     /// A process cannot be started.
     pub fn start_clients(&mut self, seconds: u64) -> Result<()> {
-        let seconds = seconds.to_string();
-        self.start("hmi", "hmi.py", &[Self::address("plc"), &seconds])?;
-        self.start("master", "master.py", &[Self::address("outstation"), &seconds])?;
-        self.start("panel", "s7_panel.py", &[Self::address("controller"), &seconds])?;
-        let (own, device) = (Self::address("workstation"), Self::address("ventilation"));
-        self.start("workstation", "bacnet_workstation.py", &[own, device, &seconds])
+        let clients = HOSTS.iter().filter(|(.., part)| matches!(part, Client(_)));
+        clients.map(|(host, ..)| host).try_for_each(|host| self.start(host, &[&seconds.to_string()]))
     }
 
-    /// Starts the station that nobody listed: it writes a coil, scans function codes, restarts the outstation, stops the S7
-    /// controller and restarts that of the ventilation, with `pause` seconds between them.
+    /// Starts one client, which polls for so many seconds.
+    ///
+    /// # Errors
+    /// The process cannot be started.
+    pub fn start_client(&mut self, host: &str, seconds: u64) -> Result<()> {
+        self.start(host, &[&seconds.to_string()])
+    }
+
+    /// Starts a station that does what it came for, and ends.
+    ///
+    /// # Errors
+    /// The process cannot be started.
+    pub fn start_visitor(&mut self, host: &str) -> Result<()> {
+        self.start(host, &[])
+    }
+
+    /// Starts the station that nobody listed: it does one harm to each server, with `pause` seconds between them.
     ///
     /// # Errors
     /// The process cannot be started.
     pub fn start_intruder(&mut self, pause: f32) -> Result<()> {
-        let pause = pause.to_string();
-        let victims = ["plc", "outstation", "controller", "ventilation"].map(Self::address);
-        self.start("intruder", "intruder.py", &[&victims[..], &[&pause]].concat())
+        self.start("intruder", &[&pause.to_string()])
     }
 
-    /// Waits for a peer that ends by itself, and gives what it counted.
+    /// Waits for a peer that ends by itself, and gives what it counted. A server is asked to end first; those that have
+    /// a log of their own give it.
     ///
     /// # Errors
     /// It failed; its last words are in the error.
     pub fn finish(&mut self, host: &str) -> Result<BTreeMap<String, u64>> {
         let peer = self.peers.remove(host).with_context(|| format!("nobody works at {host}"))?;
+        if matches!(part(host)?, (_, Server(_))) {
+            crate::run(Command::new("kill").args(["-s", "TERM", &peer.0.id().to_string()]))?;
+        }
         peer.finish().with_context(|| host.to_owned())
     }
 
@@ -159,19 +189,32 @@ impl Plant {
         crate::run(&mut command).map(drop)
     }
 
-    fn start(&mut self, host: &'static str, script: &str, arguments: &[&str]) -> Result<()> {
-        let namespace = self.hosts.get(host).with_context(|| format!("no host {host}"))?;
+    /// Starts the peer of a host. Before `more`, its script is given what its part needs to know.
+    fn start(&mut self, host: &str, more: &[&str]) -> Result<()> {
+        let (&name, namespace) = self.hosts.get_key_value(host).with_context(|| format!("no host {host}"))?;
+        let (script, part) = part(host)?;
         let mut command = namespace.command(&self.python);
-        command.arg(crate::peers().join(script)).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.arg(crate::peers().join(script)).stdout(Stdio::piped()).stderr(Stdio::piped());
+        match part {
+            Server(_) => command.arg(Self::address(host)),
+            Client(server) | Visitor(server) => command.arg(Self::address(server)),
+            Intruder => &mut command,
+        };
+        command.args(more);
+        if part == Intruder {
+            let servers = HOSTS.iter().filter(|(.., part)| matches!(part, Server(_)));
+            command.args(servers.map(|(server, address, ..)| format!("{server}={address}")));
+        }
         let process = command.spawn().with_context(|| format!("starting {script} on {host}"))?;
-        self.peers.insert(host, Peer(process));
+        self.peers.insert(name, Peer(process));
         Ok(())
     }
 
     /// Waits until a server listens, without a connection that the tap would see.
-    fn await_listener(&mut self, host: &str, port: u16) -> Result<()> {
+    fn await_listener(&mut self, host: &str) -> Result<()> {
+        let (_, Server(port)) = part(host)? else { anyhow::bail!("{host} is no server") };
         let filter = format!("sport = :{port}");
-        for _ in 0..200 {
+        for _ in 0..600 {
             let namespace = self.hosts.get(host).with_context(|| format!("no host {host}"))?;
             let listeners = crate::run(namespace.command(Path::new("ss")).args(["-Hltun", &filter]))?;
             if !listeners.is_empty() {
@@ -179,7 +222,8 @@ impl Plant {
             }
             let peer = self.peers.get_mut(host).with_context(|| format!("nobody works at {host}"))?;
             if peer.0.try_wait()?.is_some() {
-                return self.finish(host).map(drop);
+                let said = self.finish(host)?;
+                anyhow::bail!("{host} ended before it listened on port {port}: {said:?}");
             }
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
@@ -197,6 +241,12 @@ impl Plant {
         }
         namespace.ip(&["link", "set", interface, "up"])
     }
+}
+
+/// Script and part of a host.
+fn part(host: &str) -> Result<(&'static str, Part)> {
+    let found = HOSTS.iter().find(|(name, ..)| *name == host);
+    found.map(|&(.., script, part)| (script, part)).with_context(|| format!("no host {host}"))
 }
 
 /// A running peer; dropping it ends it.

@@ -16,10 +16,6 @@ use crate::tools::{self, cargo_command, succeeds};
 #[command(after_help = "Example:\n  cargo xtask test")]
 pub struct Arguments {}
 
-/// System packages that the checks need, each with a file that shows that it is there.
-const PACKAGES: [(&str, &str); 3] =
-    [("iproute2", "/usr/sbin/ip"), ("procps", "/usr/sbin/sysctl"), ("libpcap-dev", LIBPCAP)];
-
 /// The benchmark's crate links to libpcap; without its headers the other crates are checked.
 const LIBPCAP: &str = "/usr/include/pcap/pcap.h";
 
@@ -49,7 +45,7 @@ impl std::fmt::Display for Tally {
 
 /// Runs every check, also after one that failed; true when none did.
 pub fn run(_: &Arguments) -> Result<bool> {
-    if let Err(error) = tools::install(&PACKAGES) {
+    if let Err(error) = tools::install(&[&tools::PLANT[..], &[("libpcap-dev", LIBPCAP)]].concat()) {
         println!("{error:#}; what needs it is skipped");
     }
     tools::ensure_components()?;

@@ -56,7 +56,8 @@ pub fn socket(task: &str) -> PathBuf {
 }
 
 /// System packages that a plant in namespaces needs, each with a file that shows that it is there.
-pub const PLANT: [(&str, &str); 2] = [("iproute2", "/usr/sbin/ip"), ("procps", "/usr/sbin/sysctl")];
+pub const PLANT: [(&str, &str); 3] =
+    [("iproute2", "/usr/sbin/ip"), ("procps", "/usr/sbin/sysctl"), ("mosquitto", "/usr/sbin/mosquitto")];
 
 /// The languages in which a person is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -26,12 +26,32 @@ pub struct Arguments {
 }
 
 /// What the story must raise alerts for: the signature, and what happens, in English and Spanish.
-const STORY: [(u64, &str, &str); 5] = [
+const STORY: [(u64, &str, &str); 9] = [
     (9_101_001, "a station that nobody listed writes a coil", "una estación que nadie declaró escribe una bobina"),
     (9_101_020, "it scans function codes", "explora los códigos de función"),
     (9_102_001, "it restarts the outstation", "reinicia la estación remota (outstation)"),
     (9_104_010, "it stops the S7 controller", "detiene el controlador S7"),
     (9_107_010, "it restarts the controller of the ventilation", "reinicia el controlador de la ventilación"),
+    (9_106_001, "it operates an output of the IED", "acciona una salida del IED"),
+    (9_103_001, "it commands a set point of the substation", "ordena una consigna a la subestación"),
+    (9_105_501, "it writes a tag of the line's controller", "escribe una etiqueta del controlador de la línea"),
+    (9_108_010, "it commands a pump through the broker", "ordena a una bomba a través del broker"),
+];
+
+/// Who may do what: variables of the rules, and the hosts of the plant that are in them.
+const LISTED: [(&str, &[&str]); 12] = [
+    ("MODBUS_CLIENT", &["hmi"]),
+    ("MODBUS_SERVER", &["plc"]),
+    ("DNP3_CLIENT", &["master"]),
+    ("DNP3_SERVER", &["outstation"]),
+    ("S7_CLIENT", &["panel"]),
+    ("BACNET_CLIENT", &["ventilation", "workstation"]),
+    ("MMS_CLIENT", &["station"]),
+    ("IEC104_CLIENT", &["centre"]),
+    ("ENIP_CLIENT", &["scada"]),
+    ("MQTT_CLIENT", &["edge", "host"]),
+    ("MQTT_SERVER", &["broker"]),
+    ("SPARKPLUG_HOST", &["host"]),
 ];
 
 /// How long the plant polls in peace, and how long the rest of the story takes at the most.
@@ -97,16 +117,14 @@ fn live(python: &Path, interrupt: &Interrupt, language: Language) -> Result<()> 
     let mut plant = Plant::build(python)?;
     let vigia = tools::release("vigia");
     let mut sensor = Sensor::start(plant.sensor().command(&vigia), &vigia, &config)?;
-    let stations = "PLC 10.66.0.10, HMI 10.66.0.20, outstation 10.66.0.30, master 10.66.0.40, \
-        S7 10.66.0.50, panel 10.66.0.51, \
-        ventilation 10.66.0.60, workstation 10.66.0.61";
+    let stations = Plant::stations().map(|(host, address)| format!("{host} {address}")).collect::<Vec<_>>().join(", ");
     say(&format!("plant: {stations}; vigia run on its tap"), &format!("planta: {stations}; vigia run en su tap"));
     plant.start_servers()?;
     plant.start_clients((PEACE + AT_MOST).as_secs())?;
     let peace = PEACE.as_secs();
     say(
-        &format!("HMI, master, panel and workstation poll; for {peace} s there is nothing to say"),
-        &format!("HMI, maestro, panel y puesto de trabajo consultan; durante {peace} s no hay nada que decir"),
+        &format!("the clients poll their servers; for {peace} s there is nothing to say"),
+        &format!("los clientes consultan a sus servidores; durante {peace} s no hay nada que decir"),
     );
     let mut alerts = Alerts::new(&out.join("journal/alerts"));
     alerts.watch(&mut sensor, interrupt, began.elapsed() + PEACE, began, |_| false)?;
@@ -147,6 +165,10 @@ fn scrape(plant: &Plant, python: &Path, out: &Path) -> Result<String> {
 /// The settings of the demo. They list the stations of its plant: whoever else writes in a capture is a stranger.
 fn settings(out: &Path) -> Result<PathBuf> {
     let path = out.join("vigia.toml");
+    let listed = LISTED.map(|(variable, hosts)| {
+        let addresses: Vec<_> = hosts.iter().map(|host| Plant::address(host)).collect();
+        format!("{variable} = \"[{}]\"", addresses.join(","))
+    });
     let text = format!(
         r#"# Written by `cargo xtask demo`.
 [sensor]
@@ -159,12 +181,7 @@ name = "{TAP}"
 files = [{signatures:?}]
 
 [rules.addresses]
-MODBUS_CLIENT = "10.66.0.20"
-MODBUS_SERVER = "10.66.0.10"
-DNP3_CLIENT = "10.66.0.40"
-DNP3_SERVER = "10.66.0.30"
-S7_CLIENT = "10.66.0.51"
-BACNET_CLIENT = "[10.66.0.60,10.66.0.61]"
+{listed}
 
 [journal]
 directory = {journal:?}
@@ -172,6 +189,7 @@ directory = {journal:?}
 [control]
 socket = {socket:?}
 "#,
+        listed = listed.join("\n"),
         signatures = tools::signatures(),
         journal = out.join("journal"),
         socket = tools::socket("demo"),

@@ -222,6 +222,7 @@ messages! {
     ExportTokenOrUser: "there is a user already", "ya hay un usuario";
     ExportCertWithKey: "`cert` and `key` go together", "`cert` y `key` van juntos";
     ExportServerName: "it must be the name of a host or an address", "debe ser el nombre de un equipo o una dirección";
+    ExportAddress: "it must be a host and a port", "debe ser un equipo y un puerto";
     ExportSocketPath: "the path of a socket has at most 107 bytes", "la ruta de un socket tiene como mucho 107 bytes";
 
     // Helps under them.

@@ -15,15 +15,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use delivery::authority::Authority;
 use delivery::server::{Request, Security, Server};
 use delivery::{Clients, assert_in_order_by_flow, by_id, config, is_alert, number, sink, wait_for_alerts, waiting};
 use live::{Tap, series, wait};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use vigia::journal::{Reader, Stream};
 
 const PORT: u16 = 9200;
@@ -250,38 +246,6 @@ fn a_full_file_of_refused_events_stops_delivery_and_loses_none() {
     sensor.stop().unwrap();
 }
 
-/// Certificates of a plant's own authority.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn issue(&self, last_year: i32) -> (rcgen::Certificate, KeyPair) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec!["soc.example".to_owned()]).unwrap();
-        params.not_after = rcgen::date_time_ymd(last_year, 1, 1);
-        (params.signed_by(&key, &self.0).unwrap(), key)
-    }
-
-    /// A server that shows a certificate valid until then, and asks for one of this authority.
-    fn server(&self, last_year: i32) -> Arc<ServerConfig> {
-        let (certificate, key) = self.issue(last_year);
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).unwrap();
-        let provider = Arc::new(ring::default_provider());
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
-        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let builder = builder.with_client_cert_verifier(verifier);
-        Arc::new(builder.with_single_cert(vec![certificate.der().clone()], key).unwrap())
-    }
-}
-
 #[test]
 fn an_expired_certificate_is_not_accepted_and_a_renewed_one_is_without_a_restart() {
     let Some(tap) = Tap::new() else { return };
@@ -292,7 +256,7 @@ fn an_expired_certificate_is_not_accepted_and_a_renewed_one_is_without_a_restart
         fs::write(folder.path().join(name), text).unwrap();
         folder.path().join(name)
     };
-    let (ca, cert) = (file("ca.pem", authority.0.pem()), file("own.pem", certificate.pem()));
+    let (ca, cert) = (file("ca.pem", authority.pem()), file("own.pem", certificate.pem()));
     let key = file("own.key", key.serialize_pem());
     let tls = format!("tls = {{ ca = {ca:?}, cert = {cert:?}, key = {key:?}, server_name = \"soc.example\" }}\n");
     let export = export("ndjson", "").replace("http://", "https://") + "compression = \"zstd\"\n" + &tls;

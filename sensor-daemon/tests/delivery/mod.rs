@@ -1,6 +1,7 @@
 //! A plant whose clients raise alerts, and what is asked of those that are delivered.
 #![allow(dead_code, unreachable_pub)] // Shared by tests, each a crate of its own, which uses its part.
 
+pub mod authority;
 pub mod server;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,10 @@
 //! What takes events: one file a kind.
 
+mod datagram;
 pub(super) mod file;
 pub(super) mod http;
+mod stream;
+pub(super) mod syslog;
 pub(super) mod unix;
 
 use std::pin::Pin;

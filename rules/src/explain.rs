@@ -370,6 +370,7 @@ fn key_name(key: Key, place: Option<&Place>) -> String {
     match (key, place) {
         (Key::IpProtocol, _) => "ip_proto".to_owned(),
         (Key::Direction, _) => "direction".to_owned(),
+        (Key::Protocol, _) => "protocol".to_owned(),
         (Key::DestinationPort, _) => "destination_port".to_owned(),
         (Key::SourcePort, _) => "source_port".to_owned(),
         (Key::Source, _) => "source_address".to_owned(),

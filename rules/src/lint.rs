@@ -72,7 +72,7 @@ fn is_selective(anatomy: &Anatomy) -> bool {
         || anatomy.ready.program.member(0).domains.iter().any(|(key, values)| match key {
             Key::SourcePort | Key::DestinationPort => size(values) <= MANY_PORTS,
             Key::Field(_) | Key::TcpFlags | Key::IcmpType => true,
-            Key::IpProtocol | Key::Direction | Key::Source | Key::Destination => false,
+            Key::IpProtocol | Key::Direction | Key::Protocol | Key::Source | Key::Destination => false,
         })
 }
 
@@ -183,6 +183,7 @@ fn keys(anatomy: &Anatomy, span: &Range<usize>) -> Option<(String, Range<usize>)
             Key::IpProtocol => "IP protocol",
             Key::SourcePort | Key::DestinationPort => "port",
             Key::Direction => "direction",
+            Key::Protocol => "protocol",
             Key::Source | Key::Destination => "address",
             Key::TcpFlags => "combination of TCP flags",
             Key::IcmpType => "ICMP type",

@@ -199,6 +199,7 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
     for (id, one) in ready.iter_mut().enumerate() {
         let id = id as u32;
         bits.extend(one.bits.drain(..));
+        let protocol = one.program.header.protocol;
         for place in &one.places {
             let mut of = |protocol: &'static Protocol| -> usize {
                 messages.iter().position(|entry| entry.0 == protocol).unwrap_or_else(|| {
@@ -208,10 +209,10 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
             };
             match *place {
                 Place::Packet if one.program.about_flows() => flows.push(one.program.member(id)),
-                Place::Packet => packets.push(one.program.packet_member(id)),
+                Place::Packet => packets.push(one.program.packet_member(id).of(protocol)),
                 Place::DecodeEvent(event) => decode_events[event as usize].push(id),
-                Place::Stream => streams.push(one.program.member(id).anywhere()),
-                Place::Turn => turns.push(one.program.member(id)),
+                Place::Stream => streams.push(one.program.member(id).of(protocol).early().anywhere()),
+                Place::Turn => turns.push(one.program.member(id).of(protocol).early()),
                 Place::StreamEvent(event) => stream_events.entry(event).or_default().push(id),
                 Place::Message(protocol) => {
                     let at = of(protocol);

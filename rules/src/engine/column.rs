@@ -7,7 +7,7 @@ use vigia_parsers::Direction;
 use vigia_parsers::field::Value;
 use vigia_parsers::packet::Transport;
 
-use super::view::{Key, View, as_number};
+use super::view::{Key, View, as_number, protocol_number};
 use crate::language::header::AddressSet;
 use crate::language::set::RangeSet;
 
@@ -202,6 +202,7 @@ fn value(key: Key, view: &View<'_>) -> Option<u64> {
         Key::Source => address(moment.source.0),
         Key::Destination => address(moment.destination.0),
         Key::Direction => direction(moment.direction),
+        Key::Protocol => protocol_number(moment.protocol),
         Key::TcpFlags => match transport() {
             Some(Transport::Tcp(tcp)) => tcp.flags.into(),
             _ => return None,

@@ -9,16 +9,18 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
+use vigia_parsers::Protocol;
+
 use super::buffer::Buffer;
 use super::column::{Column, Domains, and, ones, set};
 use super::sieve::{Found, Pool, Sieve, Wanted};
-use super::view::{Key, View};
+use super::view::{Key, View, protocol_number};
 use crate::language::set::RangeSet;
 
 /// Columns of a group: each costs a look-up as long as rules are left, so only those that divide most are kept.
 const COLUMNS: usize = 8;
 /// Kinds of packets that shelves tell apart by protocol, direction and addresses, at the most.
-const PLACES: usize = 256;
+const PLACES: usize = 1024;
 /// Ports of a rule that stands on a shelf by ports, at the most: it stands there once for each kind of port.
 const NARROW: u64 = 1024;
 
@@ -36,6 +38,21 @@ pub(crate) struct Member {
 const LONGEST: usize = 24;
 
 impl Member {
+    /// The same for a group that inspects traffic of every protocol, where the rule is about one.
+    pub(super) fn of(mut self, protocol: Option<&Protocol>) -> Self {
+        let only = |protocol| (Key::Protocol, RangeSet::one(protocol_number(Some(protocol))));
+        self.domains.extend(protocol.map(only));
+        self
+    }
+
+    /// The same for streams: what was said before the protocol was detected may be a part of what a rule looks for.
+    pub(super) fn early(mut self) -> Self {
+        let protocols = self.domains.iter_mut().filter(|domain| domain.0 == Key::Protocol);
+        let undecided = RangeSet::one(protocol_number(None));
+        protocols.for_each(|domain| domain.1 = domain.1.union(&undecided));
+        self
+    }
+
     /// The same for streams, in which places do not count, and what is looked for may be spread over segments.
     pub(super) fn anywhere(mut self) -> Self {
         if let Some(pattern) = &mut self.pattern {
@@ -340,7 +357,7 @@ impl Patterns {
 
 /// The columns by which shelves tell places apart, with few rows each.
 fn places(members: &[Member]) -> Box<[Column]> {
-    let keys = [Key::IpProtocol, Key::Direction, Key::Source, Key::Destination];
+    let keys = [Key::IpProtocol, Key::Protocol, Key::Direction, Key::Source, Key::Destination];
     let mut columns: Vec<Column> = keys
         .iter()
         .filter_map(|&key| {

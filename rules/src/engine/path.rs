@@ -1,4 +1,4 @@
-//! What the packets of one direction of a flow have in common, as far as groups are concerned: addresses, ports, protocol and
+//! What the packets of one direction of a flow have in common, as far as groups are concerned: addresses, ports, protocols and
 //! direction choose the same sieves and leave the same rules without a pattern for all of them. Looking these up costs more
 //! than a short payload does, so the last ones are remembered.
 
@@ -35,6 +35,8 @@ struct FlowKey {
     destination: (IpAddr, u16),
     ip_protocol: u8,
     direction: u64,
+    /// Where the flow's protocol stands; 0 before it is detected.
+    protocol: usize,
 }
 
 impl FlowKey {
@@ -44,6 +46,7 @@ impl FlowKey {
             destination: moment.destination,
             ip_protocol: moment.ip_protocol,
             direction: direction(moment.direction),
+            protocol: moment.protocol.map_or(0, |protocol| std::ptr::from_ref(protocol).addr()),
         }
     }
 

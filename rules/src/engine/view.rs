@@ -116,6 +116,8 @@ pub(crate) enum Key {
     Source,
     /// Address of the receiver.
     Destination,
+    /// The flow's protocol, once it is detected: [`protocol_number`].
+    Protocol,
     /// Flags of the TCP header.
     TcpFlags,
     /// Type of the ICMP or ICMPv6 message.
@@ -149,6 +151,13 @@ pub(crate) trait Condition: Send + Sync {
 /// Is it the same protocol? One protocol may have several framings, each a [`Protocol`] of its own with the same name.
 pub(crate) fn same(a: &Protocol, b: &Protocol) -> bool {
     std::ptr::eq(a, b) || a.name == b.name
+}
+
+/// A flow's protocol as the value of [`Key::Protocol`]: 0 before it is detected, the same for all framings of one. Two
+/// protocols may share a number.
+pub(crate) fn protocol_number(protocol: Option<&Protocol>) -> u64 {
+    let name = protocol.map_or("", |protocol| protocol.name);
+    name.bytes().fold(0, |number, byte| number.rotate_left(8) ^ u64::from(byte))
 }
 
 /// A value as a number that keeps its order; `None` for what is none.

@@ -5,8 +5,8 @@
 //! nothing begins there; only where it does not, the patterns with that gram are compared. Three quarters of the bytes of
 //! a buffer are so never looked at alone, whatever the number of patterns, and building takes no more than a sort.
 //!
-//! That is at its best with patterns of six bytes and more. A few shorter ones are looked for with vector instructions
-//! (the *Teddy* algorithm of `aho-corasick`), and so are longer ones that are few enough to go along.
+//! That is at its best with patterns of six bytes and more. Shorter ones are looked for with vector instructions (the *Teddy*
+//! algorithm of `aho-corasick`), and so are the longer ones when all are few enough.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -79,15 +79,12 @@ impl Sieve {
         let far = |it: &Wanted| it.reach > NEAR && !uniform(pool.get(it.pattern));
         let short = |it: &Wanted| far(it) && pool.get(it.pattern).len() < LONG;
         // All if they are few enough, else the short ones, else none.
-        let few = |chosen: &dyn Fn(&Wanted) -> bool| {
+        let few = |chosen: &dyn Fn(&Wanted) -> bool, most: usize| {
             let (chosen, others): (Vec<_>, Vec<_>) = wanted.iter().copied().partition(chosen);
-            // The shortest piece decides how much a place must look like one: those of less than a full piece go apart.
-            let (full, shorter): (Vec<_>, Vec<_>) =
-                chosen.into_iter().partition(|it| pool.get(it.pattern).len() >= PIECE);
-            let made = [full, shorter].into_iter().filter(|some| !some.is_empty()).map(|some| Few::new(pool, &some));
-            Some((made.collect::<Option<Box<[Few]>>>()?, others))
+            Some((Few::searches(pool, &chosen, most)?, others))
         };
-        let (few, mut wanted) = few(&far).or_else(|| few(&short)).unwrap_or_else(|| (Box::default(), wanted.to_vec()));
+        let few = few(&far, SEARCHES).or_else(|| few(&short, SHORT_SEARCHES));
+        let (few, mut wanted) = few.unwrap_or_else(|| (Box::default(), wanted.to_vec()));
         // Beginnings that many have in common tell little; those patterns are found by a part that is rarer.
         let head = |it: &Wanted| load(pool.get(it.pattern), 0) & HEAD;
         let mut heads: HashMap<u32, usize> = HashMap::new();
@@ -196,28 +193,48 @@ struct Origin {
     offset: u32,
 }
 
+/// By piece: the patterns that have it, and where.
+type Origins = BTreeMap<Vec<u8>, Vec<Origin>>;
+
 /// Pieces that the vector search takes without many places that look like one.
 const PIECES: usize = 32;
+/// Vector searches for all that may lie anywhere: more take longer than to walk a buffer for most of it.
+const SEARCHES: usize = 3;
+/// Vector searches for the short ones alone, for which a buffer would be walked in small steps.
+const SHORT_SEARCHES: usize = 4;
 /// Bytes of a piece.
 const PIECE: usize = 3;
 
 impl Few {
-    /// None for too many pieces, or where the processor lacks the instructions.
-    fn new(pool: &Pool, wanted: &[Wanted]) -> Option<Self> {
-        let mut pieces: BTreeMap<Vec<u8>, Vec<Origin>> = BTreeMap::new();
-        for it in wanted {
-            let pattern = pool.get(it.pattern);
-            let letters = |piece: &[u8]| piece.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
-            let cost = |piece: &[u8]| (letters(piece), piece.iter().map(|&byte| commonness(byte)).sum::<u32>());
-            let windows = pattern.windows(PIECE.min(pattern.len())).enumerate().filter(|(_, piece)| !uniform(piece));
-            let (offset, piece) = windows.min_by_key(|(_, piece)| cost(piece))?;
-            for variant in variants(piece) {
-                pieces.entry(variant).or_default().push(Origin { pattern: it.pattern, offset: offset as u32 });
+    /// The searches for all of these; none when it would be more than `most`, or the processor lacks the instructions.
+    fn searches(pool: &Pool, wanted: &[Wanted], most: usize) -> Option<Box<[Self]>> {
+        // The shortest piece decides how much a place must look like one: those of less than a full piece go apart.
+        let (full, shorter): (Vec<&Wanted>, Vec<&Wanted>) =
+            wanted.iter().partition(|it| pool.get(it.pattern).len() >= PIECE);
+        let mut searches: Vec<Origins> = Vec::new();
+        for some in [full, shorter] {
+            let mut pieces = Origins::new();
+            for it in some {
+                let (offset, piece) = piece(pool.get(it.pattern))?;
+                let variants = variants(piece);
+                let fresh = variants.iter().filter(|&it| !pieces.contains_key(it)).count();
+                if pieces.len() + fresh > PIECES {
+                    searches.push(std::mem::take(&mut pieces));
+                }
+                if searches.len() >= most {
+                    return None;
+                }
+                for variant in variants {
+                    pieces.entry(variant).or_default().push(Origin { pattern: it.pattern, offset });
+                }
             }
-            if pieces.len() > PIECES {
-                return None;
-            }
+            searches.extend(Some(pieces).filter(|pieces| !pieces.is_empty()));
         }
+        (searches.len() <= most).then(|| searches.into_iter().map(Self::new).collect())?
+    }
+
+    /// None where the processor lacks the instructions.
+    fn new(pieces: Origins) -> Option<Self> {
         // The search tells of the longest piece at a place only: it speaks for those that it begins with.
         let of =
             |piece: &[u8]| (1..=piece.len()).filter_map(|end| pieces.get(&piece[..end])).flatten().copied().collect();
@@ -236,6 +253,14 @@ impl Few {
             start = at + 1;
         }
     }
+}
+
+/// The part of a pattern that is looked for, and where it begins: rare, and with few letters, each of which has two spellings.
+fn piece(pattern: &[u8]) -> Option<(u32, &[u8])> {
+    let letters = |piece: &[u8]| piece.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+    let cost = |piece: &[u8]| (letters(piece), piece.iter().map(|&byte| commonness(byte)).sum::<u32>());
+    let windows = pattern.windows(PIECE.min(pattern.len())).enumerate().filter(|(_, piece)| !uniform(piece));
+    windows.min_by_key(|(_, piece)| cost(piece)).map(|(at, piece)| (at as u32, piece))
 }
 
 /// All spellings of a piece.

@@ -151,7 +151,15 @@ struct Hex<'a>(&'a [u8]);
 
 impl fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+        let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' - 10 + value };
+        self.0.chunks(32).try_for_each(|octets| {
+            let mut digits = [0; 64];
+            for (pair, octet) in digits.chunks_exact_mut(2).zip(octets) {
+                pair.copy_from_slice(&[digit(octet >> 4), digit(octet & 0xf)]);
+            }
+            let digits = digits.get(..2 * octets.len()).unwrap_or_default();
+            f.write_str(std::str::from_utf8(digits).unwrap_or_default())
+        })
     }
 }
 

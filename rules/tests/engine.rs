@@ -169,6 +169,18 @@ fn an_app_protocol_header_without_fields_looks_at_bytes_of_its_flows() {
 }
 
 #[test]
+fn what_was_said_before_the_protocol_was_detected_may_begin_a_match() {
+    let engine = engine("alert modbus any any -> any any (content:\"begin\"; content:\"end\"; distance:0; sid:1;)");
+    let mut flow = Flow::new(&engine);
+    assert_eq!(flow.stream(b"begin", ToServer), []);
+    flow.protocol = Some(&MODBUS);
+    assert_eq!(flow.stream(b"end", ToServer), [1]);
+    assert_eq!(flow.packet(17, b"begin to end", ToServer), [1]);
+    flow.protocol = Some(&vigia_parsers::registry::FAILED);
+    assert_eq!(flow.packet(17, b"begin to end", ToServer), []);
+}
+
+#[test]
 fn rules_about_addresses_alone_speak_once_for_each_direction() {
     let engine = engine(
         "alert tcp any any -> any any (sid:1;)\n\

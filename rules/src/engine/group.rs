@@ -171,11 +171,9 @@ impl Plain {
 
     /// The rules that the fixed columns leave, as long as they are few enough.
     fn path(&self, view: &View<'_>) -> u64 {
-        let &[mut live] = &*self.all else { return 0 };
-        for column in &self.fixed {
-            column.narrow(view, std::slice::from_mut(&mut live), &mut Vec::new());
-        }
-        live
+        let &[all] = &*self.all else { return 0 };
+        let allowed = |column: &Column| column.row(column.find(view)).first().copied().unwrap_or_default();
+        self.fixed.iter().fold(all, |live, column| live & allowed(column))
     }
 
     fn select(&self, path: u64, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {

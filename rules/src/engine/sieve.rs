@@ -543,6 +543,20 @@ mod tests {
         assert_eq!(found(&[b"abcdefg".to_vec()], 67, &text), [0]);
     }
 
+    #[test]
+    fn short_patterns_are_found_among_many_of_every_length() {
+        let letters = |number: u32, length: u32| (0..length).map(move |at| b'a' + (number * (at + 3) % 26) as u8);
+        let patterns: Vec<Vec<u8>> =
+            (0..90).map(|number| [vec![b'<'], letters(number, 1 + number % 9).collect()].concat()).collect();
+        for (number, pattern) in patterns.iter().enumerate() {
+            let text = [&[b'-'; 70][..], &pattern.to_ascii_uppercase(), &[b'-'; 70]].concat();
+            let found = found(&patterns, usize::MAX, &text);
+            assert!(found.contains(&(number as u32)), "{pattern:?}");
+            let other = |&&at: &&u32| !pattern.starts_with(&patterns[at as usize]);
+            assert_eq!(found.iter().find(other), None, "not in {pattern:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn finds_what_naive_search_finds(patterns in prop::collection::vec("[abA.]{1,9}", 1..40), text in "[abA.]{0,200}") {

@@ -12,9 +12,11 @@
 //!
 //! The headers are sliced by hand: 25 ns for Ethernet, IPv4 and TCP, 27 ns over a mix with VLANs, timestamps, PRP and
 //! IPv6, the packet's construction included. `etherparse` slices the first frame in 34 ns (its lax form in 40), before a
-//! packet is built from the slices, and knows neither tunnels nor trailers nor names for what is wrong. Its sums are
-//! used for checksums (14 ns a small TCP packet). Fastest of 20,000 runs on one core of an EPYC at 2.6 GHz; measure with
-//! `cargo bench -p vigia-parsers --bench decode`.
+//! packet is built from the slices, and knows neither tunnels nor trailers nor names for what is wrong. Fastest of 20,000
+//! runs on one core of an EPYC at 2.6 GHz; measure with `cargo bench -p vigia-parsers --bench decode`.
+//!
+//! So are checksums: 512 bytes are summed in 11.6 ns, 60 in 3.4 ns, by eight sums side by side, where `etherparse` with its
+//! one takes 31 and 4.1 ns (fastest of 3,000 rounds on an Intel Xeon).
 
 mod checksum;
 mod decoder;

@@ -1,13 +1,17 @@
 //! Capture files: pcap and pcapng, plain or compressed.
 //!
 //! The readers of the two formats ([`pcap`], [`pcapng`]) are functions of bytes: given a window of the file they hand
-//! over the frames that are whole in it and say how much they took and why they stopped. [`input`] keeps the window.
+//! over the frames that are whole in it and say how much they took and why they stopped. [`input`] keeps the window over
+//! what [`reader`] gives, block by block, read when it is needed or by a thread of its own ([`ahead`]).
 //! So a frame is handed over where it was read to, and a fault shows with its offset after everything before it.
 
+mod ahead;
+mod block;
 mod byte_order;
 mod input;
 mod pcap;
 mod pcapng;
+mod reader;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
@@ -109,6 +113,13 @@ impl FileSource {
         };
         input.take(header_bytes);
         Ok(Self { name, input, format, ended: false })
+    }
+
+    /// Has the rest of the file read, and decompressed, by a thread of its own while its frames are worked on. What the
+    /// source gives, and how it ends, stays the same. The thread ends with the file or with the source.
+    #[must_use]
+    pub fn read_ahead(self) -> Self {
+        Self { input: self.input.read_ahead(), ..self }
     }
 
     /// How far it is: bytes read of the file as it is on disk (compressed), and its size, 0 if unknown.

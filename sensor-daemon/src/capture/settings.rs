@@ -125,7 +125,8 @@ pub struct FileSettings {
     pub max_frame_bytes: u32,
     /// Bytes a block of a pcapng file may have; a file that states a longer one is corrupt there.
     pub max_block_bytes: u32,
-    /// Bytes asked of the file at once. More than fit the processor's second-level cache makes reading slower.
+    /// Bytes asked of the file at once. More than fit the processor's second-level cache makes reading slower. A replay that
+    /// reads ahead holds four times as many.
     pub read_bytes: u32,
 }
 

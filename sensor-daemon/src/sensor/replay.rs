@@ -38,7 +38,8 @@ pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::R
     let workers = usize::from(arguments.workers);
     let journal = Journal::single_file(&output.join("eve.json"), workers, &metrics)?;
     let bench = Bench { config: &config, journal: &journal, metrics: &metrics, rules: &rules };
-    let reading = Reading { captures: &captures, settings: &config.capture.file, metrics: &metrics };
+    let settings = &config.capture.file;
+    let reading = Reading { captures: &captures, settings, ahead: reads_ahead(workers), metrics: &metrics };
     let worker = |index| {
         bench.worker(Place {
             index,
@@ -83,6 +84,8 @@ pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::R
 pub(super) struct Reading<'a> {
     pub(super) captures: &'a [PathBuf],
     pub(super) settings: &'a FileSettings,
+    /// Whether a thread of its own reads the file for each worker.
+    pub(super) ahead: bool,
     pub(super) metrics: &'a Arc<Metrics>,
 }
 
@@ -94,7 +97,10 @@ impl Reading<'_> {
         for capture in self.captures {
             worker.use_capture(&capture.display().to_string());
             match FileSource::open(capture, self.settings) {
-                Ok(mut source) => faults.extend(self.one(&mut worker, &mut source, &mut numbered, bar)),
+                Ok(source) => {
+                    let mut source = if self.ahead { source.read_ahead() } else { source };
+                    faults.extend(self.one(&mut worker, &mut source, &mut numbered, bar));
+                }
                 Err(fault) => faults.push(fault),
             }
         }
@@ -134,6 +140,12 @@ impl Reading<'_> {
         }
         outcome
     }
+}
+
+/// Whether so many workers have their file read ahead: where every thread finds a processor of its own. Where not, the
+/// threads that read take from those that work what they save them, and handing over costs besides.
+pub(super) fn reads_ahead(workers: usize) -> bool {
+    thread::available_parallelism().is_ok_and(|processors| processors.get() >= 2 * workers)
 }
 
 /// A bar on a terminal, nothing elsewhere.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::replay::Reading;
+use super::replay::{Reading, reads_ahead};
 use super::{Bench, Place, RuleStore};
 use crate::capture::SourceError;
 use crate::config::Config;
@@ -56,7 +56,7 @@ pub fn trial(
     if let Some(observer) = observer {
         worker.observe(observer);
     }
-    let reading = Reading { captures, settings: &config.capture.file, metrics: &metrics };
+    let reading = Reading { captures, settings: &config.capture.file, ahead: reads_ahead(1), metrics: &metrics };
     let (faults, worker) = reading.read(worker, None);
     drop(worker);
     journal.close()?;

@@ -1,6 +1,10 @@
 //! Behaviour of the file reader, on files made in memory.
 
-use std::io::{Cursor, Write};
+use std::io::{self, Cursor, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use vigia_parsers::packet::LinkType;
@@ -21,19 +25,44 @@ struct Seen {
     interface: InterfaceId,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Reading {
     frames: Vec<Seen>,
     interfaces: Vec<Interface>,
+    /// How far in the file it was after each batch.
+    positions: Vec<u64>,
     fault: Option<SourceError>,
 }
 
-fn read_with(bytes: impl AsRef<[u8]> + Send + 'static, settings: &FileSettings) -> Reading {
-    let mut reading = Reading { frames: Vec::new(), interfaces: Vec::new(), fault: None };
-    let mut source = match FileSource::from_reader("sample", Cursor::new(bytes), settings) {
-        Ok(source) => source,
-        Err(fault) => return Reading { fault: Some(fault), ..reading },
-    };
+impl Reading {
+    /// The reading of a file that cannot be opened.
+    fn refused(fault: SourceError) -> Self {
+        Self { fault: Some(fault), ..Self::default() }
+    }
+
+    fn story(&self) -> (&[Seen], &[Interface], &[u64], Option<String>) {
+        (&self.frames, &self.interfaces, &self.positions, self.fault.as_ref().map(ToString::to_string))
+    }
+}
+
+/// Reads a file as its frames are worked on, and once more with a thread that reads ahead: it must not show.
+fn read_with(bytes: impl AsRef<[u8]>, settings: &FileSettings) -> Reading {
+    let bytes: Arc<[u8]> = bytes.as_ref().into();
+    let open = || FileSource::from_reader("sample", Cursor::new(Arc::clone(&bytes)), settings);
+    let here = open().map_or_else(Reading::refused, drain);
+    let ahead = open().map_or_else(Reading::refused, |source| drain(ahead(source)));
+    assert_eq!(here.story(), ahead.story());
+    here
+}
+
+/// The same source with a reading thread, which only a file that goes on is worth.
+fn ahead(mut source: FileSource) -> FileSource {
+    source.input.assume_size(u64::MAX);
+    source.read_ahead()
+}
+
+fn drain(mut source: FileSource) -> Reading {
+    let mut reading = Reading::default();
     loop {
         let before = reading.frames.len();
         let progress = source.batch(&mut |captured, interface| {
@@ -46,6 +75,7 @@ fn read_with(bytes: impl AsRef<[u8]> + Send + 'static, settings: &FileSettings) 
                 interface,
             });
         });
+        reading.positions.push(source.position().0);
         match progress {
             Ok(Progress::Frames(frames)) => assert_eq!(frames, reading.frames.len() - before),
             Ok(Progress::Idle) => panic!("a file is never idle"),
@@ -63,7 +93,7 @@ fn read_with(bytes: impl AsRef<[u8]> + Send + 'static, settings: &FileSettings) 
     reading
 }
 
-fn read(bytes: impl AsRef<[u8]> + Send + 'static) -> Reading {
+fn read(bytes: impl AsRef<[u8]>) -> Reading {
     read_with(bytes, &FileSettings::default())
 }
 
@@ -259,6 +289,88 @@ fn a_window_smaller_than_a_record_grows_to_it() {
 }
 
 #[test]
+fn records_that_reach_over_several_blocks_are_whole() {
+    let mut file = Writer::pcap(ByteOrder::Little, MICROSECONDS, 4, 1);
+    let frames: Vec<Vec<u8>> =
+        (0..12_u32).map(|number| vec![number as u8; 30_000 * (number % 5) as usize + 1]).collect();
+    for frame in &frames {
+        let length = frame.len() as u32;
+        file.record((1, 1), (length, length), &[], frame);
+    }
+    for read_bytes in [4096, 50_000, 256 << 10] {
+        let reading = read_with(&file.bytes, &FileSettings { read_bytes, ..Default::default() });
+        assert!(reading.fault.is_none());
+        assert!(reading.frames.iter().map(|seen| &seen.frame).eq(&frames));
+    }
+}
+
+/// A capture without end that tells how much of it was read, and by its end that it is no longer wanted.
+struct Endless {
+    read: Arc<AtomicUsize>,
+    _wanted: Sender<()>,
+}
+
+impl Read for Endless {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let before = self.read.fetch_add(buffer.len(), Ordering::Relaxed);
+        // Zeros are empty records.
+        buffer.fill(0);
+        let header = Writer::pcap(ByteOrder::Little, MICROSECONDS, 4, 1).bytes;
+        let begun = header.get(before..).unwrap_or_default();
+        let both = begun.len().min(buffer.len());
+        buffer[..both].copy_from_slice(&begun[..both]);
+        Ok(buffer.len())
+    }
+}
+
+#[test]
+fn a_thread_reads_no_more_ahead_than_a_few_blocks_and_ends_with_its_source() {
+    let read = Arc::new(AtomicUsize::new(0));
+    let (wanted, ended) = channel();
+    let endless = Endless { read: Arc::clone(&read), _wanted: wanted };
+    let settings = FileSettings { read_bytes: 4096, ..Default::default() };
+    let mut source = ahead(FileSource::from_reader("endless", endless, &settings).unwrap());
+    // A block is a batch.
+    for _ in 0..20 {
+        assert!(matches!(source.batch(&mut |_, _| ()), Ok(Progress::Frames(_))));
+    }
+    drop(source);
+    assert_eq!(ended.recv_timeout(Duration::from_secs(60)), Err(RecvTimeoutError::Disconnected));
+    let most = (20 + ahead::BLOCKS) * 4096;
+    assert!(read.load(Ordering::Relaxed) <= most, "{} bytes read, {most} at the most", read.load(Ordering::Relaxed));
+}
+
+/// What a disk does to a reader.
+#[derive(Clone, Copy)]
+enum Trouble {
+    Error,
+    Panic,
+}
+
+impl Read for Trouble {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Error => Err(io::Error::other("the disk is gone")),
+            Self::Panic => panic!("on purpose"),
+        }
+    }
+}
+
+#[test]
+fn trouble_of_the_reading_thread_is_a_read_error_after_what_was_read() {
+    let (bytes, ends) = pcap_of(300);
+    for (trouble, word) in [(Trouble::Error, "the disk is gone"), (Trouble::Panic, "the thread that reads it failed")] {
+        let settings = FileSettings { read_bytes: 4096, ..Default::default() };
+        let reader = Cursor::new(bytes.clone()).chain(trouble);
+        let reading = drain(ahead(FileSource::from_reader("sample", reader, &settings).unwrap()));
+        assert_eq!(reading.frames.len(), ends.len());
+        let fault = reading.fault.unwrap().to_string();
+        let expected = format!("sample: reading failed after {} (uncompressed) bytes: {word}", bytes.len());
+        assert_eq!(fault, expected);
+    }
+}
+
+#[test]
 fn a_header_that_is_cut_short_is_not_judged_by_its_beginning() {
     let mut pcapng = Writer::new(ByteOrder::Little);
     pcapng.section();
@@ -279,7 +391,7 @@ fn a_header_that_is_cut_short_is_not_judged_by_its_beginning() {
 fn whatever_byte_a_file_is_cut_at_the_frames_before_it_are_handed_over() {
     for (bytes, ends) in [pcap_of(8), pcapng_of(8)] {
         for cut in 0..bytes.len() {
-            let reading = read(bytes[..cut].to_vec());
+            let reading = read(&bytes[..cut]);
             let whole = ends.iter().filter(|end| **end <= cut).count();
             assert_eq!(reading.frames.len(), whole, "cut at {cut}");
             let last_end = ends[..whole].last().copied().unwrap_or(0);
@@ -301,7 +413,7 @@ fn whatever_byte_a_file_is_cut_at_the_frames_before_it_are_handed_over() {
 fn a_cut_in_a_compressed_file_is_named_and_what_is_before_it_handed_over() {
     let (plain, _) = pcap_of(20_000);
     for compressed in [gzip(&plain), zstandard(&plain)] {
-        let reading = read(compressed[..compressed.len() / 2].to_vec());
+        let reading = read(&compressed[..compressed.len() / 2]);
         let whole = reading.frames.len();
         assert!(whole > 1000 && whole < 20_000, "{whole}");
         let fault = reading.fault.unwrap();
@@ -370,11 +482,15 @@ fn the_position_reaches_the_size_of_the_file() {
     let (bytes, _) = pcap_of(5000);
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), gzip(&bytes)).unwrap();
-    let mut source = FileSource::open(file.path(), &FileSettings::default()).unwrap();
     let size = std::fs::metadata(file.path()).unwrap().len();
-    assert!(source.position().0 <= size);
-    while source.batch(&mut |_, _| ()).unwrap() != Progress::End {}
-    assert_eq!(source.position(), (size, size));
+    let settings = FileSettings { read_bytes: 4096, ..Default::default() };
+    for read_ahead in [false, true] {
+        let source = FileSource::open(file.path(), &settings).unwrap();
+        let mut source = if read_ahead { source.read_ahead() } else { source };
+        assert!(source.position().0 <= size);
+        while source.batch(&mut |_, _| ()).unwrap() != Progress::End {}
+        assert_eq!(source.position(), (size, size));
+    }
 }
 
 /// A valid file with some bytes overwritten.

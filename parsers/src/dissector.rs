@@ -193,6 +193,9 @@ pub struct Protocol {
     pub tcp_ports: &'static [u16],
     /// Well-known UDP ports: hints, not conditions.
     pub udp_ports: &'static [u16],
+    /// It is looked for on its ports alone (and without any, nowhere): what tells its messages from another protocol's is
+    /// the port, or nothing.
+    pub only_on_ports: bool,
     /// Ethertypes, for a protocol that stands on the link layer alone; such a protocol is not looked for in TCP or UDP.
     /// Below 256 they are service access points of IEEE 802.2.
     pub ethertypes: &'static [u16],

@@ -38,6 +38,7 @@ pub static FAILED: Protocol = Protocol {
     title: "No protocol that is known",
     tcp_ports: &[],
     udp_ports: &[],
+    only_on_ports: false,
     ethertypes: &[],
     ot: false,
     longest_message: 1,

@@ -26,6 +26,7 @@ static FRAGILE: Protocol = Protocol {
     title: "",
     tcp_ports: &[7],
     udp_ports: &[],
+    only_on_ports: false,
     ethertypes: &[],
     ot: true,
     longest_message: 3,

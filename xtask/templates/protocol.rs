@@ -19,6 +19,7 @@ pub static PROTOCOL: Protocol = Protocol {
     title: "TITLE",
     tcp_ports: &[TCP_PORTS],
     udp_ports: &[UDP_PORTS],
+    only_on_ports: false,
     ethertypes: &[],
     ot: OT,
     longest_message: HEADER + u16::MAX as usize,

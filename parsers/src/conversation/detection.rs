@@ -12,6 +12,9 @@ use crate::limits::Limits;
 /// Bytes held back at the most while a flow's protocol is being detected, both directions together.
 pub(super) const HELD_BYTES: usize = 4096;
 
+/// Chunks held back at the most: each is looked at again with every one that follows.
+pub(super) const HELD_CHUNKS: usize = 128;
+
 /// Chunks that fit no protocol before a flow on a port of no protocol is given up.
 const TRIES: u8 = 16;
 
@@ -35,12 +38,44 @@ pub(super) enum Outcome {
 pub(super) struct Detection {
     protocols: &'static [&'static Protocol],
     limits: Limits,
-    opening: Opening,
+    medium: Medium,
+    /// As [`Opening::roles_known`].
+    roles_known: bool,
     tries: u8,
-    /// One of its ports is some protocol's own.
-    hinted: bool,
+    /// The protocols that the flow may speak, by their place.
+    asked: Places,
+    /// Those of them that have one of its ports as their own.
+    hinted: Places,
     /// Made when bytes are held back for the first time.
     held: Option<Box<Held>>,
+}
+
+/// Places of protocols, one bit each: the first 64 of a registry have one.
+#[derive(Clone, Copy, Default)]
+struct Places(u64);
+
+impl Places {
+    fn add(&mut self, place: usize) {
+        self.0 |= u32::try_from(place).ok().and_then(|place| 1_u64.checked_shl(place)).unwrap_or_default();
+    }
+
+    fn has(self, place: usize) -> bool {
+        self.0 >> place & 1 != 0
+    }
+
+    fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// From the first to the last.
+    fn iter(self) -> impl Iterator<Item = usize> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let place = left.trailing_zeros() as usize;
+            left &= left.checked_sub(1)?;
+            Some(place)
+        })
+    }
 }
 
 /// Bytes held back.
@@ -70,9 +105,22 @@ impl Held {
 
 impl Detection {
     pub(super) fn new(opening: Opening, protocols: &'static [&'static Protocol], limits: &Limits) -> Self {
-        let mut detection = Self { protocols, limits: *limits, opening, tries: 0, hinted: true, held: None };
-        detection.hinted = protocols.iter().any(|protocol| detection.hints(protocol));
-        detection
+        let (mut asked, mut hinted) = (Places::default(), Places::default());
+        for (place, protocol) in protocols.iter().enumerate() {
+            if !is_carried(protocol, opening.medium) {
+                continue;
+            }
+            let own = |port: &u16| *port == opening.server_port || *port == opening.client_port;
+            let hints = ports(protocol, opening.medium).iter().any(own);
+            if hints {
+                hinted.add(place);
+            }
+            if hints || !protocol.only_on_ports {
+                asked.add(place);
+            }
+        }
+        let Opening { medium, roles_known, .. } = opening;
+        Self { protocols, limits: *limits, medium, roles_known, tries: 0, asked, hinted, held: None }
     }
 
     /// What the protocol's dissector is to keep to.
@@ -82,7 +130,7 @@ impl Detection {
 
     /// What the messages come in.
     pub(super) fn medium(&self) -> Medium {
-        self.opening.medium
+        self.medium
     }
 
     pub(super) fn buffered(&self) -> usize {
@@ -102,30 +150,40 @@ impl Detection {
     pub(super) fn data(&mut self, envelope: &Envelope, chunk: &[u8]) -> Outcome {
         let held = self.joined(envelope.direction, chunk);
         let bytes = held.as_deref().unwrap_or(chunk);
-        let carried = self.protocols.iter().copied().filter(|protocol| self.may_carry(protocol));
-        let on_port = |protocol: &&'static Protocol| {
-            self.hints(protocol) && (protocol.probe)(bytes, envelope.direction) == Probe::OnPort
-        };
-        if self.hinted
-            && let Some(protocol) = carried.clone().find(on_port)
-        {
+        let on_port = |protocol: &&'static Protocol| (protocol.probe)(bytes, envelope.direction) == Probe::OnPort;
+        if let Some(protocol) = self.at(self.hinted).map(|(_, protocol)| protocol).find(on_port) {
             return Outcome::Found { protocol, reversed: false };
         }
         let mut possible = false;
-        for protocol in carried {
-            match self.judge(protocol, envelope.direction, bytes) {
+        for (place, protocol) in self.at(self.asked) {
+            match self.judge(protocol, self.hinted.has(place), envelope.direction, bytes) {
                 Judgement::Decided { reversed } => return Outcome::Found { protocol, reversed },
                 Judgement::Possible => possible = true,
                 Judgement::No => {}
             }
         }
-        if possible && self.buffered() + chunk.len() <= HELD_BYTES {
+        let holds = possible && self.has_room(chunk);
+        if holds {
             self.held.get_or_insert_default().add(*envelope, chunk);
-            return Outcome::Undecided;
+        } else {
+            self.release(envelope.direction);
         }
-        self.release(envelope.direction);
-        self.tries = self.tries.saturating_add(1);
-        if self.tries >= TRIES && !self.hinted { Outcome::Unknown } else { Outcome::Undecided }
+        // Datagrams are whole: one that does not tell is no beginning of what will.
+        if !holds || self.is_datagram() {
+            self.tries = self.tries.saturating_add(1);
+        }
+        if self.tries >= TRIES && self.hinted.is_empty() { Outcome::Unknown } else { Outcome::Undecided }
+    }
+
+    /// The protocols at these places, in their order.
+    fn at(&self, places: Places) -> impl Iterator<Item = (usize, &'static Protocol)> + use<'_> {
+        places.iter().filter_map(|place| Some((place, *self.protocols.get(place)?)))
+    }
+
+    /// May this chunk be held back, too?
+    fn has_room(&self, chunk: &[u8]) -> bool {
+        let chunks = self.held.as_ref().map_or(0, |held| held.chunks.len());
+        chunks < HELD_CHUNKS && self.buffered() + chunk.len() <= HELD_BYTES
     }
 
     /// What is held of this direction with `chunk` behind it; `None` when nothing is held (then `chunk` is all).
@@ -152,33 +210,31 @@ impl Detection {
         }
     }
 
-    fn judge(&self, protocol: &'static Protocol, direction: Direction, bytes: &[u8]) -> Judgement {
+    /// `hinted` says that the flow is on the protocol's port.
+    fn judge(&self, protocol: &'static Protocol, hinted: bool, direction: Direction, bytes: &[u8]) -> Judgement {
         let straight = (protocol.probe)(bytes, direction);
         match straight {
             Probe::Certain => return Judgement::Decided { reversed: false },
-            Probe::Maybe if self.hints(protocol) => return Judgement::Decided { reversed: false },
+            Probe::Maybe if hinted => return Judgement::Decided { reversed: false },
             _ => {}
         }
-        let turned = if self.opening.roles_known { Probe::No } else { (protocol.probe)(bytes, direction.opposite()) };
+        let turned = if self.roles_known { Probe::No } else { (protocol.probe)(bytes, direction.opposite()) };
         if turned == Probe::Certain {
             return Judgement::Decided { reversed: true };
         }
         // Most protocols end here: what does not begin as one of their messages is no evidence either.
+        if straight.max(turned) <= Probe::OnPort {
+            return Judgement::No;
+        }
         let evidence = |probe, reversed| {
             if probe <= Probe::OnPort { None } else { self.evidence(protocol, direction, bytes, reversed) }
         };
         match (evidence(straight, false), evidence(turned, true)) {
-            (Some(evidence), _) if self.suffices(evidence, protocol) => Judgement::Decided { reversed: false },
-            (_, Some(evidence)) if self.suffices(evidence, protocol) => Judgement::Decided { reversed: true },
+            (Some(evidence), _) if evidence.suffices(hinted) => Judgement::Decided { reversed: false },
+            (_, Some(evidence)) if evidence.suffices(hinted) => Judgement::Decided { reversed: true },
             (None, None) => Judgement::No,
             _ => Judgement::Possible,
         }
-    }
-
-    /// Is this enough to decide? Messages that other protocols share count for none of them.
-    fn suffices(&self, evidence: Evidence, protocol: &Protocol) -> bool {
-        let after_shared = evidence.shared && evidence.own > 0 && self.hints(protocol);
-        evidence.certain || evidence.own >= EVIDENCE || after_shared
     }
 
     /// What speaks for `protocol` in both directions; `None` when these bytes speak against it.
@@ -203,23 +259,18 @@ impl Detection {
     }
 
     fn is_datagram(&self) -> bool {
-        self.opening.medium == Medium::Datagram
+        self.medium == Medium::Datagram
     }
+}
 
-    /// A protocol that has ports in one medium only is not looked for in the other; one without ports may be in either.
-    fn may_carry(&self, protocol: &Protocol) -> bool {
-        let anywhere = protocol.tcp_ports.is_empty() && protocol.udp_ports.is_empty();
-        protocol.ethertypes.is_empty() && (anywhere || !self.ports(protocol).is_empty())
-    }
+/// A protocol that has ports in one medium only is not looked for in the other; one without ports may be in either.
+fn is_carried(protocol: &Protocol, medium: Medium) -> bool {
+    let anywhere = protocol.tcp_ports.is_empty() && protocol.udp_ports.is_empty();
+    protocol.ethertypes.is_empty() && (anywhere || !ports(protocol, medium).is_empty())
+}
 
-    fn ports(&self, protocol: &Protocol) -> &'static [u16] {
-        if self.is_datagram() { protocol.udp_ports } else { protocol.tcp_ports }
-    }
-
-    fn hints(&self, protocol: &Protocol) -> bool {
-        let ports = if self.hinted { self.ports(protocol) } else { &[] };
-        ports.contains(&self.opening.server_port) || ports.contains(&self.opening.client_port)
-    }
+fn ports(protocol: &Protocol, medium: Medium) -> &'static [u16] {
+    if medium == Medium::Datagram { protocol.udp_ports } else { protocol.tcp_ports }
 }
 
 enum Judgement {
@@ -240,6 +291,12 @@ struct Evidence {
 }
 
 impl Evidence {
+    /// Is this enough to decide? Messages that other protocols share count for none of them.
+    fn suffices(self, hinted: bool) -> bool {
+        let after_shared = self.shared && self.own > 0 && hinted;
+        self.certain || self.own >= EVIDENCE || after_shared
+    }
+
     fn and(self, other: Self) -> Self {
         Self { own: self.own + other.own, certain: self.certain || other.certain, shared: self.shared || other.shared }
     }

@@ -14,6 +14,7 @@ static WEAK: Protocol = Protocol {
     title: "",
     tcp_ports: &[7],
     udp_ports: &[7],
+    only_on_ports: false,
     ethertypes: &[],
     ot: true,
     longest_message: 300,
@@ -301,6 +302,48 @@ fn a_protocol_with_ports_in_one_medium_is_not_looked_for_in_the_other() {
         say(&mut talk, &mut heard, ToServer, &strong(b"hello"));
         assert_eq!(talk.protocol().is_some(), found, "{medium:?}");
     }
+}
+
+#[test]
+fn a_protocol_of_its_ports_alone_is_asked_of_no_other_flow() {
+    static NARROW: Protocol = Protocol { only_on_ports: true, ..STRONG };
+    static ALONE: &[&Protocol] = &[&NARROW];
+    for (server_port, found) in [(7, true), (9999, false)] {
+        let opening = Opening { client_port: 40000, server_port, medium: Medium::Stream, roles_known: true };
+        let (mut talk, mut heard) = (Conversation::new(opening, ALONE, &Limits::DEFAULT), Heard::default());
+        say(&mut talk, &mut heard, ToServer, &strong(b"hello"));
+        assert_eq!(talk.protocol().is_some(), found, "{server_port}");
+    }
+}
+
+#[test]
+fn datagrams_that_never_decide_are_given_up_soon_and_hold_little() {
+    let opening = Opening { client_port: 40000, server_port: 9999, medium: Medium::Datagram, roles_known: true };
+    // No bytes tell less than zeros: several protocols may begin so, and none goes on.
+    for length in [1, 24, 500] {
+        let mut talk = Conversation::new(opening, crate::registry::PROTOCOLS, &Limits::DEFAULT);
+        let mut heard = Heard::default();
+        for _ in 0..16 {
+            assert!(!talk.is_unknown());
+            say(&mut talk, &mut heard, ToServer, &vec![0; length]);
+        }
+        assert!(talk.is_unknown(), "datagrams of {length} bytes");
+    }
+}
+
+#[test]
+fn no_number_of_small_pieces_is_held_without_bound() {
+    let opening = Opening { client_port: 40000, server_port: 7, medium: Medium::Stream, roles_known: true };
+    let (mut talk, mut heard) = (Conversation::new(opening, STACKED, &Limits::DEFAULT), Heard::default());
+    for at in 0..10_000 {
+        say(&mut talk, &mut heard, ToServer, if at % 2 == 0 { &[0xc0] } else { &[0] });
+        assert!(talk.buffered() <= detection::HELD_CHUNKS);
+    }
+}
+
+#[test]
+fn every_protocol_of_the_registry_has_a_place_in_detection() {
+    assert!(crate::registry::PROTOCOLS.len() <= 64);
 }
 
 #[test]

@@ -43,6 +43,7 @@ pub static PROTOCOL: Protocol = Protocol {
     title: "Address Resolution Protocol (RFC 826)",
     tcp_ports: &[],
     udp_ports: &[],
+    only_on_ports: false,
     ethertypes: &[0x0806, 0x8035],
     ot: false,
     longest_message: 1500,

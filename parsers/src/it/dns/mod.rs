@@ -78,6 +78,7 @@ pub static PROTOCOL: Protocol = Protocol {
     title: "DNS (RFC 1035) over UDP",
     tcp_ports: &[],
     udp_ports: &[53],
+    only_on_ports: false,
     ethertypes: &[],
     ot: false,
     longest_message: LONGEST_MESSAGE,
@@ -103,6 +104,7 @@ pub static MDNS: Protocol = Protocol {
     name: "mdns",
     title: "Multicast DNS (RFC 6762)",
     udp_ports: &[5353],
+    only_on_ports: true,
     probe: probe::datagram_on_port,
     open: |limits| Box::new(State::new(&MDNS, Flavour::Multicast, limits)),
     ..PROTOCOL

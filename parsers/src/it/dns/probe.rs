@@ -40,8 +40,10 @@ pub(super) fn stream(bytes: &[u8], direction: Direction) -> Probe {
     match begun.get(..length) {
         _ if length < HEADER => Probe::No,
         Some(message) => datagram(message, direction),
-        None if may_begin(begun) => Probe::Maybe,
-        None => Probe::No,
+        None if !may_begin(begun) => Probe::No,
+        // What its length has no room for will not be whole, however much is waited for.
+        None if Header::read(begun).is_some_and(|header| header.shortest() > length) => Probe::OnPort,
+        None => Probe::Maybe,
     }
 }
 
@@ -55,8 +57,14 @@ fn by_direction(message: &[u8], direction: Direction) -> Probe {
     if response == (direction == Direction::ToClient) { Probe::Certain } else { Probe::Maybe }
 }
 
+/// A message of NetBIOS fits as well; its names are looked at last, since hardly anything comes so far.
 fn fit(bytes: &[u8]) -> Fit {
-    let Some(header) = Header::read(bytes).filter(|_| !is_netbios(bytes)) else { return Fit::No };
+    let fit = fit_of_either(bytes);
+    if fit != Fit::No && is_netbios(bytes) { Fit::No } else { fit }
+}
+
+fn fit_of_either(bytes: &[u8]) -> Fit {
+    let Some(header) = Header::read(bytes) else { return Fit::No };
     let ordinary = name_of(names::OPCODES, header.opcode().into()).is_some() && !header.reserved();
     let Some((entry, section)) = first(bytes, header) else {
         // A refusal may consist of nothing but its header; one question or answer may be damaged.
@@ -107,11 +115,13 @@ fn may_begin(begun: &[u8]) -> bool {
     let Some(header) = Header::read(begun) else {
         return word(begun, 2).is_none_or(|flags| flags >> 11 & 0xf < u16::from(names::FIRST_UNASSIGNED_OPCODE));
     };
-    let assigned = name_of(names::OPCODES, header.opcode().into()).is_some() && !header.reserved();
-    let counts = header.counts[Section::Question as usize] <= 1 && header.counts != [0; 4];
-    // The first entry may be cut off.
-    let entry = first(begun, header).is_none_or(|(entry, section)| has_class(&entry, section)) && !is_netbios(begun);
-    assigned && counts && entry
+    header.counts[Section::Question as usize] <= 1
+        && header.counts != [0; 4]
+        && !header.reserved()
+        && name_of(names::OPCODES, header.opcode().into()).is_some()
+        // The first entry may be cut off.
+        && first(begun, header).is_none_or(|(entry, section)| has_class(&entry, section))
+        && !is_netbios(begun)
 }
 
 pub(super) fn frame_datagram(bytes: &[u8], _: Direction) -> Frame {

@@ -111,8 +111,7 @@ pub enum Start {
 
 /// Looks at the first octets of a frame.
 pub fn start(bytes: &[u8]) -> Start {
-    let known = bytes.len().min(START.len());
-    if bytes[..known] != START[..known] {
+    if bytes.iter().zip(START).any(|(octet, expected)| *octet != expected) {
         return Start::Not;
     }
     match (bytes.first_chunk::<HEADER>(), Header::read(bytes)) {

@@ -29,6 +29,7 @@ pub static PROTOCOL: Protocol = Protocol {
     title: "Distributed Network Protocol (IEEE 1815-2012)",
     tcp_ports: &[20000],
     udp_ports: &[20000],
+    only_on_ports: false,
     ethertypes: &[],
     ot: true,
     longest_message: link::LONGEST,

@@ -24,6 +24,7 @@ pub static IO: Protocol = Protocol {
     title: "CIP implicit messages (CIP Networks Library volume 2 §3-2.2)",
     tcp_ports: &[],
     udp_ports: &[2222],
+    only_on_ports: false,
     ethertypes: &[],
     ot: true,
     longest_message: 65_507,

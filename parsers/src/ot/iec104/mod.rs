@@ -77,6 +77,7 @@ pub static PROTOCOL: Protocol = Protocol {
     title: "Telecontrol over TCP (IEC 60870-5-104:2006)",
     tcp_ports: &[2404],
     udp_ports: &[],
+    only_on_ports: false,
     ethertypes: &[],
     ot: true,
     longest_message: apci::LONGEST,

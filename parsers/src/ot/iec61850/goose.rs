@@ -51,6 +51,7 @@ pub(super) const TEMPLATE: Protocol = Protocol {
     title: "GOOSE (IEC 61850-8-1)",
     tcp_ports: &[],
     udp_ports: &[],
+    only_on_ports: false,
     ethertypes: &[0x88b8],
     ot: true,
     longest_message: 1500,

@@ -43,6 +43,7 @@ pub(super) const TEMPLATE: Protocol = Protocol {
     title: "Sampled Values (IEC 61850-9-2)",
     tcp_ports: &[],
     udp_ports: &[],
+    only_on_ports: false,
     ethertypes: &[0x88ba],
     ot: true,
     longest_message: 1500,

@@ -128,6 +128,8 @@ pub(super) fn probe(bytes: &[u8], direction: Direction) -> Probe {
         Length::Need(_) => Probe::Maybe,
         Length::Known(length) if length > LONGEST => Probe::No,
         Length::Known(length) if length > bytes.len() => Probe::Maybe,
+        // Said here, since half of all that is no frame looks like an exception, whose checksum needs no summing up then.
+        Length::Known(_) if bytes.get(1).is_some_and(|raw| !is_assigned(raw & !EXCEPTION)) => Probe::No,
         Length::Known(length) => match bytes.split_at_checked(length) {
             Some((frame, rest)) if begins(rest) && faultless(frame, direction) && !is_like_roc(frame) => Probe::Certain,
             _ => Probe::No,

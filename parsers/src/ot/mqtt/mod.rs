@@ -64,6 +64,7 @@ pub static PROTOCOL: Protocol = Protocol {
     title: "MQTT 3.1, 3.1.1 and 5.0, with Sparkplug B",
     tcp_ports: &[1883],
     udp_ports: &[],
+    only_on_ports: false,
     ethertypes: &[],
     ot: true,
     longest_message: LONGEST_MESSAGE,

@@ -72,6 +72,7 @@ pub static PROTOCOL: Protocol = Protocol {
     title: "MMS (ISO 9506, IEC 61850-8-1)",
     tcp_ports: &[102],
     udp_ports: &[],
+    only_on_ports: false,
     ethertypes: &[],
     ot: true,
     longest_message: tpkt::LONGEST,

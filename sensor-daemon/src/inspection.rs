@@ -19,7 +19,8 @@ use crate::event::{
     self, Alert, Anomalous, Endpoints, FlowReason, FlowSoFar, FlowSummary, Header, Output, PacketSource, TcpSummary,
 };
 use crate::flow::{
-    self, Custody, Deliver, EndReason, EndedFlow, Flow, FlowId, FlowState, FlowTable, Reassembler, StreamEvent,
+    self, Connection, Custody, Deliver, EndReason, EndedFlow, Flow, FlowId, FlowState, FlowTable, Reassembler,
+    StreamEvent,
 };
 use crate::histogram::Histogram;
 use crate::metrics::Counter;
@@ -332,20 +333,16 @@ impl Inspector {
         if !payload.is_empty() && flow.conversation.is_none() && !flow.foreign {
             flow.conversation = self.converse(packet, flow);
         }
-        let mut tcp = std::mem::take(&mut flow.tcp);
-        let sent = tcp.sent();
-        let (mut pass, reassembler) = self.begin(flow, Some(packet), interface, packet.timestamp);
-        pass.facts.sent = sent;
+        let Pass { mut inspection, reassembler, tcp } = self.begin(flow, Some(packet), interface, packet.timestamp);
         match packet.transport {
             Transport::Tcp(header) => {
-                reassembler.push(&mut tcp, &header, payload, found.direction, packet.timestamp, &mut pass);
+                reassembler.push(tcp, &header, payload, found.direction, packet.timestamp, &mut inspection);
             }
-            Transport::Udp if !payload.is_empty() => pass.datagram(found.direction, payload),
-            _ if packet.ip.is_none() => pass.datagram(found.direction, payload),
+            Transport::Udp if !payload.is_empty() => inspection.datagram(found.direction, payload),
+            _ if packet.ip.is_none() => inspection.datagram(found.direction, payload),
             _ => {}
         }
-        let conversation = pass.conversation.take();
-        flow.tcp = tcp;
+        let conversation = inspection.conversation.take();
         self.keep(flow, conversation);
         if holds(flow) {
             let fresh = self.release(flow, Some(packet), interface, packet.timestamp, false);
@@ -405,13 +402,11 @@ impl Inspector {
         if holds(&flow) {
             self.release(&mut flow, None, 0, at, true);
         }
-        let mut tcp = std::mem::take(&mut flow.tcp);
-        let (mut pass, reassembler) = self.begin(&mut flow, None, 0, at);
-        reassembler.finish(&mut tcp, &mut pass);
-        if let Some(mut conversation) = pass.conversation.take() {
-            conversation.finish(at, &mut pass);
+        let Pass { mut inspection, reassembler, tcp } = self.begin(&mut flow, None, 0, at);
+        reassembler.finish(tcp, &mut inspection);
+        if let Some(mut conversation) = inspection.conversation.take() {
+            conversation.finish(at, &mut inspection);
         }
-        flow.tcp = tcp;
         let reason = match reason {
             EndReason::Timeout => FlowReason::Timeout,
             EndReason::Forced => FlowReason::Forced,
@@ -450,12 +445,12 @@ impl Inspector {
             waits
         });
         if !ready.is_empty() {
-            let (mut pass, _) = self.begin(flow, packet, interface, now);
-            pass.flow_ends = all;
+            let Pass { mut inspection, .. } = self.begin(flow, packet, interface, now);
+            inspection.flow_ends = all;
             for held in ready {
-                pass.report_held(&held);
+                inspection.report_held(&held);
             }
-            let conversation = pass.conversation.take();
+            let conversation = inspection.conversation.take();
             self.keep(flow, conversation);
         }
         fresh
@@ -516,32 +511,34 @@ impl Inspector {
         Some(Box::new(Conversation::new(opening, self.protocols, &self.limits)))
     }
 
-    /// One pass through a flow, with the reassembler beside it.
+    /// One pass through a flow and its conversation.
+    #[inline]
     fn begin<'p>(
         &'p mut self,
         flow: &'p mut Flow,
         packet: Option<&'p Packet<'p>>,
         interface: InterfaceId,
         timestamp: Timestamp,
-    ) -> (Inspection<'p>, &'p mut Reassembler) {
+    ) -> Pass<'p> {
         let conversation = flow.conversation.take();
         if let Some(conversation) = &conversation {
             self.held.change(&Held::of(conversation), u64::wrapping_sub);
         }
-        let (pass, reassembler) = self.pass(flow, packet, interface, timestamp);
-        (Inspection { conversation, ..pass }, reassembler)
+        self.pass(flow, conversation, packet, interface, timestamp)
     }
 
-    /// A pass that has nothing to say to the flow's conversation.
+    /// A pass through a flow; without its conversation it has nothing to say to it.
+    #[inline]
     fn pass<'p>(
         &'p mut self,
         flow: &'p mut Flow,
+        conversation: Option<Box<Conversation>>,
         packet: Option<&'p Packet<'p>>,
         interface: InterfaceId,
         timestamp: Timestamp,
-    ) -> (Inspection<'p>, &'p mut Reassembler) {
+    ) -> Pass<'p> {
         let facts = Facts::of(flow);
-        let pass = Inspection {
+        let inspection = Inspection {
             rules: &self.rules.engine,
             scratch: &mut self.scratch,
             output: &mut self.output,
@@ -552,7 +549,7 @@ impl Inspector {
             packet,
             timestamp,
             facts,
-            conversation: None,
+            conversation,
             memory: &mut flow.memory,
             remembered: &mut self.held.remembered,
             alerted: &mut flow.alerted,
@@ -561,7 +558,7 @@ impl Inspector {
             transactions: &mut flow.transactions,
             flow_ends: packet.is_none(),
         };
-        (pass, &mut self.reassembler)
+        Pass { inspection, reassembler: &mut self.reassembler, tcp: &mut flow.tcp }
     }
 
     /// Puts the conversation back and takes over what it found out about the flow.
@@ -594,9 +591,9 @@ impl Inspector {
         let mark = self.rules.mark();
         let seen = flow.ruled.map(|ruled| ruled == mark);
         flow.ruled[direction.index()] = mark;
-        let (mut pass, _) = self.pass(flow, Some(packet), interface, packet.timestamp);
-        pass.facts.seen = seen;
-        pass.inspect(direction, &Subject::Packet, packet.payload());
+        let Pass { mut inspection, .. } = self.pass(flow, None, Some(packet), interface, packet.timestamp);
+        inspection.facts.seen = seen;
+        inspection.inspect(direction, &Subject::Packet, packet.payload());
     }
 
     /// Shows a packet without a flow (ARP, bare Ethernet) to the rules that look at packets.
@@ -726,6 +723,13 @@ impl Deliver for Deaf {
     fn gap(&mut self, _: Direction, _: u64) {}
 
     fn event(&mut self, _: Direction, _: StreamEvent) {}
+}
+
+/// One pass, with what hands it the bytes of the flow's streams.
+struct Pass<'p> {
+    inspection: Inspection<'p>,
+    reassembler: &'p mut Reassembler,
+    tcp: &'p mut Connection,
 }
 
 /// One pass: a packet through its flow, or a flow through its end.

@@ -365,6 +365,8 @@ impl Default for DecodeLimits {
 }
 
 /// Decodes a captured frame.
+// Inlined, the packet is built where its caller has it, and not copied there.
+#[inline]
 pub fn decode<'a>(captured: &Captured<'a>, limits: &DecodeLimits) -> Packet<'a> {
     let mut packet = Packet {
         number: captured.number,

@@ -17,8 +17,10 @@ use std::time::Duration;
 
 use delivery::authority::Authority;
 use delivery::server::{Request, Security, Server};
-use delivery::{Clients, assert_in_order_by_flow, by_id, config, is_alert, number, sink, wait_for_alerts, waiting};
-use live::{Tap, series, wait};
+use delivery::{
+    Clients, PATIENCE, assert_in_order_by_flow, by_id, config, is_alert, number, sink, wait_for_alerts, waiting,
+};
+use live::{Tap, series, wait, wait_for};
 use serde_json::{Value, json};
 use vigia::journal::{Reader, Stream};
 
@@ -71,19 +73,18 @@ fn nothing_is_missing_after_an_outage_in_which_the_sensor_was_killed_again_and_a
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), &export("elasticsearch", "batch_events = 200"));
     let mut clients = Clients::new(7);
-    let all = alerts_to_raise();
+    let part = u64::from(alerts_to_raise() / (KILLS + 1));
     let mut sensor = tap.watch(&config);
-    for part in 1..=KILLS {
+    for _ in 0..KILLS {
         // By chance in the middle of the traffic: the kill comes from another thread.
-        let written = AtomicBool::new(false);
+        let killed = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
-                wait_for_alerts(&sensor, 100);
+                wait_for_alerts(&sensor, part);
                 sensor.signal("KILL").unwrap();
-                written.store(true, Relaxed);
+                killed.store(true, Relaxed);
             });
-            let until = all * part / KILLS;
-            while clients.written < until || !written.load(Relaxed) {
+            while !killed.load(Relaxed) {
                 clients.write(&tap, 20);
                 thread::sleep(Duration::from_millis(1));
             }
@@ -92,11 +93,15 @@ fn nothing_is_missing_after_an_outage_in_which_the_sensor_was_killed_again_and_a
         drop(sensor);
         sensor = tap.watch(&config);
     }
+    clients.write(&tap, part as u32);
+    wait_for_alerts(&sensor, part);
     let status = sensor.status().unwrap();
     assert_eq!((&sink(&status, "soc")["delivered"], &sink(&status, "soc")["circuit"]), (&0.into(), &"open".into()));
     let left = journal(folder.path());
-    assert!(left.len() >= 100 * KILLS as usize);
-    wait(&sensor, "the count of what waits", |status| waiting(status, "soc", "alerts") == left.len() as u64);
+    assert!(left.len() as u64 >= part * u64::from(KILLS + 1));
+    wait_for(&sensor, PATIENCE, "the count of what waits", |status| {
+        waiting(status, "soc", "alerts") == left.len() as u64
+    });
 
     let server =
         Server::start(&tap, PORT, plain(), |request| Some((200, "", bulk_answer(bulk(request).iter().map(|_| 201)))));
@@ -107,7 +112,7 @@ fn nothing_is_missing_after_an_outage_in_which_the_sensor_was_killed_again_and_a
     let sensor = tap.watch(&config);
     clients.write(&tap, 50);
     wait_for_alerts(&sensor, 50);
-    wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
+    wait_for(&sensor, PATIENCE, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
     sensor.stop().unwrap();
 
     let delivered: Vec<_> = server.requests().iter().flat_map(bulk).collect();

@@ -4,6 +4,8 @@
 #![cfg(target_os = "linux")]
 
 mod delivery;
+#[path = "wire/disk.rs"]
+mod disk;
 #[path = "wire/live.rs"]
 mod live;
 mod wire;
@@ -17,6 +19,7 @@ use std::time::Duration;
 use delivery::{
     Clients, assert_in_order_by_flow, by_id, config, is_alert, number, poll, sink, wait_for_alerts, waiting,
 };
+use disk::Disk;
 use live::{Tap, wait};
 use serde_json::Value;
 
@@ -124,4 +127,65 @@ fn datagrams_get_alerts_alone_when_only_these_are_wanted() {
     let status = wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
     assert!(sink(&status, "soc")["lag"]["records"].is_null(), "records are not even read");
     sensor.stop().unwrap();
+}
+
+#[test]
+fn what_the_journal_had_to_let_go_is_counted_for_the_sink_that_missed_it() {
+    let Some(tap) = Tap::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("soc.sock");
+    let export = format!(
+        "compress = false\ntotal_bytes = 262_144\nreserve_bytes = 0\n[events]\nrecords = false\nflow = false\n\
+         [[export]]\nname = \"soc\"\nevents = [\"alert\"]\nretry_max_s = 1\nbatch_events = 10\n\
+         unix = {{ path = {socket:?} }}\n"
+    );
+    let config = config(folder.path(), &export);
+    let sensor = tap.watch(&config);
+    let mut clients = Clients::new(1);
+    for _ in 0..10 {
+        clients.write(&tap, 100);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    wait_for_alerts(&sensor, 1000);
+    let evicted = "vigia_journal_evicted_segments_total{stream=\"alerts\"}";
+    wait(&sensor, "the removal", |status| live::series(status, evicted) > 0);
+    // Until it is over: twice as long as the keeper waits between two looks.
+    std::thread::sleep(Duration::from_secs(1));
+    let listener = UnixListener::bind(&socket).unwrap();
+    let receiver = std::thread::spawn(move || {
+        let lines = BufReader::new(listener.accept().unwrap().0).lines();
+        lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap()).collect::<Vec<_>>()
+    });
+    let status = wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
+    let of = |key| sink(&status, "soc")[key].as_u64().unwrap();
+    assert!(of("missed_events") > 0 && of("missed_segments") > 0, "{status:#}");
+    assert_eq!(of("delivered") + of("missed_events"), 1000);
+    sensor.stop().unwrap();
+    assert_eq!(by_id(&receiver.join().unwrap()).len() as u64, of("delivered"));
+}
+
+#[test]
+fn a_file_on_a_full_disk_goes_on_with_whole_lines_once_there_is_room() {
+    let Some(tap) = Tap::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = Disk::mount(&folder.path().join("disk")) else { return };
+    let eve = folder.path().join("disk/eve.json");
+    let export =
+        format!("[[export]]\nname = \"eve\"\nevents = [\"alert\"]\nretry_max_s = 1\nfile = {{ path = {eve:?} }}\n");
+    let config = config(folder.path(), &export);
+    let sensor = tap.watch(&config);
+    let mut clients = Clients::new(1);
+    clients.write(&tap, 100);
+    wait(&sensor, "the first alerts", |status| sink(status, "eve")["delivered"] == 100);
+    disk.fill();
+    clients.write(&tap, 200);
+    wait_for_alerts(&sensor, 300);
+    let status = wait(&sensor, "the failure", |status| sink(status, "eve")["circuit"] == "open");
+    let delivered = sink(&status, "eve")["delivered"].as_u64().unwrap();
+    assert_eq!(delivered + waiting(&status, "eve", "alerts"), 300);
+    disk.free();
+    wait(&sensor, "the rest", |status| sink(status, "eve")["delivered"] == 300);
+    sensor.stop().unwrap();
+    let numbers: Vec<_> = lines(&eve).iter().map(number).collect();
+    assert_eq!(numbers, (0..300).collect::<Vec<_>>());
 }

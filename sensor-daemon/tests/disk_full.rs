@@ -2,17 +2,16 @@
 
 #![cfg(target_os = "linux")]
 
+#[path = "wire/disk.rs"]
+mod disk;
 #[path = "wire/live.rs"]
 mod live;
 mod wire;
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use disk::Disk;
 use live::{Tap, configure, series, wait};
 use wire::{Session, Way, read_registers, write_register};
 
@@ -24,42 +23,6 @@ const ALERTS: &str = "vigia_journal_events_total{stream=\"alerts\"}";
 const RECORDS: &str = "vigia_journal_events_total{stream=\"records\"}";
 const LOST_ALERTS: &str = "vigia_journal_lost_events_total{stream=\"alerts\",cause=\"disk\"}";
 const LOST_RECORDS: &str = "vigia_journal_lost_events_total{stream=\"records\",cause=\"disk\"}";
-
-/// A small disk of its own, in memory; it goes when this is dropped.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn mount(at: &Path) -> Option<Self> {
-        fs::create_dir_all(at).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(at).status();
-        if !mounted.is_ok_and(|status| status.success()) {
-            println!("skipped: no tmpfs can be mounted");
-            return None;
-        }
-        Some(Self(at.to_owned()))
-    }
-
-    /// Takes all room that is left.
-    fn fill(&self) {
-        let mut filler = File::create(self.0.join("filler")).unwrap();
-        let mut block = vec![1; 1 << 16];
-        while !block.is_empty() {
-            if filler.write_all(&block).is_err() {
-                block.truncate(block.len() / 2);
-            }
-        }
-    }
-
-    fn free(&self) {
-        fs::remove_file(self.0.join("filler")).unwrap();
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
 
 #[test]
 fn capture_outlives_a_full_disk() {

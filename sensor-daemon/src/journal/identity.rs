@@ -20,11 +20,18 @@ pub(super) fn of(journal: &Path) -> io::Result<String> {
     }
     // The keys of the standard library's hash tables are random by design.
     let identity = format!("{:016x}", RandomState::new().hash_one(path.as_os_str()));
-    let mut file = File::create(&path)?;
+    if let Err(error) = save(&path, &identity) {
+        // A full disk keeps no sensor from starting. Ids of this run are not those of the next one then.
+        tracing::error!(%error, "the identity of the journal cannot be kept");
+    }
+    Ok(identity)
+}
+
+fn save(path: &Path, identity: &str) -> io::Result<()> {
+    let mut file = File::create(path)?;
     writeln!(file, "{identity}")?;
     file.sync_all()?;
-    sync_directory(journal)?;
-    Ok(identity)
+    sync_directory(path.parent().unwrap_or(Path::new(".")))
 }
 
 #[cfg(test)]

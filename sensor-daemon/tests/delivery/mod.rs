@@ -6,14 +6,18 @@ pub mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 use vigia_testbed::Sensor;
 
-use crate::live::{self, Tap, configure, wait};
+use crate::live::{self, Tap, configure, wait_for};
 use crate::wire::{Session, Way, read_registers, write_register};
 
 const RULE: &str = "alert modbus any any -> any any (msg:\"write\"; modbus: function 6; sid:1;)\n";
+
+/// For what takes as long as there are alerts.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A configuration with these sinks, and small segments, so that some are sealed meanwhile.
 pub fn config(folder: &Path, exports: &str) -> PathBuf {
@@ -93,5 +97,5 @@ pub fn waiting(status: &Value, name: &str, stream: &str) -> u64 {
 
 pub fn wait_for_alerts(sensor: &Sensor, written: u64) {
     let alerts = "vigia_journal_events_total{stream=\"alerts\"}";
-    wait(sensor, "alerts", |status| live::series(status, alerts) >= written);
+    wait_for(sensor, PATIENCE, "alerts", |status| live::series(status, alerts) >= written);
 }

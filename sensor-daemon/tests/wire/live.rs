@@ -158,13 +158,18 @@ pub fn configure(folder: &Path, rules: &str, more: &str) -> PathBuf {
 
 /// Waits until the sensor's status is as wanted, and gives it.
 pub fn wait(sensor: &Sensor, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    wait_for(sensor, Duration::from_secs(30), what, wanted)
+}
+
+/// The same with more patience.
+pub fn wait_for(sensor: &Sensor, patience: Duration, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let start = Instant::now();
     loop {
         let status = sensor.status().unwrap();
         if wanted(&status) {
             return status;
         }
-        assert!(start.elapsed() < Duration::from_secs(30), "{what} did not come:\n{status:#}\n{}", sensor.log());
+        assert!(start.elapsed() < patience, "{what} did not come:\n{status:#}\n{}", sensor.log());
         std::thread::sleep(Duration::from_millis(30));
     }
 }

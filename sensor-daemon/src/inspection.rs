@@ -342,8 +342,8 @@ impl Inspector {
             _ if packet.ip.is_none() => inspection.datagram(found.direction, payload),
             _ => {}
         }
-        let conversation = inspection.conversation.take();
-        self.keep(flow, conversation);
+        let (conversation, touched) = (inspection.conversation.take(), inspection.touched);
+        self.keep(flow, conversation, touched);
         if holds(flow) {
             let fresh = self.release(flow, Some(packet), interface, packet.timestamp, false);
             if fresh {
@@ -404,6 +404,7 @@ impl Inspector {
         }
         let Pass { mut inspection, reassembler, tcp } = self.begin(&mut flow, None, 0, at);
         reassembler.finish(tcp, &mut inspection);
+        inspection.touch();
         if let Some(mut conversation) = inspection.conversation.take() {
             conversation.finish(at, &mut inspection);
         }
@@ -446,12 +447,12 @@ impl Inspector {
         });
         if !ready.is_empty() {
             let Pass { mut inspection, .. } = self.begin(flow, packet, interface, now);
-            inspection.flow_ends = all;
+            inspection.facts.flow_ends = all;
             for held in ready {
                 inspection.report_held(&held);
             }
-            let conversation = inspection.conversation.take();
-            self.keep(flow, conversation);
+            let (conversation, touched) = (inspection.conversation.take(), inspection.touched);
+            self.keep(flow, conversation, touched);
         }
         fresh
     }
@@ -521,9 +522,6 @@ impl Inspector {
         timestamp: Timestamp,
     ) -> Pass<'p> {
         let conversation = flow.conversation.take();
-        if let Some(conversation) = &conversation {
-            self.held.change(&Held::of(conversation), u64::wrapping_sub);
-        }
         self.pass(flow, conversation, packet, interface, timestamp)
     }
 
@@ -537,32 +535,32 @@ impl Inspector {
         interface: InterfaceId,
         timestamp: Timestamp,
     ) -> Pass<'p> {
-        let facts = Facts::of(flow);
+        let facts = Facts::of(flow, packet, interface, &self.names, timestamp);
         let inspection = Inspection {
             rules: &self.rules.engine,
             scratch: &mut self.scratch,
             output: &mut self.output,
             histogram: self.histogram.as_deref_mut(),
-            names: &self.names,
             observer: self.observer.as_deref_mut(),
-            interface,
-            packet,
-            timestamp,
             facts,
             conversation,
+            touched: false,
             memory: &mut flow.memory,
-            remembered: &mut self.held.remembered,
+            held: &mut self.held,
             alerted: &mut flow.alerted,
             bypass: &mut flow.bypass,
             tags: &mut self.tags,
             transactions: &mut flow.transactions,
-            flow_ends: packet.is_none(),
         };
         Pass { inspection, reassembler: &mut self.reassembler, tcp: &mut flow.tcp }
     }
 
-    /// Puts the conversation back and takes over what it found out about the flow.
-    fn keep(&mut self, flow: &mut Flow, conversation: Option<Box<Conversation>>) {
+    /// Puts the conversation back and, if it was spoken to, takes over what it found out about the flow.
+    fn keep(&mut self, flow: &mut Flow, conversation: Option<Box<Conversation>>, touched: bool) {
+        if !touched {
+            flow.conversation = conversation;
+            return;
+        }
         let Some(mut conversation) = conversation else { return };
         if flow.protocol.is_none()
             && let Some(protocol) = conversation.protocol()
@@ -660,7 +658,11 @@ impl Inspector {
             flow_id: flow.id(),
             pcap_filename: &self.names.capture,
             vlans: flow.vlans(),
-            endpoints: Facts::of(flow).endpoints(Direction::ToServer),
+            endpoints: Some(Endpoints {
+                source: flow.client(),
+                destination: flow.server(),
+                protocol: flow.ip_protocol(),
+            }),
             icmp: (flow.ip_protocol() == 1 || flow.ip_protocol() == 58).then_some((flow.icmp[0], flow.icmp[1])),
             ..Header::default()
         };
@@ -668,8 +670,15 @@ impl Inspector {
     }
 }
 
-/// What a pass needs to know of its flow, copied so that the flow's parts are free to change.
-struct Facts {
+/// What a pass is about: where it is, and what it needs to know of its flow, copied so that the flow's parts are free to
+/// change.
+struct Facts<'p> {
+    packet: Option<&'p Packet<'p>>,
+    interface: InterfaceId,
+    names: &'p Names,
+    timestamp: Timestamp,
+    /// What is told is of a flow that ends; without it and without a packet, of one that was silent.
+    flow_ends: bool,
     id: u64,
     client: (IpAddr, u16),
     server: (IpAddr, u16),
@@ -685,9 +694,21 @@ struct Facts {
     link: bool,
 }
 
-impl Facts {
-    fn of(flow: &Flow) -> Self {
+impl<'p> Facts<'p> {
+    #[inline]
+    fn of(
+        flow: &Flow,
+        packet: Option<&'p Packet<'p>>,
+        interface: InterfaceId,
+        names: &'p Names,
+        timestamp: Timestamp,
+    ) -> Self {
         Self {
+            packet,
+            interface,
+            names,
+            timestamp,
+            flow_ends: packet.is_none(),
             id: flow.id(),
             client: flow.client(),
             server: flow.server(),
@@ -711,6 +732,22 @@ impl Facts {
             Direction::ToClient => (self.server, self.client),
         };
         (!self.link).then_some(Endpoints { source, destination, protocol: self.ip_protocol })
+    }
+
+    /// The header of an event that goes this way: endpoints as sender and receiver.
+    fn header(&self, direction: Direction) -> Header<'p> {
+        let base = match self.packet {
+            Some(packet) => packet_header(packet, self.names, self.interface, self.id),
+            None => Header {
+                timestamp: self.timestamp,
+                flow_id: self.id,
+                pcap_filename: &self.names.capture,
+                vlans: self.vlans,
+                source: Some(if self.flow_ends { PacketSource::FlowEnd } else { PacketSource::Silence }),
+                ..Header::default()
+            },
+        };
+        Header { endpoints: self.endpoints(direction), ..base }
     }
 }
 
@@ -738,30 +775,37 @@ struct Inspection<'p> {
     scratch: &'p mut Scratch,
     output: &'p mut Output,
     histogram: Option<&'p mut Histogram>,
-    names: &'p Names,
     observer: Option<&'p mut (dyn Observer + 'static)>,
-    interface: InterfaceId,
-    packet: Option<&'p Packet<'p>>,
-    timestamp: Timestamp,
-    facts: Facts,
+    facts: Facts<'p>,
     conversation: Option<Box<Conversation>>,
+    /// The conversation has been spoken to, and what it holds is for now not counted in `held`.
+    touched: bool,
     memory: &'p mut Option<Box<FlowMemory>>,
-    remembered: &'p mut u64,
+    held: &'p mut Held,
     alerted: &'p mut bool,
     bypass: &'p mut bool,
     tags: &'p mut HostTags,
     transactions: &'p mut u32,
-    /// What is told is of a flow that ends; without it and without a packet, of one that was silent.
-    flow_ends: bool,
 }
 
 impl<'p> Inspection<'p> {
     /// A datagram of the flow.
     fn datagram(&mut self, direction: Direction, payload: &[u8]) {
-        self.said(&Envelope { direction, timestamp: self.timestamp, datagram: true }, payload);
+        self.said(&Envelope { direction, timestamp: self.facts.timestamp, datagram: true }, payload);
+    }
+
+    /// To be called before the conversation is spoken to: what it holds may change.
+    fn touch(&mut self) {
+        if !self.touched
+            && let Some(conversation) = &self.conversation
+        {
+            self.held.change(&Held::of(conversation), u64::wrapping_sub);
+            self.touched = true;
+        }
     }
 
     fn said(&mut self, envelope: &Envelope, bytes: &[u8]) {
+        self.touch();
         let Some(mut conversation) = self.conversation.take() else { return };
         conversation.data(envelope, bytes, self);
         self.conversation = Some(conversation);
@@ -781,7 +825,7 @@ impl<'p> Inspection<'p> {
         };
         let protocol = record.map(|record| record.protocol()).or(known).or(self.facts.protocol);
         let moment = Moment {
-            packet: self.packet,
+            packet: self.facts.packet,
             source: *source,
             destination: *destination,
             direction: Some(direction),
@@ -789,7 +833,7 @@ impl<'p> Inspection<'p> {
             // Stream bytes and messages of TCP come only after a handshake, or of a session picked up midstream.
             established: self.facts.established || (self.facts.ip_protocol == 6 && !matches!(subject, Subject::Packet)),
             protocol,
-            timestamp: self.timestamp,
+            timestamp: self.facts.timestamp,
             flow: Some(FlowFacts {
                 start: self.facts.start,
                 packets: self.facts.packets,
@@ -805,12 +849,12 @@ impl<'p> Inspection<'p> {
         if !self.scratch.matches().is_empty() {
             self.matched();
             let stream = matches!(subject, Subject::Stream(_));
-            if !(stream && self.packet.is_some() && self.hold(direction, bytes)) {
+            if !(stream && self.facts.packet.is_some() && self.hold(direction, bytes)) {
                 self.report(direction, protocol, record, bytes, stream);
             }
         }
         if let Some(memory) = self.memory.as_deref_mut() {
-            *self.remembered += u64::from(is_new);
+            self.held.remembered += u64::from(is_new);
             let bounded = memory.take_bounded();
             if bounded > 0 {
                 self.output.counters.add(Counter::BoundedRuleMemory, bounded.into());
@@ -825,7 +869,7 @@ impl<'p> Inspection<'p> {
         let ends = [self.facts.client.0, self.facts.server.0];
         for rule in self.scratch.matches() {
             for &tag in &self.rules.rule(*rule).tags {
-                self.tags.follow(tag, self.memory, ends, self.timestamp);
+                self.tags.follow(tag, self.memory, ends, self.facts.timestamp);
             }
         }
     }
@@ -843,7 +887,7 @@ impl<'p> Inspection<'p> {
             noted: self.scratch.noted(rule),
             direction,
             end: None,
-            since: self.timestamp,
+            since: self.facts.timestamp,
             payload: self.output.kept(bytes).into(),
         };
         held.extend(self.scratch.matches().iter().map(one));
@@ -852,7 +896,7 @@ impl<'p> Inspection<'p> {
 
     /// Reports a match that was held back.
     fn report_held(&mut self, held: &Delayed) {
-        let header = self.header(held.direction);
+        let header = self.facts.header(held.direction);
         let protocol = self.conversation.as_ref().and_then(|conversation| conversation.protocol());
         let alert = self.alert(held.direction, protocol.or(self.facts.protocol), None, &held.payload, true);
         self.output.alert(&header, held.rule, &Alert { noted: held.noted, ..alert });
@@ -867,7 +911,7 @@ impl<'p> Inspection<'p> {
         payload: &[u8],
         stream: bool,
     ) {
-        let header = self.header(direction);
+        let header = self.facts.header(direction);
         let alert = self.alert(direction, protocol, record, payload, stream);
         for rule in self.scratch.matches() {
             self.output.alert(&header, *rule, &Alert { noted: self.scratch.noted(*rule), ..alert });
@@ -894,7 +938,7 @@ impl<'p> Inspection<'p> {
                 start: self.facts.start,
             }),
             protocol,
-            packet: self.packet,
+            packet: self.facts.packet,
             record,
             direction: Some(direction),
             payload,
@@ -903,29 +947,13 @@ impl<'p> Inspection<'p> {
             noted: 0,
         }
     }
-
-    /// The header of an event that goes this way: endpoints as sender and receiver.
-    fn header(&self, direction: Direction) -> Header<'p> {
-        let base = match self.packet {
-            Some(packet) => packet_header(packet, self.names, self.interface, self.facts.id),
-            None => Header {
-                timestamp: self.timestamp,
-                flow_id: self.facts.id,
-                pcap_filename: &self.names.capture,
-                vlans: self.facts.vlans,
-                source: Some(if self.flow_ends { PacketSource::FlowEnd } else { PacketSource::Silence }),
-                ..Header::default()
-            },
-        };
-        Header { endpoints: self.facts.endpoints(direction), ..base }
-    }
 }
 
 impl Deliver for Inspection<'_> {
     fn data(&mut self, direction: Direction, bytes: &[u8]) {
         let sent = &mut self.facts.sent[direction.index()];
         *sent = sent.wrapping_add(bytes.len() as u32);
-        self.said(&Envelope { direction, timestamp: self.timestamp, datagram: false }, bytes);
+        self.said(&Envelope { direction, timestamp: self.facts.timestamp, datagram: false }, bytes);
         if self.rules.wants_stream() {
             self.inspect(direction, &Subject::Stream(bytes), bytes);
         }
@@ -935,13 +963,14 @@ impl Deliver for Inspection<'_> {
         if let Some(memory) = self.memory {
             memory.gap(direction);
         }
+        self.touch();
         if let Some(conversation) = &mut self.conversation {
             conversation.gap(direction);
         }
     }
 
     fn event(&mut self, direction: Direction, event: StreamEvent) {
-        let header = self.header(direction);
+        let header = self.facts.header(direction);
         self.output.anomaly(&header, &Anomalous::Stream(event.name()));
         self.inspect(direction, &Subject::StreamEvent(event.name()), &[]);
     }
@@ -955,20 +984,19 @@ impl Sink for Inspection<'_> {
             histogram.count(record);
         }
         for anomaly in anomalies {
-            let header = self.header(envelope.direction);
+            let header = self.facts.header(envelope.direction);
             self.output.anomaly(&header, &Anomalous::Application(protocol, *anomaly));
         }
         if self.rules.wants_messages(protocol) {
             let subject = Subject::Message { record: Some(record), anomalies };
-            let payload = self.packet.map(Packet::payload).unwrap_or_default();
+            let payload = self.facts.packet.map(Packet::payload).unwrap_or_default();
             self.inspect(envelope.direction, &subject, payload);
         }
     }
 
     fn transaction(&mut self, _envelope: &Envelope, record: &dyn Record) {
         *self.transactions = self.transactions.saturating_add(1);
-        let header = Header { source: None, ..self.header(Direction::ToServer) };
-        self.output.record(&header, record);
+        self.output.record(record, || Header { source: None, ..self.facts.header(Direction::ToServer) });
     }
 
     fn bounded(&mut self, bound: Bound) {
@@ -985,7 +1013,7 @@ impl Sink for Inspection<'_> {
             self.output.counters.add(Counter::Resynchronised, 1);
             self.output.counters.add(Counter::SkippedBytes, anomaly.offset as u64);
         }
-        let header = self.header(envelope.direction);
+        let header = self.facts.header(envelope.direction);
         self.output.anomaly(&header, &Anomalous::Application(protocol, anomaly));
         // The flow learns its protocol only after the bytes that are being dissected.
         self.facts.protocol.get_or_insert(protocol);

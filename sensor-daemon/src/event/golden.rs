@@ -284,7 +284,7 @@ fn offered(fills: &[f32], live: bool) -> (usize, crate::metrics::Snapshot) {
     let mut output = Output::new(&events, metrics.worker(0, "tap0"), journal.submitter(0), engine);
     for fill in fills {
         output.relieve(*fill, at(0, 0));
-        output.record(&header(), &Write);
+        output.record(&Write, header);
         output.anomaly(&header(), &Anomalous::Stream("gap"));
     }
     drop(output);
@@ -319,7 +319,7 @@ fn an_event_is_counted_and_written_by_one_call() {
     let engine = Arc::new(vigia_rules::Engine::compile(&[], &Default::default()).engine);
     let off = EventSettings { anomaly: false, ..EventSettings::default() };
     let mut output = Output::new(&off, metrics.worker(0, "tap0"), journal.submitter(0), engine);
-    output.record(&header(), &Write);
+    output.record(&Write, header);
     output.anomaly(&header(), &Anomalous::Stream("gap"));
     output.stats(at(0, 0), &metrics);
     drop(output);

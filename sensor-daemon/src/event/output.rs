@@ -113,13 +113,14 @@ impl Output {
         }
     }
 
-    /// A transaction of a protocol is complete.
+    /// A transaction of a protocol is complete. `header` is asked for when the record is to be written.
     #[inline]
-    pub fn record(&mut self, header: &Header<'_>, record: &dyn Record) {
+    pub fn record<'h>(&mut self, record: &dyn Record, header: impl FnOnce() -> Header<'h>) {
         self.counters.add(Counter::RecordEvents, 1);
         self.counters.record(record.protocol());
         if self.settings.records && !self.sheds() {
-            self.eve.record(&mut self.records.lines, header, record);
+            let header = header();
+            self.eve.record(&mut self.records.lines, &header, record);
             self.recorded(header.timestamp);
         }
     }

@@ -333,10 +333,12 @@ impl Inspector {
         if !payload.is_empty() && flow.conversation.is_none() && !flow.foreign {
             flow.conversation = self.converse(packet, flow);
         }
-        let Pass { mut inspection, reassembler, tcp } = self.begin(flow, Some(packet), interface, packet.timestamp);
+        // Used where it is: to move it would take as long as to make it.
+        let mut pass = self.begin(flow, Some(packet), interface, packet.timestamp);
+        let inspection = &mut pass.inspection;
         match packet.transport {
             Transport::Tcp(header) => {
-                reassembler.push(tcp, &header, payload, found.direction, packet.timestamp, &mut inspection);
+                pass.reassembler.push(pass.tcp, &header, payload, found.direction, packet.timestamp, inspection);
             }
             Transport::Udp if !payload.is_empty() => inspection.datagram(found.direction, payload),
             _ if packet.ip.is_none() => inspection.datagram(found.direction, payload),

@@ -188,12 +188,14 @@ impl Worker {
         // A packet that cannot be decoded tells nobody whose it is: it is the first worker's.
         let mut mine = self.share.index == 0;
         let taken = catch_unwind(AssertUnwindSafe(|| {
-            let packet = decode(captured, &self.decode);
-            mine = self.share.has(&packet);
+            let mut packet = Packet::undecoded(captured);
+            packet.decode(captured, &self.decode);
+            let packet = &packet;
+            mine = self.share.has(packet);
             if mine || packet.ip.as_ref().is_some_and(|ip| ip.fragment.is_some()) {
-                let fate = self.packet(&packet, interface, mine);
+                let fate = self.packet(packet, interface, mine);
                 if mine {
-                    self.account(&packet, interface, fate);
+                    self.account(packet, interface, fate);
                 }
             }
             // Each of the packets that carry its tunnels is this worker's when its addresses are.

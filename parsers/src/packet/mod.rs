@@ -365,38 +365,49 @@ impl Default for DecodeLimits {
 }
 
 /// Decodes a captured frame.
-// Inlined, the packet is built where its caller has it, and not copied there.
-#[inline]
 pub fn decode<'a>(captured: &Captured<'a>, limits: &DecodeLimits) -> Packet<'a> {
-    let mut packet = Packet {
-        number: captured.number,
-        timestamp: captured.timestamp,
-        link: captured.link,
-        bytes: captured.frame,
-        wire_length: captured.wire_length,
-        ethernet: None,
-        ethernet_header: None,
-        vlans: Vlans::default(),
-        redundancy: None,
-        tunnel: Tunnel::None,
-        tunnel_depth: 0,
-        tunnel_header: None,
-        ip: None,
-        transport: Transport::None,
-        ports: [0, 0],
-        payload: 0..captured.frame.len(),
-        events: DecodeEvents::default(),
-    };
-    if let Some((tag, _)) = captured.stripped_vlan
-        && tag & 0x0fff != 0
-    {
-        packet.vlans.push(tag);
-    }
-    let cut = captured.wire_length as usize > captured.frame.len();
-    let mut decoder = Decoder::new(&mut packet, cut, limits);
-    let first = decoder.first_layer(captured.link);
-    decoder.run(first);
+    let mut packet = Packet::undecoded(captured);
+    packet.decode(captured, limits);
     packet
+}
+
+impl<'a> Packet<'a> {
+    /// A frame of which nothing is decoded yet: all of it is payload.
+    #[inline]
+    pub fn undecoded(captured: &Captured<'a>) -> Self {
+        Self {
+            number: captured.number,
+            timestamp: captured.timestamp,
+            link: captured.link,
+            bytes: captured.frame,
+            wire_length: captured.wire_length,
+            ethernet: None,
+            ethernet_header: None,
+            vlans: Vlans::default(),
+            redundancy: None,
+            tunnel: Tunnel::None,
+            tunnel_depth: 0,
+            tunnel_header: None,
+            ip: None,
+            transport: Transport::None,
+            ports: [0, 0],
+            payload: 0..captured.frame.len(),
+            events: DecodeEvents::default(),
+        }
+    }
+
+    /// Decodes the frame it was made of, where it stands: to move a packet takes as long as to walk a header.
+    pub fn decode(&mut self, captured: &Captured<'a>, limits: &DecodeLimits) {
+        if let Some((tag, _)) = captured.stripped_vlan
+            && tag & 0x0fff != 0
+        {
+            self.vlans.push(tag);
+        }
+        let cut = captured.wire_length as usize > captured.frame.len();
+        let mut decoder = Decoder::new(self, cut, limits);
+        let first = decoder.first_layer(captured.link);
+        decoder.run(first);
+    }
 }
 
 /// Decodes the datagram that the flow layer put together from fragments: `datagram` begins with an IP header without

@@ -58,6 +58,14 @@ pub enum Frame {
     Whole(usize),
     /// At least `n` bytes in all are needed to tell or to complete it; n > the length of the input.
     Need(usize),
+    /// The message is longer than [`Protocol::longest_message`]. Its first `head` bytes, which are there, are parsed, and
+    /// the rest is passed over as it comes, so that the next message is found at its place. In streams only.
+    Long {
+        /// Bytes to parse; 1 ≤ head ≤ the length of the input.
+        head: usize,
+        /// Bytes of the message in all.
+        length: usize,
+    },
     /// No message begins here.
     Not,
 }

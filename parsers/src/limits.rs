@@ -32,6 +32,8 @@ pub enum Bound {
     RequestBytes,
     /// [`Limits::joined_bytes`].
     JoinedBytes,
+    /// [`crate::Protocol::longest_message`]: the end of a message was passed over.
+    MessageBytes,
 }
 
 /// What is kept of a flow at a moment; each part has its bound in [`Limits`].

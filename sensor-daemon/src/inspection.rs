@@ -961,13 +961,13 @@ impl Deliver for Inspection<'_> {
         }
     }
 
-    fn gap(&mut self, direction: Direction, _bytes: u64) {
+    fn gap(&mut self, direction: Direction, bytes: u64) {
         if let Some(memory) = self.memory {
             memory.gap(direction);
         }
         self.touch();
         if let Some(conversation) = &mut self.conversation {
-            conversation.gap(direction);
+            conversation.gap(direction, bytes);
         }
     }
 
@@ -1006,6 +1006,7 @@ impl Sink for Inspection<'_> {
             Bound::Requests => Counter::BoundedRequests,
             Bound::RequestBytes => Counter::BoundedRequestBytes,
             Bound::JoinedBytes => Counter::BoundedJoinedBytes,
+            Bound::MessageBytes => Counter::BoundedMessage,
         };
         self.output.counters.add(counter, 1);
     }

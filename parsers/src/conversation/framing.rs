@@ -3,7 +3,7 @@
 
 use super::Medium;
 use crate::dissector::{Anomaly, Direction, Dissector, Envelope, Frame, Probe, Protocol, Sink};
-use crate::limits::{Kept, Limits};
+use crate::limits::{Bound, Kept, Limits};
 use crate::time::Timestamp;
 
 pub(super) struct Framer {
@@ -21,6 +21,8 @@ struct Side {
     pending: Vec<u8>,
     /// Set while no message boundary is known: the number of bytes skipped so far.
     lost: Option<usize>,
+    /// Bytes to pass over: the rest of a message that is too long to be held.
+    passing: u64,
 }
 
 /// Where the next message begins in bytes without a known boundary.
@@ -83,8 +85,15 @@ impl Framer {
         }
     }
 
-    pub(super) fn gap(&mut self, direction: Direction) {
+    /// So many bytes were lost; 0 for what was only let go of.
+    pub(super) fn gap(&mut self, direction: Direction, bytes: u64) {
         let side = self.side(direction);
+        if side.passing > 0 && bytes <= side.passing {
+            // Nothing of them was wanted.
+            side.passing -= bytes;
+            return;
+        }
+        side.passing = 0;
         side.lost = Some(side.lost.unwrap_or_default() + side.pending.len());
         side.pending.clear();
         self.dissector.gap(direction);
@@ -107,7 +116,7 @@ impl Framer {
         while !joined.is_empty() && !rest.is_empty() {
             let wanted = match (self.protocol.frame)(joined, envelope.direction) {
                 Frame::Need(length) => length.saturating_sub(joined.len()).clamp(1, rest.len()),
-                Frame::Whole(_) | Frame::Not => rest.len(),
+                Frame::Whole(_) | Frame::Long { .. } | Frame::Not => rest.len(),
             };
             let (taken, left) = rest.split_at(wanted);
             joined.extend_from_slice(taken);
@@ -122,7 +131,7 @@ impl Framer {
     /// used; the rest is the beginning of a message, shorter than the protocol's longest.
     fn consume(&mut self, envelope: &Envelope, bytes: &[u8], sink: &mut dyn Sink) -> usize {
         let direction = envelope.direction;
-        let mut at = 0;
+        let mut at = self.pass(direction, bytes.len());
         while at < bytes.len() {
             if let Some(skipped) = self.lost(direction) {
                 match self.boundary(direction, &bytes[at..]) {
@@ -146,11 +155,27 @@ impl Framer {
                     self.dissector.parse(envelope, &bytes[at..at + length], sink);
                     at += length;
                 }
+                Frame::Long { head, length } => {
+                    self.dissector.parse(envelope, &bytes[at..at + head], sink);
+                    sink.bounded(Bound::MessageBytes);
+                    self.side(direction).passing = (length - head) as u64;
+                    at += head;
+                    at += self.pass(direction, bytes.len() - at);
+                }
                 Frame::Need(_) => return at,
                 Frame::Not => self.side(direction).lost = Some(0),
             }
         }
         at
+    }
+
+    /// Passes over what is left of a message that is too long, at the most so many bytes. Gives their number.
+    fn pass(&mut self, direction: Direction, most: usize) -> usize {
+        let Some(sides) = &mut self.sides else { return 0 };
+        let passing = &mut sides[direction.index()].passing;
+        let passed = usize::try_from(*passing).unwrap_or(usize::MAX).min(most);
+        *passing -= passed as u64;
+        passed
     }
 
     /// The protocol's answer, held to its contract: lengths that cannot be are no message.
@@ -159,6 +184,9 @@ impl Framer {
             Frame::Whole(length) if (1..=bytes.len()).contains(&length) => Frame::Whole(length),
             Frame::Need(length) if length > bytes.len() && length <= self.protocol.longest_message => {
                 Frame::Need(length)
+            }
+            Frame::Long { head, length } if (1..=bytes.len()).contains(&head) && head < length => {
+                if self.medium == Medium::Stream { Frame::Long { head, length } } else { Frame::Not }
             }
             _ => Frame::Not,
         }
@@ -217,7 +245,7 @@ impl Framer {
             Frame::Need(_) => {
                 sink.anomaly(envelope, self.protocol, Anomaly { kind: "truncated", offset: bytes.len() });
             }
-            Frame::Not => self.resynchronised(envelope, bytes.len(), sink),
+            Frame::Long { .. } | Frame::Not => self.resynchronised(envelope, bytes.len(), sink),
         }
     }
 }

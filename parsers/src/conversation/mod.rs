@@ -99,11 +99,11 @@ impl Conversation {
         }
     }
 
-    /// Bytes of this direction were lost and will never come.
-    pub fn gap(&mut self, direction: Direction) {
+    /// So many bytes of this direction were lost and will never come.
+    pub fn gap(&mut self, direction: Direction, bytes: u64) {
         let direction = self.turned(direction);
         match &mut self.state {
-            State::Known(framer) => framer.gap(direction),
+            State::Known(framer) => framer.gap(direction, bytes),
             State::Detecting(detection) => detection.gap(direction),
             State::Unknown => {}
         }
@@ -111,7 +111,7 @@ impl Conversation {
 
     /// Lets go of the bytes of unfinished messages, as if they had been lost: the next message is found again.
     pub fn forget_unfinished(&mut self) {
-        [Direction::ToServer, Direction::ToClient].into_iter().for_each(|direction| self.gap(direction));
+        [Direction::ToServer, Direction::ToClient].into_iter().for_each(|direction| self.gap(direction, 0));
     }
 
     /// The flow ended: transactions that are still open are reported.

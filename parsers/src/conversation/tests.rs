@@ -175,7 +175,7 @@ fn after_a_gap_the_next_message_is_found() {
     let (mut talk, mut heard) = (on_port(7), Heard::default());
     say(&mut talk, &mut heard, ToServer, &strong(b"one"));
     say(&mut talk, &mut heard, ToServer, &strong(b"two")[..4]);
-    talk.gap(ToServer);
+    talk.gap(ToServer, 1);
     say(&mut talk, &mut heard, ToServer, &[&b"rest of three"[..], &strong(b"four")].concat());
     assert_eq!(heard.messages, [(ToServer, strong(b"one")), (ToServer, strong(b"four"))]);
     assert_eq!(heard.skipped, 4 + 13);
@@ -192,6 +192,55 @@ fn a_datagram_that_ends_early_is_told_and_the_next_is_whole() {
     assert_eq!((heard.messages.len(), heard.truncated), (2, 1));
 }
 
+/// As `strong`, but of messages beyond twelve bytes only four are read.
+static LONG: Protocol = Protocol {
+    name: "long",
+    longest_message: 12,
+    frame: |bytes, direction| match frame_strong(bytes, direction) {
+        Frame::Whole(length) | Frame::Need(length) if length > 12 && bytes.len() >= 4 => {
+            Frame::Long { head: 4, length }
+        }
+        Frame::Need(length) if length > 12 => Frame::Need(4),
+        other => other,
+    },
+    ..STRONG
+};
+
+static LONGS: &[&Protocol] = &[&LONG];
+
+/// What is heard of a message of `long`.
+fn read(message: &[u8]) -> Vec<u8> {
+    message[..if message.len() > 12 { 4 } else { message.len() }].to_vec()
+}
+
+#[test]
+fn the_end_of_a_long_message_may_be_lost_and_the_next_is_at_its_place() {
+    let opening = Opening { client_port: 40000, server_port: 7, medium: Medium::Stream, roles_known: true };
+    let (long, next) = (strong(&[7; 30]), strong(b"next"));
+    for lost in [0, 20, 25] {
+        let (mut talk, mut heard) = (Conversation::new(opening, LONGS, &Limits::DEFAULT), Heard::default());
+        say(&mut talk, &mut heard, ToServer, &strong(b"first"));
+        say(&mut talk, &mut heard, ToServer, &long[..8]);
+        assert_eq!(talk.buffered(), 0, "nothing is held of what is passed over");
+        talk.forget_unfinished();
+        talk.gap(ToServer, lost);
+        say(&mut talk, &mut heard, ToServer, &[&long[8 + lost as usize..], &next].concat());
+        let expected = [strong(b"first"), read(&long), next.clone()].map(|message| (ToServer, message));
+        assert_eq!((heard.messages, heard.skipped), (expected.to_vec(), 0), "{lost} bytes lost");
+    }
+}
+
+#[test]
+fn a_gap_beyond_the_end_of_a_long_message_is_one_as_any() {
+    let opening = Opening { client_port: 40000, server_port: 7, medium: Medium::Stream, roles_known: true };
+    let (mut talk, mut heard) = (Conversation::new(opening, LONGS, &Limits::DEFAULT), Heard::default());
+    say(&mut talk, &mut heard, ToServer, &strong(b"first"));
+    say(&mut talk, &mut heard, ToServer, &strong(&[7; 30])[..8]);
+    talk.gap(ToServer, 26);
+    say(&mut talk, &mut heard, ToServer, &[&b"rest"[..], &strong(b"next")].concat());
+    assert_eq!((heard.messages.last(), heard.skipped), (Some(&(ToServer, strong(b"next"))), 4));
+}
+
 proptest! {
     #[test]
     fn segmentation_changes_nothing(
@@ -200,16 +249,21 @@ proptest! {
     ) {
         let messages: Vec<_> = payloads.iter().map(|payload| strong(payload)).collect();
         let stream = messages.concat();
-        let (mut talk, mut heard) = (on_port(7), Heard::default());
-        let (mut at, mut cut) = (0, cuts.iter().cycle());
-        while at < stream.len() {
-            let end = (at + cut.next().unwrap()).min(stream.len());
-            say(&mut talk, &mut heard, ToServer, &stream[at..end]);
-            at = end;
+        let opening = Opening { client_port: 40000, server_port: 7, medium: Medium::Stream, roles_known: true };
+        let begun = [&strong(b"first")[..], &stream].concat();
+        let in_long = messages.iter().map(|message| read(message)).collect::<Vec<_>>();
+        for (protocols, stream, expected) in [(BOTH, &stream, messages), (LONGS, &begun, [vec![strong(b"first")], in_long].concat())] {
+            let (mut talk, mut heard) = (Conversation::new(opening, protocols, &Limits::DEFAULT), Heard::default());
+            let (mut at, mut cut) = (0, cuts.iter().cycle());
+            while at < stream.len() {
+                let end = (at + cut.next().unwrap()).min(stream.len());
+                say(&mut talk, &mut heard, ToServer, &stream[at..end]);
+                at = end;
+            }
+            let heard: Vec<_> = heard.messages.into_iter().map(|(_, message)| message).collect();
+            prop_assert_eq!(heard, expected);
+            prop_assert_eq!(talk.buffered(), 0);
         }
-        let heard: Vec<_> = heard.messages.into_iter().map(|(_, message)| message).collect();
-        prop_assert_eq!(heard, messages);
-        prop_assert_eq!(talk.buffered(), 0);
     }
 
     #[test]
@@ -221,7 +275,7 @@ proptest! {
         for (to_server, gap, bytes) in chunks {
             let direction = if to_server { ToServer } else { ToClient };
             if gap {
-                talk.gap(direction);
+                talk.gap(direction, 1);
             }
             say(&mut talk, &mut heard, direction, &bytes);
             prop_assert!(talk.buffered() <= detection::HELD_BYTES.max(2 * WEAK.longest_message));
@@ -361,7 +415,7 @@ fn what_only_the_port_tells_apart_is_decided_by_the_port() {
         let (mut talk, mut heard) = (Conversation::new(opening, SAME, &Limits::DEFAULT), Heard::default());
         say(&mut talk, &mut heard, ToServer, &strong(b"hello"));
         assert_eq!(talk.protocol(), Some(found), "{server_port}");
-        talk.gap(ToServer);
+        talk.gap(ToServer, 1);
         say(&mut talk, &mut heard, ToServer, &[b"lost".as_slice(), &strong(b"again")].concat());
         assert_eq!(heard.messages.last(), Some(&(ToServer, strong(b"again"))));
     }

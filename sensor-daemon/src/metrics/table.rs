@@ -178,10 +178,11 @@ counters! {
     Requests: Gauge Sum "vigia_dissection_requests" "Requests that wait for their answers";
     RequestMemory: Gauge Sum "vigia_dissection_request_bytes" "Bytes of requests that wait for their answers";
     JoinedMemory: Gauge Sum "vigia_dissection_joined_bytes" "Bytes of messages that are being joined from several frames or segments";
-    BoundedRequests: Counter Sum "vigia_dissection_bounded_total" {bound = "requests"} "Times that a bound on what is kept of a flow made a dissector give up the oldest of it" => "app_layer.bounded.requests";
-    BoundedRequestBytes: Counter Sum "vigia_dissection_bounded_total" {bound = "request_bytes"} "Times that a bound on what is kept of a flow made a dissector give up the oldest of it" => "app_layer.bounded.request_bytes";
-    BoundedJoinedBytes: Counter Sum "vigia_dissection_bounded_total" {bound = "joined_bytes"} "Times that a bound on what is kept of a flow made a dissector give up the oldest of it" => "app_layer.bounded.joined_bytes";
-    BoundedUnfinished: Counter Sum "vigia_dissection_bounded_total" {bound = "unfinished_bytes"} "Times that a bound on what is kept of a flow made a dissector give up the oldest of it" => "app_layer.bounded.unfinished_bytes";
+    BoundedRequests: Counter Sum "vigia_dissection_bounded_total" {bound = "requests"} "Times that a bound on what is kept of a flow made a dissector give up the oldest of it, or pass over the end of a message (`message_bytes`)" => "app_layer.bounded.requests";
+    BoundedRequestBytes: Counter Sum "vigia_dissection_bounded_total" {bound = "request_bytes"} "Times that a bound on what is kept of a flow made a dissector give up the oldest of it, or pass over the end of a message (`message_bytes`)" => "app_layer.bounded.request_bytes";
+    BoundedJoinedBytes: Counter Sum "vigia_dissection_bounded_total" {bound = "joined_bytes"} "Times that a bound on what is kept of a flow made a dissector give up the oldest of it, or pass over the end of a message (`message_bytes`)" => "app_layer.bounded.joined_bytes";
+    BoundedMessage: Counter Sum "vigia_dissection_bounded_total" {bound = "message_bytes"} "Times that a bound on what is kept of a flow made a dissector give up the oldest of it, or pass over the end of a message (`message_bytes`)" => "app_layer.bounded.message_bytes";
+    BoundedUnfinished: Counter Sum "vigia_dissection_bounded_total" {bound = "unfinished_bytes"} "Times that a bound on what is kept of a flow made a dissector give up the oldest of it, or pass over the end of a message (`message_bytes`)" => "app_layer.bounded.unfinished_bytes";
     Resynchronised: Counter Sum "vigia_application_resync_total" "Times that a conversation found the next message after a gap";
     SkippedBytes: Counter Sum "vigia_application_skipped_bytes_total" "Bytes skipped until the next message";
     StreamAnomalies: Counter Sum "vigia_stream_anomalies_total" "Anomalies of TCP streams";

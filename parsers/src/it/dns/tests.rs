@@ -533,7 +533,7 @@ fn after_a_gap_the_next_message_is_found() {
     let (mut talk, mut sink) = (conversation(53, Medium::Stream), Collected::default());
     talk.data(&envelope(ToServer, 0), &asked, &mut sink);
     talk.data(&envelope(ToClient, 0), &answered[..20], &mut sink);
-    talk.gap(ToClient);
+    talk.gap(ToClient, 1);
     talk.data(&envelope(ToClient, 0), &answered[30..], &mut sink);
     let answers: Vec<_> = sink.messages[3..].iter().map(|message| message.field("id")).collect();
     assert_eq!(answers, ["2", "1"]);

@@ -472,6 +472,7 @@ proptest! {
             match (PROTOCOL.frame)(&octets, direction) {
                 Frame::Whole(length) => prop_assert!(length >= 1 && length <= octets.len()),
                 Frame::Need(length) => prop_assert!(length > octets.len() && length <= PROTOCOL.longest_message),
+                Frame::Long { .. } => prop_assert!(false, "this protocol has no such messages"),
                 Frame::Not => prop_assert_eq!(probe, Probe::No),
             }
         }

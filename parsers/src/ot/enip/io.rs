@@ -2,6 +2,10 @@
 //!
 //! They are counted rather than logged each: a connection has one record, when it ends. Its identifier is the one that
 //! a Forward Open granted; the record of CIP names it as `o_to_t_connection_id` or `t_to_o_connection_id`.
+//!
+//! **Addresses are part of a connection's name.** Who receives chooses the identifier (of a multicast, who sends), so that
+//! two devices may well have chosen the same: it is looked up in its flow only, by direction, and what joins records is to
+//! compare addresses besides.
 
 use super::item::{CONNECTED_DATA, Items, SEQUENCED_ADDRESS};
 use super::read::udint;

@@ -274,7 +274,7 @@ fn after_a_hole_the_next_message_is_found() {
     let mut sink = Collected::default();
     let message = unconnected(1, "0e 03 2001 2401 3007");
     conversation.data(&envelope(ToServer, 1), &message, &mut sink);
-    conversation.gap(ToServer);
+    conversation.gap(ToServer, 1);
     let rest = [&message[10..], &message[..]].concat();
     conversation.data(&envelope(ToServer, 2), &rest, &mut sink);
     assert_eq!(sink.messages.iter().filter(|heard| heard.protocol == &PROTOCOL).count(), 2);
@@ -355,6 +355,7 @@ proptest! {
             match (protocol.frame)(&input, direction) {
                 Frame::Whole(n) => prop_assert!((1..=input.len()).contains(&n) && n <= protocol.longest_message),
                 Frame::Need(n) => prop_assert!(n > input.len() && n <= protocol.longest_message),
+                Frame::Long { .. } => prop_assert!(false, "this protocol has no such messages"),
                 Frame::Not => {}
             }
             let mut flow = (protocol.open)(&crate::Limits::DEFAULT);

@@ -108,7 +108,7 @@ pub(super) fn frame(bytes: &[u8], _: Direction) -> Frame {
 /// begins like another. What else has the form of an APDU is a Maybe.
 pub(super) fn probe(bytes: &[u8], direction: Direction) -> Probe {
     let whole = match frame(bytes, direction) {
-        Frame::Not => return Probe::No,
+        Frame::Long { .. } | Frame::Not => return Probe::No,
         Frame::Need(_) => return beginning(bytes),
         Frame::Whole(end) => bytes.split_at_checked(end),
     };

@@ -447,7 +447,7 @@ fn converse(stream: &[u8], size: usize, hole: Option<std::ops::Range<usize>>) ->
     let mut at = 0;
     for chunk in stream.chunks(size) {
         match &hole {
-            Some(hole) if hole.contains(&at) => conversation.gap(ToClient),
+            Some(hole) if hole.contains(&at) => conversation.gap(ToClient, 1),
             _ => conversation.data(&envelope(ToClient, 0), chunk, &mut sink),
         }
         at += chunk.len();

@@ -37,13 +37,12 @@ fn packet(packet: &Packet<'_>, record: &Exchange<'_>, tree: &mut dyn Tree) {
         }
         Body::Publish { payload, .. } => {
             tree.octets("topic", record.topic);
-            match payload.get(..LONGEST_MESSAGE) {
-                Some(beginning) if payload.len() > LONGEST_MESSAGE => {
-                    tree.octets("message", beginning);
-                    tree.flag("truncated", true);
-                    tree.unsigned("skipped_length", (payload.len() - LONGEST_MESSAGE) as u64);
-                }
-                _ => tree.octets("message", payload),
+            let written = payload.get(..LONGEST_MESSAGE).unwrap_or(payload);
+            let skipped = payload.len() - written.len() + packet.missing;
+            tree.octets("message", written);
+            if skipped > 0 {
+                tree.flag("truncated", true);
+                tree.unsigned("skipped_length", skipped as u64);
             }
         }
         Body::Acknowledge { code } | Body::Bare { code } => {

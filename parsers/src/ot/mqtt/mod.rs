@@ -23,8 +23,11 @@ mod tests;
 use crate::dissector::{AnomalyKind, Protocol};
 use state::State;
 
-/// The longest packet framed, in bytes. The standard allows 256 MiB; no flow shall hold as much while one arrives.
+/// The longest packet that is held, in bytes. The standard allows 256 MiB; no flow shall hold as much while one arrives.
 pub const LONGEST_MESSAGE: usize = 1 << 20;
+
+/// What is read of a PUBLISH that is longer: topic, properties and the beginning of the payload.
+const HEAD: usize = 128 << 10;
 
 const MISSING_CONNECT: &str = "missing_connect";
 const MISSING_PUBLISH: &str = "missing_publish";

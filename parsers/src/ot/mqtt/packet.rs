@@ -2,7 +2,7 @@
 
 use super::property::Properties;
 use super::read::{Reader, Variable, variable};
-use super::{INVALID_QOS_LEVEL, LONGEST_MESSAGE, MALFORMED_TRAFFIC, MISSING_MSG_ID, UNASSIGNED_MSG_TYPE};
+use super::{HEAD, INVALID_QOS_LEVEL, LONGEST_MESSAGE, MALFORMED_TRAFFIC, MISSING_MSG_ID, UNASSIGNED_MSG_TYPE};
 use crate::dissector::{Anomaly, Direction, Frame, Probe};
 
 /// Packet types (§2.1.2).
@@ -30,14 +30,22 @@ use kind::*;
 pub(super) const VERSION_3_1_1: u8 = 4;
 pub(super) const VERSION_5: u8 = 5;
 
-/// Where the packet that begins here ends. Whatever its type: it is reported when there is no such.
+/// Where the packet that begins here ends. Whatever its type: it is reported when there is no such. Only a PUBLISH may be
+/// longer than what is held.
 pub(super) fn frame(bytes: &[u8], _: Direction) -> Frame {
-    let Some((_, rest)) = bytes.split_first() else { return Frame::Need(2) };
+    let Some((&first, rest)) = bytes.split_first() else { return Frame::Need(2) };
     match variable(rest) {
         Variable::Unfinished => Frame::Need(bytes.len() + 1),
         Variable::TooLong => Frame::Not,
         Variable::Is { value, length, .. } => match 1 + length + value as usize {
-            end if end > LONGEST_MESSAGE => Frame::Not,
+            end if end > LONGEST_MESSAGE => {
+                let body = rest.get(length..).unwrap_or_default();
+                match first >> 4 == PUBLISH && suits(first) && topic_begins(body) {
+                    true if bytes.len() < HEAD => Frame::Need(HEAD),
+                    true => Frame::Long { head: HEAD, length: end },
+                    false => Frame::Not,
+                }
+            }
             end if bytes.len() >= end => Frame::Whole(end),
             end => Frame::Need(end),
         },
@@ -236,6 +244,8 @@ pub(super) struct Packet<'a> {
     pub(super) flags: u8,
     /// The remaining length, as stated.
     pub(super) length: u32,
+    /// Bytes of that which were passed over: a long PUBLISH has no more than its beginning.
+    pub(super) missing: usize,
     /// Packet identifier.
     pub(super) id: Option<u16>,
     pub(super) properties: Properties<'a>,
@@ -258,6 +268,7 @@ impl<'a> Packet<'a> {
             kind,
             flags,
             length,
+            missing: (length as usize).saturating_sub(reader.rest.len()),
             id: None,
             properties: Properties::NONE,
             body: Body::Bare { code: None },

@@ -136,7 +136,7 @@ impl State {
             if let Some(topic) = sparkplug::Topic::new(topic).filter(|topic| topic.message != sparkplug::Message::State)
             {
                 let payload = Payload::new(payload);
-                if !payload.is_sound() {
+                if packet.missing == 0 && !payload.is_sound() {
                     findings.push(INVALID_PAYLOAD, bytes.len() - packet.payload_length());
                 }
                 self.aliases.learn(&topic, &payload);
@@ -153,7 +153,9 @@ impl State {
             if let Some(before) = self.requests.answered(key) {
                 told.unanswered(&before, sink);
             }
-            self.requests.keep(key, self.last, envelope, bytes, |bound, request| {
+            // One long message is not to drive out all others; the record shows no more than its beginning.
+            let kept = bytes.get(..self.limits.request_bytes as usize / 4).unwrap_or(bytes);
+            self.requests.keep(key, self.last, envelope, kept, |bound, request| {
                 findings.push(TOO_MANY_TRANSACTIONS, 0);
                 sink.bounded(bound);
                 told.unanswered(request, sink);

@@ -1,11 +1,12 @@
 use super::state::State;
 use super::{
-    DOUBLE_CONNECT, INVALID_PAYLOAD, INVALID_QOS_LEVEL, MALFORMED_TRAFFIC, MISSING_MSG_ID, MISSING_PUBLISH, PROTOCOL,
-    UNASSIGNED_MSG_TYPE, UNINTRODUCED_MESSAGE,
+    DOUBLE_CONNECT, HEAD, INVALID_PAYLOAD, INVALID_QOS_LEVEL, MALFORMED_TRAFFIC, MISSING_MSG_ID, MISSING_PUBLISH,
+    PROTOCOL, UNASSIGNED_MSG_TYPE, UNINTRODUCED_MESSAGE,
 };
 use crate::conversation::{Conversation, Medium, Opening};
 use crate::dissector::Direction::{self, ToClient, ToServer};
 use crate::dissector::{Dissector, Frame, Pairing, Probe, Protocol};
+use crate::limits::{Bound, Limits};
 use crate::testing::{Collected, bytes, envelope};
 use proptest::prelude::*;
 
@@ -49,7 +50,7 @@ struct Session {
 
 impl Session {
     fn new() -> Self {
-        Self { state: State::new(&crate::Limits::DEFAULT), sink: Collected::default(), now: 0 }
+        Self { state: State::new(&Limits::DEFAULT), sink: Collected::default(), now: 0 }
     }
 
     /// A session that began as it should.
@@ -223,11 +224,44 @@ fn only_a_connect_is_certain() {
 }
 
 #[test]
+fn of_a_packet_that_is_too_long_the_beginning_is_read_and_the_next_is_at_its_place() {
+    let opening = Opening { client_port: 40000, server_port: 1883, medium: Medium::Stream, roles_known: true };
+    let mut conversation = Conversation::new(opening, crate::registry::PROTOCOLS, &Limits::DEFAULT);
+    let mut sink = Collected::default();
+    let long = vec![0x10; 3 << 20];
+    let stream = [
+        connect(4),
+        publish(2, "spBv1.0/G/NDATA/E", Some(7), &long),
+        publish(0, "plant/b", None, b"short"),
+        publish(0, "plant/c", None, &long),
+        packet(0xc0, &[]),
+    ];
+    for piece in stream.concat().chunks(1460) {
+        conversation.data(&envelope(ToServer, 1), piece, &mut sink);
+        assert!(conversation.buffered() <= HEAD);
+    }
+    conversation.data(&envelope(ToClient, 2), &packet(0x40, &[0, 7]), &mut sink);
+    let topics: Vec<_> = sink.messages.iter().map(|heard| heard.field("publish.topic")).collect();
+    let named = |topic: &str| crate::testing::hex(topic.as_bytes());
+    assert_eq!(topics[1..4], [named("spBv1.0/G/NDATA/E"), named("plant/b"), named("plant/c")]);
+    assert_eq!(sink.messages[1].field("remaining_length"), (long.len() + 21).to_string());
+    assert_eq!(sink.messages.last().map(|heard| heard.field("type")), Some("4".into()));
+    assert_eq!(sink.messages.len(), 6);
+    let anomalies = sink.messages.iter().flat_map(|heard| &heard.anomalies).chain(&sink.anomalies);
+    assert_eq!(anomalies.map(|anomaly| anomaly.kind).collect::<Vec<_>>(), Vec::<&str>::new());
+    assert_eq!(sink.bounded, [Bound::MessageBytes; 2]);
+    for transaction in sink.transactions.iter().filter(|heard| heard.json.contains("skipped")) {
+        let skipped = format!("\"skipped_length\": {}", long.len() - 1024);
+        assert!(transaction.json.contains(&skipped), "{}", transaction.json);
+    }
+}
+
+#[test]
 fn a_stream_cut_at_every_byte_gives_the_same_messages() {
     let stream = [connect(4), publish(2, "plant/a", Some(3), b"17"), packet(0xc0, &[]), packet(0xe0, &[])].concat();
     let converse = |chunks: &[&[u8]]| {
         let opening = Opening { client_port: 40_000, server_port: 1883, medium: Medium::Stream, roles_known: true };
-        let mut conversation = Conversation::new(opening, ONLY, &crate::Limits::DEFAULT);
+        let mut conversation = Conversation::new(opening, ONLY, &Limits::DEFAULT);
         let mut sink = Collected::default();
         chunks.iter().for_each(|chunk| conversation.data(&envelope(ToServer, 1), chunk, &mut sink));
         sink.messages.iter().map(|heard| heard.json.clone()).collect::<Vec<_>>()
@@ -250,6 +284,7 @@ proptest! {
         match (PROTOCOL.frame)(&input, direction) {
             Frame::Whole(n) => prop_assert!((1..=input.len()).contains(&n) && n <= PROTOCOL.longest_message),
             Frame::Need(n) => prop_assert!(n > input.len() && n <= PROTOCOL.longest_message),
+            Frame::Long { head, length } => prop_assert!((1..=input.len()).contains(&head) && head < length),
             Frame::Not => {}
         }
         Session::new().send(direction, &input);

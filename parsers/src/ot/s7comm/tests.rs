@@ -681,7 +681,7 @@ fn a_flow_met_in_its_middle_goes_on_after_a_gap() {
     let read = packet(&pdu(1, 3, "", "04 01 120a1002000100018400000 0", ""), true);
     conversation.data(&envelope(ToServer, 1), &read, &mut sink);
     conversation.data(&envelope(ToServer, 2), &read[..9], &mut sink);
-    conversation.gap(ToServer);
+    conversation.gap(ToServer, 1);
     conversation.data(&envelope(ToServer, 3), &[&[0x84, 0, 0, 0], &read[..]].concat(), &mut sink);
     assert_eq!(sink.messages.iter().map(|heard| heard.operation.as_str()).collect::<Vec<_>>(), ["read: DB1.DBB0"; 2]);
     assert_eq!(sink.anomalies, [crate::Anomaly { kind: crate::conversation::RESYNCHRONISED, offset: 13 }]);

@@ -805,7 +805,7 @@ fn after_a_gap_the_next_message_is_found() {
     let one = packet(&request(1, &read(&["LD/a"])));
     conversation.data(&envelope(ToServer, 1), &one, &mut sink);
     conversation.data(&envelope(ToServer, 1), &one[..20], &mut sink);
-    conversation.gap(ToServer);
+    conversation.gap(ToServer, 1);
     conversation.data(
         &envelope(ToServer, 1),
         &[&one[30..], &packet(&request(2, &read(&["LD/b"])))].concat(),

@@ -23,6 +23,7 @@ fn probe_and_frame(protocol: &Protocol, input: &[u8], direction: Direction) {
     match (protocol.frame)(input, direction) {
         Frame::Whole(n) => assert!((1..=input.len()).contains(&n) && n <= protocol.longest_message),
         Frame::Need(n) => assert!(n > input.len() && n <= protocol.longest_message),
+        Frame::Long { .. } => panic!("this protocol has no such messages"),
         Frame::Not => {}
     }
 }

@@ -1,5 +1,7 @@
 //! What a dissector may keep of one flow, what it does keep, and which bound bit.
 
+use crate::ot::iec104::Sizes;
+
 /// Bounds of what one flow's dissector keeps between messages, the same for every protocol. A dissector that reaches one
 /// gives up the oldest of what it keeps, and says so by [`crate::Sink::bounded`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,11 +12,15 @@ pub struct Limits {
     pub request_bytes: u32,
     /// Bytes of messages that are being joined from several frames or segments, all together.
     pub joined_bytes: u32,
+    /// What no message tells for sure, but who runs the plant knows: the sizes of the fields of IEC 104 in this flow. `None`
+    /// to find them.
+    pub iec104_sizes: Option<Sizes>,
 }
 
 impl Limits {
     /// What nearly every device keeps to.
-    pub const DEFAULT: Self = Self { requests: 32, request_bytes: 16 << 10, joined_bytes: 128 << 10 };
+    pub const DEFAULT: Self =
+        Self { requests: 32, request_bytes: 16 << 10, joined_bytes: 128 << 10, iec104_sizes: None };
 }
 
 impl Default for Limits {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use vigia_parsers::conversation::{self, Conversation, Medium, Opening};
 use vigia_parsers::packet::{DecodeEvent, DecodeEvents, Packet, Tcp, Transport, Vlans};
-use vigia_parsers::{Anomaly, Bound, Direction, Envelope, Limits, Protocol, Record, Sink, Timestamp, registry};
+use vigia_parsers::{Anomaly, Bound, Direction, Envelope, Protocol, Record, Sink, Timestamp, registry};
 use vigia_rules::{Delayed, Engine, FlowFacts, FlowMemory, GivenUp, Moment, RuleId, Scratch, Subject};
 
 use crate::capture::InterfaceId;
@@ -86,8 +86,7 @@ pub struct Inspector {
     reassembler: Reassembler,
     streams: flow::tcp::Settings,
     protocols: &'static [&'static Protocol],
-    limits: Limits,
-    most_unfinished: u64,
+    dissection: Dissection,
     histogram: Option<Box<Histogram>>,
     names: Names,
     observer: Option<Box<dyn Observer>>,
@@ -175,8 +174,7 @@ impl Inspector {
             reassembler: Reassembler::new(streams),
             streams: streams.clone(),
             protocols,
-            limits: dissection.limits(),
-            most_unfinished: dissection.max_unfinished_bytes,
+            dissection: dissection.clone(),
             histogram: histogram.then(Box::default),
             names,
             observer: None,
@@ -498,20 +496,22 @@ impl Inspector {
     fn converse(&self, packet: &Packet<'_>, flow: &Flow) -> Option<Box<Conversation>> {
         if packet.ip.is_none() {
             let protocol = registry::by_ethertype(packet.ethernet?.ethertype)?;
-            return Some(Box::new(Conversation::on_link(protocol, &self.limits)));
+            return Some(Box::new(Conversation::on_link(protocol, &self.dissection.limits(&[]))));
         }
         let medium = match packet.transport {
             Transport::Tcp(_) => Medium::Stream,
             Transport::Udp => Medium::Datagram,
             _ => return None,
         };
+        let [(client, client_port), (server, server_port)] = [flow.client(), flow.server()];
+        let limits = self.dissection.limits(&[server, client]);
         let opening = Opening {
-            client_port: flow.client().1,
-            server_port: flow.server().1,
+            client_port,
+            server_port,
             medium,
             roles_known: (flow.tcp_flags[0] | flow.tcp_flags[1]) & Tcp::SYN != 0,
         };
-        Some(Box::new(Conversation::new(opening, self.protocols, &self.limits)))
+        Some(Box::new(Conversation::new(opening, self.protocols, &limits)))
     }
 
     /// One pass through a flow and its conversation.
@@ -575,7 +575,7 @@ impl Inspector {
         }
         flow.foreign = conversation.is_unknown();
         let unfinished = conversation.buffered() as u64;
-        if unfinished > FEW_UNFINISHED && self.held.messages + unfinished > self.most_unfinished {
+        if unfinished > FEW_UNFINISHED && self.held.messages + unfinished > self.dissection.max_unfinished_bytes {
             conversation.forget_unfinished();
             self.output.counters.add(Counter::BoundedUnfinished, 1);
         }

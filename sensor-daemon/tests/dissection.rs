@@ -30,6 +30,41 @@ fn lines(file: &Path) -> Vec<Value> {
     std::fs::read_to_string(file).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// A command with one octet of cause, two of common address and three of object address, which is as long as one with two
+/// of each.
+const COMMAND: [u8; 15] = [0x68, 13, 0, 0, 0, 0, 45, 1, 6, 3, 0, 0xa1, 0x0f, 0, 1];
+
+fn commanded(settings: &str) -> Value {
+    let mut session = Session::new(([10, 4, 0, 1], 40_000), ([10, 4, 0, 17], 2404));
+    let mut capture = Capture::default();
+    session.handshake().iter().for_each(|frame| capture.push(frame));
+    capture.push(&session.say(Way::ToServer, &[0x68, 4, 7, 0, 0, 0]));
+    capture.push(&session.say(Way::ToClient, &[0x68, 4, 0x0b, 0, 0, 0]));
+    capture.push(&session.say(Way::ToServer, &COMMAND));
+    let events = replayed(&capture, settings);
+    let command = events.iter().find(|event| event["iec104"]["type"] == "c_sc_na_1").expect("a command");
+    command["iec104"].clone()
+}
+
+#[test]
+fn sizes_of_an_iec_104_station_are_taken_from_the_settings() {
+    let entry = |stations: &str| {
+        format!("[[dissection.iec104]]\nstations = [{stations}]\ncause = 1\ncommon_address = 2\nobject_address = 3\n")
+    };
+    for listed in ["\"10.4.0.17\"", "\"10.4.0.0/24\"", ""] {
+        let command = commanded(&entry(listed));
+        assert_eq!(
+            (&command["common_address"], &command["objects"][0]["address"]),
+            (&3.into(), &4001.into()),
+            "{listed}"
+        );
+        assert!(command.get("originator").is_none());
+    }
+    for other in [String::new(), entry("\"10.4.1.0/24\"")] {
+        assert_ne!(commanded(&other)["objects"][0]["address"], 4001, "{other}");
+    }
+}
+
 /// A message of two mebibytes, of which segments are lost, and a short one.
 #[test]
 fn of_a_long_mqtt_message_the_topic_is_recorded_and_the_next_message_is_found() {

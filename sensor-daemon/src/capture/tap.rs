@@ -216,12 +216,23 @@ impl FromStr for Network {
         if prefix > longest {
             return Err(NoNetwork(text.to_owned()));
         }
-        let kept = |bits: u8| u128::MAX.checked_shl(u32::from(bits - prefix)).unwrap_or(0);
-        let address = match address {
-            IpAddr::V4(address) => IpAddr::V4((address.to_bits() & kept(32) as u32).into()),
-            IpAddr::V6(address) => IpAddr::V6((address.to_bits() & kept(128)).into()),
-        };
-        Ok(Self { address, prefix })
+        Ok(Self { address: masked(address, prefix), prefix })
+    }
+}
+
+impl Network {
+    /// Is this address in it?
+    pub fn contains(&self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.address.is_ipv4() && masked(address, self.prefix) == self.address
+    }
+}
+
+/// An address without the bits behind a prefix, which is no longer than it.
+fn masked(address: IpAddr, prefix: u8) -> IpAddr {
+    let kept = |bits: u8| u128::MAX.checked_shl(u32::from(bits.saturating_sub(prefix))).unwrap_or(0);
+    match address {
+        IpAddr::V4(address) => IpAddr::V4((address.to_bits() & kept(32) as u32).into()),
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & kept(128)).into()),
     }
 }
 

@@ -6,6 +6,7 @@
 //! ([`document::markdown`]).
 
 mod check;
+mod dissection;
 pub mod document;
 mod lists;
 pub mod overrides;
@@ -14,8 +15,9 @@ mod schema;
 
 use std::path::{Path, PathBuf};
 
-use vigia_parsers::Limits;
 use vigia_parsers::packet::DecodeLimits;
+
+pub use dissection::{Dissection, StationSizes};
 
 use crate::diagnostic::{Diagnostic, Text};
 use crate::language::{Argument, Language, Message};
@@ -109,49 +111,6 @@ impl Decode {
     /// As the decoder takes them.
     pub const fn limits(&self) -> DecodeLimits {
         DecodeLimits { layers: self.max_layers, tunnels: u8::MAX }
-    }
-}
-
-/// What the dissector of a flow may keep between messages, whatever its protocol. When a bound bites, the oldest is given up
-/// and counted (`vigia_dissection_bounded_total`).
-#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Dissection {
-    /// Requests of a flow that wait for their answers.
-    #[schemars(range(min = 1, max = 65_535))]
-    pub max_requests: u16,
-    /// Bytes kept of these requests.
-    #[schemars(range(min = 1024))]
-    pub max_request_bytes: u32,
-    /// Bytes of a flow's messages that are being joined from several frames or segments.
-    #[schemars(range(min = 1024))]
-    pub max_joined_bytes: u32,
-    /// Bytes of unfinished messages that all flows of a worker hold together. Beyond, a flow that holds more than 4096 of
-    /// them lets go of its own and is picked up again at its next message.
-    #[schemars(range(min = 4096))]
-    pub max_unfinished_bytes: u64,
-}
-
-impl Default for Dissection {
-    fn default() -> Self {
-        let Limits { requests, request_bytes, joined_bytes } = Limits::DEFAULT;
-        Self {
-            max_requests: requests,
-            max_request_bytes: request_bytes,
-            max_joined_bytes: joined_bytes,
-            max_unfinished_bytes: 64 << 20,
-        }
-    }
-}
-
-impl Dissection {
-    /// As dissectors take them.
-    pub const fn limits(&self) -> Limits {
-        Limits {
-            requests: self.max_requests,
-            request_bytes: self.max_request_bytes,
-            joined_bytes: self.max_joined_bytes,
-        }
     }
 }
 

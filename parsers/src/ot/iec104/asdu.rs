@@ -4,16 +4,10 @@ use super::element::{self, Part};
 use super::names;
 use crate::dissector::Direction;
 
-/// Octets of the fields whose sizes are a matter of the station's settings (101 §7.2.3 to §7.2.5).
+/// Octets of the fields whose sizes are a matter of the station's settings (101 §7.2.3 to §7.2.5), two bits each: every flow
+/// that is being detected has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sizes {
-    /// Cause of transmission: 2 with the originator address.
-    pub(super) cause: u8,
-    /// Common address.
-    pub(super) common: u8,
-    /// Information object address.
-    pub(super) object: u8,
-}
+pub struct Sizes(u8);
 
 impl Sizes {
     /// What 60870-5-104 prescribes.
@@ -35,18 +29,38 @@ impl Sizes {
         Self::new(2, 2, 1),
     ];
 
-    const fn new(cause: u8, common: u8, object: u8) -> Self {
-        Self { cause, common, object }
+    /// Octets of the cause of transmission (2 with the originator address, 1 without), of the common address (1 or 2) and of
+    /// information object addresses (1 to 3). None of them is taken for 1.
+    pub const fn new(cause: u8, common: u8, object: u8) -> Self {
+        const fn bits(octets: u8) -> u8 {
+            if octets & 3 == 0 { 1 } else { octets & 3 }
+        }
+        Self(bits(cause) << 4 | bits(common) << 2 | bits(object))
+    }
+
+    /// Octets of the cause of transmission.
+    pub(super) fn cause(self) -> usize {
+        usize::from(self.0 >> 4)
+    }
+
+    fn common(self) -> usize {
+        usize::from(self.0 >> 2 & 3)
+    }
+
+    fn object(self) -> usize {
+        usize::from(self.0 & 3)
     }
 
     /// Octets of the data unit identifier: type, variable structure qualifier, cause and common address.
     fn identifier(self) -> usize {
-        2 + usize::from(self.cause) + usize::from(self.common)
+        2 + self.cause() + self.common()
     }
 }
 
 /// Which sizes suit the ASDUs of a flow so far.
 pub(super) struct Suited {
+    /// Stated by who knows the station: nothing is to be found.
+    stated: Option<Sizes>,
     /// One bit for each of [`Sizes::ALL`].
     possible: u16,
     /// ASDUs that they all suit, up to [`Self::SURE`].
@@ -57,10 +71,15 @@ impl Suited {
     /// ASDUs in a row that make other sizes than the two usual ones believable, and a contradiction an error.
     const SURE: u8 = 2;
 
-    pub(super) const NONE: Self = Self { possible: 1, asdus: 0 };
+    pub(super) fn new(stated: Option<Sizes>) -> Self {
+        Self { stated, possible: 1, asdus: 0 }
+    }
 
     /// The sizes to read the flow's ASDUs with.
     pub(super) fn sizes(&self) -> Sizes {
+        if let Some(stated) = self.stated {
+            return stated;
+        }
         let usual = self.possible & 3 != 0 || self.asdus >= Self::SURE;
         let first = if usual { self.possible.trailing_zeros() as usize } else { 0 };
         Sizes::ALL.get(first).copied().unwrap_or(Sizes::DEFAULT)
@@ -69,7 +88,7 @@ impl Suited {
     /// Learns from an ASDU, and reads it. `None` when it is too short for any sizes.
     pub(super) fn read<'a>(&mut self, octets: &'a [u8]) -> Option<Asdu<'a>> {
         let usual = Asdu::read(octets, self.sizes());
-        if self.asdus >= Self::SURE && usual.as_ref().is_some_and(Asdu::fits) {
+        if self.stated.is_some() || self.asdus >= Self::SURE && usual.as_ref().is_some_and(Asdu::fits) {
             return usual;
         }
         let suits = |sizes: &Sizes| Asdu::read(octets, *sizes).is_some_and(|asdu| asdu.fits() && asdu.is_sensible());
@@ -78,7 +97,7 @@ impl Suited {
             self.possible &= suited;
             self.asdus = (self.asdus + 1).min(Self::SURE);
         } else if suited != 0 && self.asdus < Self::SURE {
-            *self = Self { possible: suited, asdus: 1 };
+            *self = Self { possible: suited, asdus: 1, ..*self };
         }
         Asdu::read(octets, self.sizes()).or(usual)
     }
@@ -129,7 +148,7 @@ impl<'a> Asdu<'a> {
     pub(super) fn read(octets: &'a [u8], sizes: Sizes) -> Option<Self> {
         let (identifier, body) = octets.split_at_checked(sizes.identifier())?;
         let (&[type_id, structure, cause], rest) = identifier.split_first_chunk()?;
-        let (originator, common) = rest.split_at_checked(usize::from(sizes.cause) - 1)?;
+        let (originator, common) = rest.split_at_checked(sizes.cause() - 1)?;
         Some(Self {
             sizes,
             type_id,
@@ -157,7 +176,7 @@ impl<'a> Asdu<'a> {
     /// Does the length suit the type and the number of objects?
     pub(super) fn fits(&self) -> bool {
         let Some(layout) = self.layout() else { return false };
-        let address = usize::from(self.sizes.object);
+        let address = self.sizes.object();
         let expected = if self.sequence {
             element::length(layout, self.body.get(address..).unwrap_or_default()) * usize::from(self.count) + address
         } else {
@@ -179,7 +198,7 @@ impl<'a> Asdu<'a> {
     /// The information objects, as far as they are whole.
     pub(super) fn objects(&self) -> impl Iterator<Item = Object<'a>> + Clone + use<'a> {
         let Self { body, sequence, .. } = *self;
-        let size = usize::from(self.sizes.object);
+        let size = self.sizes.object();
         let layout = self.layout();
         let mut at = 0;
         let mut next = None;

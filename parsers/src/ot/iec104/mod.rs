@@ -4,8 +4,8 @@
 //! elements), IEC TS 60870-5-7 (types of authentication).
 //!
 //! A *message* is one APDU. Those of the I format carry an ASDU; the sizes of its cause of transmission, common address and
-//! information object addresses are a matter of the station's settings, and are found by which of them suit the lengths
-//! ([`asdu::Suited`]).
+//! information object addresses are a matter of the station's settings ([`Sizes`]), and are found by which of them suit the
+//! lengths ([`asdu::Suited`]) where they are not stated ([`crate::Limits::iec104_sizes`]).
 
 mod apci;
 mod asdu;
@@ -18,6 +18,7 @@ mod state;
 mod tests;
 
 use crate::dissector::{AnomalyKind, Protocol};
+pub use asdu::Sizes;
 use state::State;
 
 const INVALID_LENGTH: &str = "invalid_length";

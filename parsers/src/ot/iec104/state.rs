@@ -129,7 +129,7 @@ fn unanswered(request: &Request<'_, Key>, sizes: Sizes, sink: &mut dyn Sink) {
 impl State {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            suited: Suited::NONE,
+            suited: Suited::new(limits.iec104_sizes),
             next: [None; 2],
             stopped: false,
             last: 0,
@@ -372,7 +372,7 @@ fn check(asdu: &Asdu<'_>, findings: &mut Findings) {
         findings.push(UNEXPECTED_CAUSE, HEADER + 2);
     }
     if asdu.common_address == 0 {
-        findings.push(INVALID_COMMON_ADDRESS, HEADER + 2 + usize::from(asdu.sizes.cause));
+        findings.push(INVALID_COMMON_ADDRESS, HEADER + 2 + asdu.sizes.cause());
     }
     if asdu.layout().is_some() {
         if asdu.count == 0 {

@@ -68,6 +68,19 @@ fn faults(hex: &str) -> Vec<(&'static str, usize)> {
     heard(hex).anomalies.iter().map(|anomaly| (anomaly.kind, anomaly.offset)).collect()
 }
 
+/// One octet of cause, two of common address, three of object address: as long as two, two and two.
+#[test]
+fn stated_sizes_are_kept_to_where_the_lengths_suit_others_too() {
+    let asdu = "2d 01 06 0300 a10f00 01";
+    assert_ne!(Session::new().asdu(ToServer, asdu).field("object_address"), "4001");
+    let sizes = Some(Sizes::new(1, 2, 3));
+    let mut session = Session::new();
+    session.state = State::new(&Limits { iec104_sizes: sizes, ..Limits::DEFAULT });
+    let command = session.asdu(ToServer, asdu);
+    assert_eq!((command.field("common_address"), command.field("object_address")), ("3".into(), "4001".into()));
+    assert_eq!(session.asdu(ToServer, "2d 01 06 00 0300 a10f00 01").kinds(), ["invalid_length"]);
+}
+
 #[test]
 fn the_three_formats_are_told_apart_with_their_numbers() {
     let mut session = Session::new();

@@ -57,7 +57,7 @@ proptest! {
     fn no_conversation_panics_and_each_transaction_is_logged_once(
         said in prop::collection::vec((directions(), pdus(), any::<bool>(), 0u8..12), 0..60),
     ) {
-        let limits = Limits { requests: 4, request_bytes: 300, joined_bytes: 200 };
+        let limits = Limits { requests: 4, request_bytes: 300, joined_bytes: 200, ..Limits::DEFAULT };
         let mut session = Session::within(&limits);
         for (direction, pdu, end, what) in &said {
             if *what == 0 {

@@ -259,7 +259,7 @@ impl State {
         let mut place = self.joins.iter().position(|join| join.key == key && join.request == request);
         // The first segment begins anew, also when it is sent again; only of a message of more than 256 it is not the first.
         if segment.sequence == 0 && place.and_then(|at| self.joins.get(at)).is_none_or(|join| join.next != 0) {
-            place = Some(self.join(key, place, bytes, wire, apdu));
+            place = Some(self.join(key, place, bytes, wire, apdu, sink));
         }
         let Some((at, join)) = place.and_then(|at| Some((at, self.joins.get_mut(at)?))) else {
             findings.push(SEGMENT_LOST, wire.message.lower);
@@ -309,7 +309,15 @@ impl State {
     }
 
     /// Begins to join a message, in the place of one that is begun anew. Gives its place among those that are joined.
-    fn join(&mut self, key: Key, before: Option<usize>, bytes: &[u8], wire: Wire<'_>, apdu: &Apdu<'_>) -> usize {
+    fn join(
+        &mut self,
+        key: Key,
+        before: Option<usize>,
+        bytes: &[u8],
+        wire: Wire<'_>,
+        apdu: &Apdu<'_>,
+        sink: &mut dyn Sink,
+    ) -> usize {
         let request = apdu.is_request();
         let transaction = match before.map(|at| self.joins.remove(at).transaction) {
             Some(transaction) => transaction,
@@ -321,6 +329,7 @@ impl State {
         };
         if self.joins.len() >= usize::from(self.limits.requests.max(1)) {
             self.joins.remove(0);
+            sink.bounded(Bound::Requests);
         }
         let mut whole = bytes.get(..wire.message.lower).unwrap_or_default().to_vec();
         let (header, length) = apdu.whole_header();

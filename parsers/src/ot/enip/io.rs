@@ -14,6 +14,7 @@ use crate::dissector::{
     Anomaly, AnomalyKind, Direction, Dissector, Envelope, Frame, Pairing, Probe, Protocol, Record, Sink,
 };
 use crate::field::{Tree, Value, Visit};
+use crate::limits::Bound;
 use crate::time::Timestamp;
 
 static ANOMALIES: &[AnomalyKind] = &[
@@ -146,6 +147,7 @@ impl State {
         if self.connections.len() >= self.most {
             let oldest = self.connections.iter().enumerate().min_by_key(|(_, seen)| seen.last);
             if let Some((at, _)) = oldest {
+                sink.bounded(Bound::Requests);
                 end(&self.connections.swap_remove(at), sink);
             }
         }

@@ -183,7 +183,7 @@ crate::fields! {
             => unsigned(record.identity().map(|identity| identity.serial), out);
         product_name: Bytes, Optional, "Product name of a List Identity reply"
             => if let Some(identity) = record.identity() { out(Value::Bytes(identity.product_name)) };
-        state: Unsigned { bits: 8, names: &[] }, Optional, "Device state of a List Identity reply"
+        state: Unsigned { bits: 8, names: cip_names::DEVICE_STATES }, Optional, "Device state of a List Identity reply (volume 1 §5-2.2)"
             => unsigned(record.identity().and_then(|identity| identity.state), out);
         address: Address, Optional, "IP address that a List Identity reply states"
             => if let Some(identity) = record.identity() { out(Value::Address(identity.address.into())) };

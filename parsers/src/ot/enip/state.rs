@@ -227,7 +227,7 @@ impl Answers<'_> {
             return;
         }
         self.tell(answer, Some(request), sent_by, number, outermost);
-        self.connections.follow(answer, request);
+        self.connections.follow(answer, request, self.sink);
         let mut number = number + 1;
         let mut answers = answer.packed();
         for asked in request.packed().flatten() {

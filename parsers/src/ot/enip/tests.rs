@@ -3,6 +3,7 @@ use super::{CIP, INVALID_ITEM, INVALID_OFFSET, INVALID_PATH, INVALID_PDU, IO, PR
 use crate::conversation::{Conversation, Medium, Opening};
 use crate::dissector::Direction::{self, ToClient, ToServer};
 use crate::dissector::{Dissector, Frame, Pairing, Probe, Protocol};
+use crate::limits::{Bound, Limits};
 use crate::testing::{Collected, Heard, bytes, envelope};
 use proptest::prelude::*;
 
@@ -49,7 +50,7 @@ struct Session {
 
 impl Session {
     fn new() -> Self {
-        Self { state: State::new(&crate::Limits::DEFAULT), sink: Collected::default(), now: 1_000 }
+        Self { state: State::new(&Limits::DEFAULT), sink: Collected::default(), now: 1_000 }
     }
 
     fn send(&mut self, direction: Direction, message: &[u8]) -> &mut Self {
@@ -205,6 +206,22 @@ fn an_answer_with_the_identifier_of_its_request_is_paired() {
 }
 
 #[test]
+fn open_connections_are_bounded() {
+    let mut session = Session { state: State::new(&Limits { requests: 2, ..Limits::DEFAULT }), ..Session::new() };
+    for serial in ["2b00", "2c00", "2d00"] {
+        session.send(ToServer, &unconnected(1, &OPEN.replace("2b00", serial)));
+        session.send(ToClient, &unconnected(1, &OPENED.replace("2b00", serial)));
+    }
+    assert_eq!(session.sink.bounded, [Bound::Requests]);
+    let mut flow = (IO.open)(&Limits { requests: 1, ..Limits::DEFAULT });
+    for connection in ["44332211", "45332211"] {
+        let message = bytes(&format!("0200 0280 0800 {connection} 01000000 b100 0400 0102 0304"));
+        flow.parse(&envelope(ToServer, 1), &message, &mut session.sink);
+    }
+    assert_eq!(session.sink.bounded, [Bound::Requests; 2]);
+}
+
+#[test]
 fn pccc_says_what_it_does_to_which_file() {
     // Protected typed logical write with three address fields, N7:2 = 5.
     let session = exchange(
@@ -244,7 +261,7 @@ fn what_the_standard_does_not_allow_is_named_with_its_offset() {
 /// What a conversation hears of a stream, as transactions and fields of interest.
 fn converse(chunks: &[(Direction, &[u8])]) -> Vec<(String, String)> {
     let opening = Opening { client_port: 40_000, server_port: 44_818, medium: Medium::Stream, roles_known: true };
-    let mut conversation = Conversation::new(opening, ONLY, &crate::Limits::DEFAULT);
+    let mut conversation = Conversation::new(opening, ONLY, &Limits::DEFAULT);
     let mut sink = Collected::default();
     for (direction, chunk) in chunks {
         conversation.data(&envelope(*direction, 1), chunk, &mut sink);
@@ -270,7 +287,7 @@ fn a_stream_cut_at_every_byte_gives_the_same_messages() {
 #[test]
 fn after_a_hole_the_next_message_is_found() {
     let opening = Opening { client_port: 40_000, server_port: 44_818, medium: Medium::Stream, roles_known: true };
-    let mut conversation = Conversation::new(opening, ONLY, &crate::Limits::DEFAULT);
+    let mut conversation = Conversation::new(opening, ONLY, &Limits::DEFAULT);
     let mut sink = Collected::default();
     let message = unconnected(1, "0e 03 2001 2401 3007");
     conversation.data(&envelope(ToServer, 1), &message, &mut sink);
@@ -288,7 +305,7 @@ fn an_implicit_connection_has_one_record_that_counts() {
         message.extend(bytes("b100 0400 0102 0304"));
         message
     };
-    let mut flow = (IO.open)(&crate::Limits::DEFAULT);
+    let mut flow = (IO.open)(&Limits::DEFAULT);
     let mut sink = Collected::default();
     for sequence in [1, 2, 5] {
         assert_eq!((IO.probe)(&datagram(sequence), ToServer), Probe::Certain);
@@ -358,7 +375,7 @@ proptest! {
                 Frame::Long { .. } => prop_assert!(false, "this protocol has no such messages"),
                 Frame::Not => {}
             }
-            let mut flow = (protocol.open)(&crate::Limits::DEFAULT);
+            let mut flow = (protocol.open)(&Limits::DEFAULT);
             let mut sink = Collected::default();
             flow.parse(&envelope(direction, 1), &input, &mut sink);
             flow.finish(envelope(direction, 2).timestamp, &mut sink);

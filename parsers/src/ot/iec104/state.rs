@@ -11,7 +11,7 @@ use super::{
 };
 use crate::dissector::{Anomaly, Direction, Dissector, Envelope, Pairing, Sink};
 use crate::findings::Findings;
-use crate::limits::{Kept, Limits};
+use crate::limits::{Bound, Kept, Limits};
 use crate::pairing::{Outstanding, Request};
 use crate::time::Timestamp;
 
@@ -255,7 +255,7 @@ impl State {
                 }
             }
             cause::REQUEST | cause::ACTIVATION | cause::DEACTIVATION => {
-                message.selected = self.select(&asdu, what, &mut findings);
+                message.selected = self.select(&asdu, what, &mut findings, sink);
                 sink.message(envelope, &message, findings.as_slice());
                 return self.keep(asks, envelope, bytes, sink);
             }
@@ -295,7 +295,7 @@ impl State {
     }
 
     /// Remembers a selection, or finds that of an execute command. Gives whether there was one.
-    fn select(&mut self, asdu: &Asdu<'_>, what: Target, findings: &mut Findings) -> Option<bool> {
+    fn select(&mut self, asdu: &Asdu<'_>, what: Target, findings: &mut Findings, sink: &mut dyn Sink) -> Option<bool> {
         let command = command(asdu)?;
         if asdu.cause != cause::ACTIVATION {
             self.deselect(what);
@@ -305,6 +305,7 @@ impl State {
         if command.select {
             if known.is_none() && self.selections.len() >= self.most_selections {
                 self.selections.remove(0);
+                sink.bounded(Bound::Requests);
             }
             match known.and_then(|at| self.selections.get_mut(at)) {
                 Some(point) => point.selected = Some(command.value),

@@ -508,7 +508,7 @@ fn outstanding_activations_and_selections_are_bounded() {
         session.asdu(ToServer, &format!("2d 01 06 00 0300 {object:02x}1000 81"));
     }
     assert_eq!(session.sink.transactions.len(), 6, "the oldest are given up");
-    assert_eq!(session.sink.bounded, [Bound::Requests; 6]);
+    assert_eq!(session.sink.bounded, [Bound::Requests; 12], "six activations and six selections");
     assert_eq!(session.state.kept().requests, 4);
     // The first six selections are forgotten: nothing is known of those points.
     assert_eq!(session.asdu(ToServer, "2d 01 06 00 0300 001000 01").field("selected"), "false");

@@ -10,6 +10,7 @@ use crate::dissector::{AnomalyKind, Dissector, Envelope, Protocol, Record, Sink}
 use crate::encoding::ber::{Element, Elements};
 use crate::field::{Names, Tree, Value, Visit};
 use crate::findings::Findings;
+use crate::identity::{End, Fact, FactKind, VisitFacts};
 use crate::operation::Operation;
 use crate::time::Timestamp;
 
@@ -265,6 +266,12 @@ impl Record for Message<'_> {
 
     fn operation(&self) -> Option<Operation> {
         Some(Operation::Read)
+    }
+
+    fn facts(&self, out: &mut VisitFacts<'_>) {
+        if let Some(id) = self.asdus().next().and_then(|asdu| asdu.id).filter(|id| !id.is_empty()) {
+            out(Fact { of: End::Client, kind: FactKind::Name, value: Value::Bytes(id) });
+        }
     }
 }
 

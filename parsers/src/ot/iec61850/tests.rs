@@ -165,6 +165,7 @@ fn a_message_of_sampled_values_gives_its_samples() {
     assert_eq!(message.field("id"), crate::testing::hex(b"MU01"));
     assert_eq!((message.field("sample_count"), message.field("value")), ("7".into(), "-1000 70000".into()));
     assert_eq!(message.field("quality"), "0 8192");
+    assert_eq!(message.facts, ["client name MU01"]);
     insta::assert_snapshot!(message.json);
 }
 

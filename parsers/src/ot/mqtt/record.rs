@@ -175,7 +175,8 @@ crate::fields! {
             => unsigned((record.version > 0).then_some(record.version), out);
         message_id: Unsigned { bits: 16, names: &[] }, Optional, "Packet identifier (§2.2.1)"
             => unsigned(record.packet.id, out);
-        reason_code: Unsigned { bits: 8, names: &[] }, Many, "Reason codes, or return codes before version 5 (§2.4)"
+        reason_code: Unsigned { bits: 8, names: names::REASONS }, Many,
+            "Reason codes by the names of version 5, or return codes before it (§2.4)"
             => record.reason_codes(out);
         property: Bytes, Many, "Names of the properties (§2.2.2)"
             => record.packet.properties.for_each(|property| out(Value::Bytes(property.name.as_bytes())));

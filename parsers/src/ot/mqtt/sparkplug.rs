@@ -337,10 +337,15 @@ impl Aliases {
         Self { names: HashMap::new(), bytes: 0, most_bytes: limits.joined_bytes as usize }
     }
 
-    /// Learns from a birth, as long as there is room.
-    pub(super) fn learn(&mut self, topic: &Topic<'_>, payload: &Payload<'_>) {
+    /// Bytes that are kept.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Learns from a birth, as long as there is room; false when there is no more.
+    pub(super) fn learn(&mut self, topic: &Topic<'_>, payload: &Payload<'_>) -> bool {
         if !topic.message.is_birth() {
-            return;
+            return true;
         }
         let scope = topic.scope();
         if topic.message == Message::NodeBirth {
@@ -355,13 +360,14 @@ impl Aliases {
             let (Some(name), Some(alias)) = (metric.name, metric.alias) else { continue };
             let size = ENTRY + name.len();
             if self.bytes + size > self.most_bytes {
-                return;
+                return false;
             }
             self.bytes += size;
             if let Some((old, _)) = self.names.insert((scope, alias), (name.into(), metric.kind)) {
                 self.bytes -= ENTRY + old.len();
             }
         }
+        true
     }
 
     fn born(&self, topic: &Topic<'_>, metric: &Metric<'_>) -> Option<&Born> {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::dissector::{Direction, Dissector, Envelope, Pairing, Sink};
 use crate::findings::Findings;
-use crate::limits::{Kept, Limits};
+use crate::limits::{Bound, Kept, Limits};
 use crate::pairing::{Outstanding, Request};
 use crate::time::Timestamp;
 
@@ -73,7 +73,9 @@ impl Dissector for State {
     }
 
     fn kept(&self) -> Kept {
-        self.requests.kept()
+        let Kept { requests, request_bytes, .. } = self.requests.kept();
+        let topics: usize = self.topics.iter().map(|topics| topics.bytes).sum();
+        Kept { requests, request_bytes: request_bytes + topics as u32, joined_bytes: self.aliases.bytes() as u32 }
     }
 
     fn gap(&mut self, _: Direction) {
@@ -131,7 +133,9 @@ impl State {
         self.last += 1;
         let side = envelope.direction.index();
         if let Body::Publish { topic, payload } = packet.body {
-            self.name_topic(side, topic, packet);
+            if !self.name_topic(side, topic, packet) {
+                sink.bounded(Bound::RequestBytes);
+            }
             let topic = self.topics.get(side).map_or(topic, |topics| resolve(topics, topic, packet));
             if let Some(topic) = sparkplug::Topic::new(topic).filter(|topic| topic.message != sparkplug::Message::State)
             {
@@ -139,7 +143,9 @@ impl State {
                 if packet.missing == 0 && !payload.is_sound() {
                     findings.push(INVALID_PAYLOAD, bytes.len() - packet.payload_length());
                 }
-                self.aliases.learn(&topic, &payload);
+                if !self.aliases.learn(&topic, &payload) {
+                    sink.bounded(Bound::JoinedBytes);
+                }
             }
         }
         let waits = match packet.kind {
@@ -265,22 +271,26 @@ impl State {
         }
     }
 
-    /// Takes note of the number that a topic is given.
-    fn name_topic(&mut self, side: usize, topic: &[u8], packet: &Packet<'_>) {
-        let Some(alias) = packet.properties.number(TOPIC_ALIAS) else { return };
-        let most = self.limits.request_bytes as usize;
-        let Some(topics) = self.topics.get_mut(side).filter(|_| !topic.is_empty()) else { return };
-        if let Some((_, known)) = topics.known.iter_mut().find(|known| known.0 == alias) {
+    /// Takes note of the number that a topic is given; false when there is no room for it.
+    fn name_topic(&mut self, side: usize, topic: &[u8], packet: &Packet<'_>) -> bool {
+        let Some(alias) = packet.properties.number(TOPIC_ALIAS) else { return true };
+        let Some(topics) = self.topics.get_mut(side).filter(|_| !topic.is_empty()) else { return true };
+        let before = topics.known.iter_mut().find(|known| known.0 == alias);
+        let is_known = before.is_some();
+        if let Some((_, known)) = before {
             topics.bytes -= known.len();
             known.clear();
-            if topics.bytes + topic.len() <= most {
-                known.extend_from_slice(topic);
-                topics.bytes += topic.len();
-            }
-        } else if topics.known.len() < usize::from(self.limits.requests) && topics.bytes + topic.len() <= most {
-            topics.bytes += topic.len();
-            topics.known.push((alias, topic.to_vec()));
         }
+        let room = is_known || topics.known.len() < usize::from(self.limits.requests);
+        if !room || topics.bytes + topic.len() > self.limits.request_bytes as usize {
+            return false;
+        }
+        topics.bytes += topic.len();
+        match topics.known.iter_mut().find(|known| known.0 == alias) {
+            Some((_, known)) => known.extend_from_slice(topic),
+            None => topics.known.push((alias, topic.to_vec())),
+        }
+        true
     }
 
     fn topic<'t>(&'t self, side: usize, topic: &'t [u8], packet: &Packet<'_>) -> &'t [u8] {

@@ -175,6 +175,27 @@ fn the_record_of_an_acknowledged_publish_says_what_it_carried() {
 }
 
 #[test]
+fn what_stands_for_topics_and_metrics_is_bounded() {
+    let limits = Limits { requests: 2, request_bytes: 10, joined_bytes: 200, ..Limits::DEFAULT };
+    let mut session = Session { state: State::new(&limits), ..Session::connected(5) };
+    session.state.parse(&envelope(ToServer, 1), &connect(5), &mut session.sink);
+    session.sink.bounded.clear();
+    for (alias, topic) in [(1, "abcd"), (2, "abc"), (3, "ab"), (1, "abcdefgh"), (1, "abcdefg")] {
+        session.send(ToServer, &publish(0, topic, None, &[3, 0x23, 0, alias, b'x']));
+    }
+    // A third alias, and a topic that would make them longer than eleven octets.
+    assert_eq!(session.sink.bounded, [Bound::RequestBytes; 2]);
+    session.sink.bounded.clear();
+    // Three metrics of one octet take 65 octets each; the fourth has no room.
+    for metric in 0..4 {
+        let birth = sparkplug(&format!("0a01 6{metric} 100{metric} 2002 5001"));
+        session.send(ToServer, &publish(0, "spBv1.0/G/DBIRTH/E/D", None, &[&[0][..], &birth].concat()));
+    }
+    assert_eq!(session.sink.bounded, [Bound::JoinedBytes]);
+    assert_eq!(session.state.kept().joined_bytes, 195);
+}
+
+#[test]
 fn a_reboot_commanded_by_sparkplug_is_a_restart() {
     let mut session = Session::connected(4);
     let reboot = sparkplug("0a13 4e6f646520436f6e74726f6c2f5265626f6f74 200b 7001");

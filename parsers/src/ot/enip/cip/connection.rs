@@ -3,7 +3,8 @@
 use super::super::read::{octet, udint, uint};
 use super::path::Path;
 use super::service::{Service, code};
-use crate::limits::Limits;
+use crate::dissector::Sink;
+use crate::limits::{Bound, Limits};
 
 /// What names a connection for its whole life: connection serial number, vendor and serial number of the originator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,8 +144,8 @@ impl Connections {
         self.open.iter().rev().find(|connection| connection.serial == serial)
     }
 
-    /// Follows what an answer says: a connection is opened or closed.
-    pub(crate) fn follow(&mut self, answer: &Service<'_>, request: &Service<'_>) {
+    /// Follows what an answer says: a connection is opened or closed. The oldest makes room.
+    pub(crate) fn follow(&mut self, answer: &Service<'_>, request: &Service<'_>, sink: &mut dyn Sink) {
         if answer.status != 0 || !request.is_about_connection() {
             return;
         }
@@ -153,6 +154,7 @@ impl Connections {
         if let Some([one, other]) = Opening::new(answer, request).and_then(|granted| granted.ways) {
             if self.open.len() >= self.most {
                 self.open.remove(0);
+                sink.bounded(Bound::Requests);
             }
             let path = asked.path.bytes.to_vec();
             self.open.push(Connection { serial: asked.serial, ids: [one.id, other.id], path });

@@ -136,6 +136,17 @@ pub(crate) const CLASSES: Names = &[
     (273, "in_cabinet_commissioning"),
 ];
 
+/// What state a device is in, attribute 8 of the Identity object.
+pub(crate) const DEVICE_STATES: Names = &[
+    (0, "nonexistent"),
+    (1, "device_self_testing"),
+    (2, "standby"),
+    (3, "operational"),
+    (4, "major_recoverable_fault"),
+    (5, "major_unrecoverable_fault"),
+    (255, "default_for_get_attributes_all"),
+];
+
 /// General status of a response.
 pub(crate) const STATUS: Names = &[
     (0, "success"),

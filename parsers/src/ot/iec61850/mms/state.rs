@@ -237,7 +237,7 @@ impl Dialogue {
         sink.message(envelope, &record, found.as_slice());
         sink.transaction(envelope, &record);
         if let Some(request) = request {
-            open.follow(&request, message);
+            open.follow(&request, message, sink);
         }
     }
 }
@@ -299,7 +299,7 @@ impl Open {
     }
 
     /// Takes over what an answered request opened or closed.
-    fn follow(&mut self, request: &Message<'_>, answer: &Message<'_>) {
+    fn follow(&mut self, request: &Message<'_>, answer: &Message<'_>, sink: &mut dyn Sink) {
         let (Some((service, argument)), Some((_, result))) = (request.request(), answer.response()) else { return };
         match service {
             number::FILE_OPEN | number::INITIATE_UPLOAD_SEQUENCE => {
@@ -315,6 +315,7 @@ impl Open {
                 self.list.retain(|open| (open.asker, open.upload, open.handle) != (asker, upload, handle));
                 if self.list.len() >= self.most {
                     self.list.remove(0);
+                    sink.bounded(Bound::Requests);
                 }
                 self.list.push(Transfer { asker, upload, handle, name: name.into() });
             }

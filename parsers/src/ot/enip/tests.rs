@@ -244,6 +244,19 @@ fn a_request_without_an_answer_is_logged_when_the_flow_ends() {
 }
 
 #[test]
+fn what_a_refused_encapsulation_carried_gets_no_answer() {
+    let mut session = Session::new();
+    session.send(ToServer, &unconnected(1, "05 02 2001 2401"));
+    let mut refused = encapsulated(0x6f, 1, 1, &[]);
+    refused[8] = 0x64;
+    session.send(ToClient, &refused);
+    assert_eq!(session.sink.messages.last().map(|heard| heard.field("status")), Some("100".to_owned()));
+    let [carried] = session.logged(&CIP)[..] else { panic!("one service") };
+    assert_eq!((carried.pairing, &carried.operation[..]), (Pairing::Unanswered, "restart: identity 1"));
+    assert!(matches!(session.logged(&PROTOCOL)[0].pairing, Pairing::Answered(_)));
+}
+
+#[test]
 fn what_the_standard_does_not_allow_is_named_with_its_offset() {
     let kinds = |message: &[u8]| {
         let mut session = Session::new();
@@ -365,6 +378,16 @@ fn messages() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #[test]
+    fn what_is_written_to_a_tag_is_what_is_read(name in "[A-Za-z_][A-Za-z0-9_]{0,30}", index in any::<u8>(), value in any::<i32>()) {
+        let symbol = [&[0x91, name.len() as u8], name.as_bytes(), &[0][..name.len() % 2], &[0x28, index]].concat();
+        let write = [&[0x4d, (symbol.len() / 2) as u8], &symbol[..], &[0xc4, 0, 1, 0], &value.to_le_bytes()].concat();
+        let session = exchange(&crate::testing::hex(&write), "cd 00 00 00");
+        let operation = format!("write: {name}[{index}] = {value}");
+        prop_assert!(session.cip().iter().all(|heard| heard.operation == operation && heard.anomalies.is_empty()));
+        prop_assert_eq!(session.logged(&CIP).len(), 1);
+    }
+
     #[test]
     fn no_bytes_panic(input in prop::collection::vec(any::<u8>(), 0..300), direction in directions()) {
         for protocol in [&PROTOCOL, &IO] {

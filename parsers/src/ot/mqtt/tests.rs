@@ -294,11 +294,97 @@ fn a_stream_cut_at_every_byte_gives_the_same_messages() {
     }
 }
 
+#[test]
+fn after_a_hole_the_next_packet_is_found() {
+    let opening = Opening { client_port: 40_000, server_port: 1883, medium: Medium::Stream, roles_known: true };
+    let mut conversation = Conversation::new(opening, ONLY, &Limits::DEFAULT);
+    let mut sink = Collected::default();
+    let message = publish(0, "plant/boiler/pressure", None, b"17");
+    conversation.data(&envelope(ToServer, 1), &connect(4), &mut sink);
+    conversation.data(&envelope(ToServer, 2), &message, &mut sink);
+    conversation.gap(ToServer, 9);
+    let rest = [&message[9..], &message, &message, &message].concat();
+    conversation.data(&envelope(ToServer, 3), &rest, &mut sink);
+    let topic = crate::testing::hex(b"plant/boiler/pressure");
+    let published = sink.messages.iter().filter(|heard| heard.field("publish.topic") == topic);
+    assert_eq!(published.count(), 4);
+    assert!(sink.messages.iter().all(|heard| heard.anomalies.is_empty()));
+}
+
+#[test]
+fn what_is_not_acknowledged_is_logged_when_the_flow_ends() {
+    let mut session = Session::connected(4);
+    session.send(ToServer, &publish(2, "plant/a", Some(3), b"17"));
+    session.state.finish(envelope(ToServer, session.now).timestamp, &mut session.sink);
+    let logged = session.sink.transactions.last().expect("a transaction");
+    assert_eq!((logged.pairing, logged.field("publish.topic")), (Pairing::Unanswered, crate::testing::hex(b"plant/a")));
+}
+
+#[test]
+fn a_connect_tells_its_will_and_its_properties() {
+    // Version 5: session expiry 10, a user property; the will with a delay of 5.
+    let head = [string("MQTT"), bytes("05 e6 003c 0d 11 0000000a 26 0001 61 0002 6263")].concat();
+    let will = [bytes("05 18 00000005"), string("plant/gone"), string("yes")].concat();
+    let connect = packet(0x10, &[head, string("edge-7"), will, string("user"), string("pass")].concat());
+    let mut session = Session::new();
+    session.send(ToServer, &connect);
+    let heard = session.last();
+    assert_eq!(heard.kinds(), [""; 0]);
+    for (field, value) in [
+        ("connect.clientid", &b"edge-7"[..]),
+        ("connect.willtopic", b"plant/gone"),
+        ("connect.willmessage", b"yes"),
+        ("connect.username", b"user"),
+        ("connect.password", b"pass"),
+        ("user_property", b"bc"),
+    ] {
+        assert_eq!(heard.field(field), crate::testing::hex(value), "{field}");
+    }
+    assert_eq!((heard.field("protocol_version"), heard.field("connect.keep_alive_s")), ("5".into(), "60".into()));
+    assert_eq!(heard.facts, ["client name edge-7"]);
+}
+
+#[test]
+fn mqtt_3_1_has_another_name_for_itself() {
+    let connect = packet(0x10, &[string("MQIsdp"), bytes("03 02 003c"), string("edge-7")].concat());
+    assert_eq!((PROTOCOL.probe)(&connect, ToServer), Probe::Certain);
+    let mut session = Session::new();
+    session.send(ToServer, &connect);
+    assert_eq!(session.last().field("protocol_version"), "3");
+    assert_eq!(session.last().field("connect.protocol_string"), crate::testing::hex(b"MQIsdp"));
+}
+
+#[test]
+fn the_version_shows_where_its_connect_was_not_seen() {
+    for (properties, version) in [(&[][..], "4"), (&[2, 1, 1], "5")] {
+        let mut session = Session::new();
+        session.send(ToServer, &publish(0, "plant/a", None, &[properties, b"17"].concat()));
+        assert_eq!(session.last().field("protocol_version"), version);
+        assert_eq!(session.last().field("publish.message"), crate::testing::hex(b"17"));
+    }
+}
+
 fn directions() -> impl Strategy<Value = Direction> {
     prop_oneof![Just(ToServer), Just(ToClient)]
 }
 
 proptest! {
+    #[test]
+    fn what_is_published_is_what_is_read(
+        topic in "[ -~&&[^#+]]{1,60}",
+        quality in 0u8..3,
+        id in 1u16..,
+        payload in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        let mut session = Session::connected(4);
+        session.send(ToServer, &publish(quality << 1, &topic, (quality > 0).then_some(id), &payload));
+        let heard = session.last();
+        prop_assert_eq!(heard.field("publish.topic"), crate::testing::hex(topic.as_bytes()));
+        prop_assert_eq!(heard.field("publish.message"), crate::testing::hex(&payload));
+        prop_assert_eq!(heard.field("qos"), quality.to_string());
+        prop_assert_eq!(heard.field("message_id"), if quality > 0 { id.to_string() } else { String::new() });
+    }
+
     #[test]
     fn no_bytes_panic(input in prop::collection::vec(any::<u8>(), 0..200), direction in directions()) {
         (PROTOCOL.probe)(&input, direction);

@@ -7,7 +7,7 @@
 //! two devices may well have chosen the same: it is looked up in its flow only, by direction, and what joins records is to
 //! compare addresses besides.
 
-use super::item::{CONNECTED_DATA, Items, SEQUENCED_ADDRESS};
+use super::item::{CONNECTED_DATA, Item, Items, SEQUENCED_ADDRESS};
 use super::read::udint;
 use super::{INVALID_ITEM, REPEATED_SEQUENCE, SEQUENCE_GAP};
 use crate::dissector::{
@@ -48,13 +48,20 @@ fn probe(bytes: &[u8], _: Direction) -> Probe {
     }
 }
 
-/// A datagram is one message.
+/// A datagram is one message. It is framed by its address, so that what is wrong behind that is reported.
 fn frame(bytes: &[u8], _: Direction) -> Frame {
     match bytes {
         [] => Frame::Need(1),
-        _ if Message::new(bytes).is_some() => Frame::Whole(bytes.len()),
+        _ if addressed(bytes).is_some() => Frame::Whole(bytes.len()),
         _ => Frame::Not,
     }
+}
+
+/// The sequenced address that every message begins with, and the items behind it.
+fn addressed(bytes: &[u8]) -> Option<(Item<'_>, Items<'_>)> {
+    let mut items = Items::new(bytes, 0)?;
+    let address = items.next().filter(|item| item.kind == SEQUENCED_ADDRESS && item.data.len() == 8)?;
+    Some((address, items))
 }
 
 /// A view of one message.
@@ -67,12 +74,10 @@ struct Message<'a> {
 
 impl<'a> Message<'a> {
     fn new(bytes: &'a [u8]) -> Option<Self> {
-        let all = Items::new(bytes, 0)?;
-        let mut items = all;
         // Any datagram may be asked whether it is one: the first item tells for nearly all of them.
-        let address = items.next().filter(|item| item.kind == SEQUENCED_ADDRESS && item.data.len() == 8)?;
+        let (address, mut items) = addressed(bytes)?;
         let data = items.next().filter(|item| item.kind == CONNECTED_DATA)?;
-        if !all.is_whole() {
+        if !items.is_whole() {
             return None;
         }
         Some(Self { connection: udint(address.data, 0)?, sequence: udint(address.data, 4)?, data: data.data })
@@ -104,7 +109,8 @@ struct State {
 impl Dissector for State {
     fn parse(&mut self, envelope: &Envelope, bytes: &[u8], sink: &mut dyn Sink) {
         let Some(message) = Message::new(bytes) else {
-            return sink.anomaly(envelope, &IO, Anomaly { kind: INVALID_ITEM, offset: bytes.len() });
+            let fault = Items::new(bytes, 0).and_then(Items::fault);
+            return sink.anomaly(envelope, &IO, Anomaly { kind: INVALID_ITEM, offset: fault.unwrap_or(bytes.len()) });
         };
         let known = self
             .connections

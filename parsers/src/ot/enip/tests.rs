@@ -8,6 +8,7 @@ use crate::testing::{Collected, Heard, bytes, envelope};
 use proptest::prelude::*;
 
 static ONLY: &[&Protocol] = &[&PROTOCOL];
+static IMPLICIT: &[&Protocol] = &[&IO];
 
 /// An encapsulation message of this command.
 fn encapsulated(command: u16, session: u32, context: u8, data: &[u8]) -> Vec<u8> {
@@ -339,6 +340,19 @@ fn an_implicit_connection_has_one_record_that_counts() {
       "duration_ms": 4
     }
     "#);
+}
+
+#[test]
+fn an_implicit_message_with_a_broken_item_is_told() {
+    let opening = Opening { client_port: 2222, server_port: 2222, medium: Medium::Datagram, roles_known: true };
+    let mut conversation = Conversation::new(opening, IMPLICIT, &Limits::DEFAULT);
+    let mut sink = Collected::default();
+    for data in ["b100 0400 0102 0304", "b100 0900 0102 0304", "b100 0400 0102 0304"] {
+        let message = bytes(&format!("0200 0280 0800 44332211 01000000 {data}"));
+        conversation.data(&envelope(ToServer, 1), &message, &mut sink);
+    }
+    assert_eq!(sink.messages.len(), 2);
+    assert_eq!(sink.anomalies, [crate::dissector::Anomaly { kind: INVALID_ITEM, offset: 14 }]);
 }
 
 #[test]

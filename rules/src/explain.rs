@@ -11,7 +11,7 @@ use vigia_parsers::{Direction, Protocol};
 use crate::anatomy::{Anatomy, environment};
 pub use crate::engine::chain::Shortfall;
 use crate::engine::chain::Step;
-use crate::engine::gate::Track;
+use crate::engine::counter::Track;
 use crate::engine::program::{Header, Scope};
 use crate::engine::value::Registers;
 use crate::engine::view::{Key, View, same};

@@ -10,7 +10,8 @@
 //! rules leaves those alone that have a threshold already.
 
 use crate::engine::build::Ready;
-use crate::engine::gate::{RateFilter, Suppressed, Suppression, Threshold};
+use crate::engine::counter::Threshold;
+use crate::engine::gate::{RateFilter, Suppressed, Suppression};
 use crate::keyword::Use;
 use crate::keyword::threshold as keyword;
 use crate::language::header::{AddressSet, address_list};

@@ -8,7 +8,8 @@ use std::ops::RangeInclusive;
 use vigia_parsers::Protocol;
 
 use crate::engine::build::{Ready, compile_one};
-use crate::engine::gate::{Suppressed, Suppression, Threshold};
+use crate::engine::counter::Threshold;
+use crate::engine::gate::{Suppressed, Suppression};
 use crate::engine::{Action, Rule};
 use crate::keyword::{Environment, Fate, Use, threshold};
 use crate::language::header::{Resolver, address_list};

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use vigia_parsers::conversation::{self, Conversation, Medium, Opening};
 use vigia_parsers::packet::{DecodeEvent, DecodeEvents, Packet, Tcp, Transport, Vlans};
 use vigia_parsers::{Anomaly, Bound, Direction, Envelope, Protocol, Record, Sink, Timestamp, registry};
-use vigia_rules::{Delayed, Engine, FlowFacts, FlowMemory, GivenUp, Moment, RuleId, Scratch, Subject};
+use vigia_rules::{Delayed, Engine, FlowFacts, FlowMemory, GivenUp, Match, Moment, RuleId, Scratch, Subject};
 
 use crate::capture::InterfaceId;
 use crate::config::Dissection;
@@ -23,6 +23,7 @@ use crate::flow::{
     StreamEvent,
 };
 use crate::histogram::Histogram;
+use crate::journal::AlertEntry;
 use crate::metrics::Counter;
 use crate::pipeline::Rules;
 use crate::shunting::Shunting;
@@ -628,8 +629,13 @@ impl Inspector {
             flowbits: &[],
             noted: 0,
         };
-        for rule in self.scratch.matches() {
-            self.output.alert(&header, *rule, &Alert { noted: self.scratch.noted(*rule), ..alert });
+        let [source, destination] = header.endpoints.map_or([NOWHERE; 2], |ends| [ends.source, ends.destination]);
+        for &rule in self.scratch.matches() {
+            let noted = self.scratch.noted(rule);
+            let found = Match { source, destination, timestamp: header.timestamp, value: noted };
+            if let Some(entry) = self.output.matched(rule, header.number, found) {
+                self.output.alert(entry, &header, &Alert { noted, ..alert });
+            }
         }
     }
 
@@ -727,12 +733,18 @@ impl<'p> Facts<'p> {
         }
     }
 
+    /// Sender and receiver; nowhere on the link layer.
+    fn ends(&self, direction: Direction) -> [(IpAddr, u16); 2] {
+        match direction {
+            _ if self.link => [NOWHERE; 2],
+            Direction::ToServer => [self.client, self.server],
+            Direction::ToClient => [self.server, self.client],
+        }
+    }
+
     /// Sender and receiver; `None` on the link layer.
     fn endpoints(&self, direction: Direction) -> Option<Endpoints> {
-        let (source, destination) = match direction {
-            Direction::ToServer => (self.client, self.server),
-            Direction::ToClient => (self.server, self.client),
-        };
+        let [source, destination] = self.ends(direction);
         (!self.link).then_some(Endpoints { source, destination, protocol: self.ip_protocol })
     }
 
@@ -815,11 +827,7 @@ impl<'p> Inspection<'p> {
 
     /// Shows a subject to the rules and reports what matches.
     fn inspect(&mut self, direction: Direction, subject: &Subject<'_>, bytes: &[u8]) {
-        let (source, destination) = match direction {
-            _ if self.facts.link => (&NOWHERE, &NOWHERE),
-            Direction::ToServer => (&self.facts.client, &self.facts.server),
-            Direction::ToClient => (&self.facts.server, &self.facts.client),
-        };
+        let [source, destination] = self.facts.ends(direction);
         let known = self.conversation.as_ref().and_then(|conversation| conversation.protocol());
         let record = match subject {
             Subject::Message { record, .. } => *record,
@@ -828,8 +836,8 @@ impl<'p> Inspection<'p> {
         let protocol = record.map(|record| record.protocol()).or(known).or(self.facts.protocol);
         let moment = Moment {
             packet: self.facts.packet,
-            source: *source,
-            destination: *destination,
+            source,
+            destination,
             direction: Some(direction),
             ip_protocol: self.facts.ip_protocol,
             // Stream bytes and messages of TCP come only after a handshake, or of a session picked up midstream.
@@ -898,10 +906,11 @@ impl<'p> Inspection<'p> {
 
     /// Reports a match that was held back.
     fn report_held(&mut self, held: &Delayed) {
+        let Some(entry) = self.admit(held.rule, held.direction, held.noted) else { return };
         let header = self.facts.header(held.direction);
         let protocol = self.conversation.as_ref().and_then(|conversation| conversation.protocol());
         let alert = self.alert(held.direction, protocol.or(self.facts.protocol), None, &held.payload, true);
-        self.output.alert(&header, held.rule, &Alert { noted: held.noted, ..alert });
+        self.output.alert(entry, &header, &Alert { noted: held.noted, ..alert });
     }
 
     #[cold]
@@ -913,11 +922,23 @@ impl<'p> Inspection<'p> {
         payload: &[u8],
         stream: bool,
     ) {
-        let header = self.facts.header(direction);
-        let alert = self.alert(direction, protocol, record, payload, stream);
-        for rule in self.scratch.matches() {
-            self.output.alert(&header, *rule, &Alert { noted: self.scratch.noted(*rule), ..alert });
+        let mut written = None;
+        for at in 0..self.scratch.matches().len() {
+            let Some(&rule) = self.scratch.matches().get(at) else { return };
+            let noted = self.scratch.noted(rule);
+            let Some(entry) = self.admit(rule, direction, noted) else { continue };
+            let whole = || (self.facts.header(direction), self.alert(direction, protocol, record, payload, stream));
+            let (header, alert) = written.get_or_insert_with(whole);
+            self.output.alert(entry, header, &Alert { noted, ..*alert });
         }
+    }
+
+    /// Counts a match; `None` when nobody is to see it. Most matches of rules with a threshold are such, so this comes
+    /// before anything is made of them.
+    fn admit(&mut self, rule: RuleId, direction: Direction, noted: u64) -> Option<AlertEntry> {
+        let [source, destination] = self.facts.ends(direction);
+        let number = self.facts.packet.map_or(0, |packet| packet_number(packet, self.facts.names));
+        self.output.matched(rule, number, Match { source, destination, timestamp: self.facts.timestamp, value: noted })
     }
 
     /// An alert as it stands now.
@@ -1045,13 +1066,18 @@ fn packet_header<'n>(packet: &Packet<'_>, names: &'n Names, interface: Interface
             ""
         },
         pcap_filename: &names.capture,
-        number: if names.capture.is_empty() { 0 } else { packet.number },
+        number: packet_number(packet, names),
         vlans: packet.vlans,
         endpoints,
         icmp,
         ethernet: packet.ethernet,
         source: Some(PacketSource::Wire(packet.tunnel)),
     }
+}
+
+/// Number of a packet in its capture file; 0 live.
+fn packet_number(packet: &Packet<'_>, names: &Names) -> u64 {
+    if names.capture.is_empty() { 0 } else { packet.number }
 }
 
 fn tcp_state(state: flow::TcpState) -> event::TcpState {

@@ -1,10 +1,12 @@
 //! Counting of matches: `threshold` and `detection_filter`.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use vigia_parsers::Timestamp;
 
+use super::counter::{Counter, End, Mode, Threshold, Track};
 use super::hosts::{HostBit, Hosts};
 use super::{Engine, RuleId};
 use crate::language::header::AddressSet;
@@ -16,51 +18,6 @@ pub enum Verdict {
     Report,
     /// Below or above its threshold: count it, do not report it.
     Suppress,
-}
-
-/// Which matches of a window are reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// The first `count`.
-    Limit,
-    /// Every `count`-th.
-    Threshold,
-    /// The `count`-th only.
-    Both,
-    /// Every one after the first `count` (`detection_filter`).
-    Filter,
-    /// The `count`-th, then each time the number has grown by the factor; no window.
-    Backoff(u32),
-}
-
-/// What matches are counted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Track {
-    Source,
-    Destination,
-    /// The pair of addresses, whichever sends.
-    Both,
-    Rule,
-    Flow,
-}
-
-/// A parsed `threshold` or `detection_filter`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Threshold {
-    pub(crate) mode: Mode,
-    pub(crate) track: Track,
-    pub(crate) count: u32,
-    /// Length of the window in seconds.
-    pub(crate) seconds: u32,
-    /// Counts each port of this end once in a window, not each match.
-    pub(crate) unique: Option<End>,
-}
-
-/// An end of a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    Source,
-    Destination,
 }
 
 /// Addresses for which a rule does not report.
@@ -126,67 +83,6 @@ pub struct Match {
     pub value: u64,
 }
 
-impl Threshold {
-    fn window(&self) -> u64 {
-        u64::from(self.seconds) * 1_000_000_000
-    }
-}
-
-/// The count of one rule and address.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Counter {
-    start: Timestamp,
-    count: u32,
-    /// Of [`Mode::Backoff`]: the next count that is reported.
-    next: u32,
-}
-
-impl Counter {
-    pub(crate) fn new(start: Timestamp) -> Self {
-        Self { start, count: 0, next: 0 }
-    }
-
-    /// Counts a match. A window begins with the first match in it and lasts as many seconds as the rule says; where time
-    /// steps back by more than that (a clock set right, an older capture replayed next), another begins.
-    pub(crate) fn count(&mut self, threshold: &Threshold, now: Timestamp) -> Verdict {
-        if let Mode::Backoff(factor) = threshold.mode {
-            return self.back_off(threshold.count, factor);
-        }
-        if self.is_over(threshold, now) {
-            *self = Self::new(now);
-        }
-        self.count = self.count.saturating_add(1);
-        let report = match threshold.mode {
-            Mode::Limit => self.count <= threshold.count,
-            Mode::Both => self.count == threshold.count,
-            Mode::Filter => self.count > threshold.count,
-            Mode::Threshold | Mode::Backoff(_) => {
-                let full = self.count >= threshold.count;
-                if full {
-                    *self = Self::new(now);
-                }
-                full
-            }
-        };
-        if report { Verdict::Report } else { Verdict::Suppress }
-    }
-
-    /// Did its window end before `now`, or has the clock been set?
-    fn is_over(&self, threshold: &Threshold, now: Timestamp) -> bool {
-        now.since(self.start).max(self.start.since(now)) > threshold.window()
-    }
-
-    fn back_off(&mut self, count: u32, factor: u32) -> Verdict {
-        self.count = self.count.saturating_add(1);
-        self.next = self.next.max(count);
-        if self.count != self.next {
-            return Verdict::Suppress;
-        }
-        self.next = self.next.saturating_mul(factor.max(2));
-        Verdict::Report
-    }
-}
-
 /// Entries of a gate that was not told another bound.
 const CAPACITY: usize = 65_536;
 
@@ -196,6 +92,7 @@ const CAPACITY: usize = 65_536;
 #[derive(Debug)]
 pub struct Gate {
     counters: HashMap<Key, Entry, foldhash::fast::RandomState>,
+    full: Box<[Option<Full>]>,
     hosts: Hosts,
     session: u32,
     capacity: usize,
@@ -216,20 +113,88 @@ impl Entry {
     fn new(now: Timestamp) -> Self {
         Self { counter: Counter::new(now), window: 0, ports: Vec::new(), silent_until: Timestamp(0) }
     }
+
+    /// Counts a match; with the counter as it is then.
+    fn count(&mut self, threshold: &Threshold, found: &Match) -> (Verdict, Counter) {
+        let now = found.timestamp;
+        self.window = threshold.window();
+        if let Some(end) = threshold.unique {
+            if self.counter.is_over(threshold, now) {
+                self.ports.clear();
+            }
+            let port = if end == End::Source { found.source.1 } else { found.destination.1 };
+            match self.ports.binary_search(&port) {
+                Ok(_) => return (Verdict::Suppress, self.counter),
+                Err(at) => self.ports.insert(at, port),
+            }
+        }
+        (self.counter.count(threshold, now), self.counter)
+    }
 }
 
-/// Session, rule, what is counted for, and whom.
-type Key = (u32, u64, Purpose, Tracked);
+/// Counters remembered as full; one more takes the place of another.
+const FULL: usize = 512;
+
+/// A counter of [`Mode::Limit`] that lets nothing through until its window ends. Most matches meet such a one: then no more
+/// than this is looked at.
+#[derive(Debug, Clone, Copy)]
+struct Full {
+    key: Key,
+    threshold: Threshold,
+    counter: Counter,
+}
+
+/// Whose counter it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key {
+    session: u32,
+    rule: u64,
+    purpose: Purpose,
+    whom: Tracked,
+}
+
+impl Key {
+    /// The addresses as numbers.
+    fn addresses(&self) -> (u128, u128) {
+        let bits = |address: IpAddr| match address {
+            IpAddr::V4(address) => address.to_bits().into(),
+            IpAddr::V6(address) => address.to_bits(),
+        };
+        match self.whom {
+            Tracked::One(address) => (bits(address), 0),
+            Tracked::Pair(low, high) => (bits(low), bits(high)),
+            Tracked::Rule => (0, 0),
+        }
+    }
+
+    /// Its place among those that are remembered as full.
+    fn place(&self) -> usize {
+        let (first, second) = self.addresses();
+        let mixed = self.rule ^ (first as u64) << 24 ^ (second as u64) << 8;
+        (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - FULL.trailing_zeros())) as usize
+    }
+}
+
+/// In a few words: a derived hash takes an address by its parts.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (first, second) = self.addresses();
+        state.write_u64(self.rule);
+        state.write_u64(u64::from(self.session) << 1 | u64::from(self.purpose == Purpose::Rate));
+        state.write_u128(first);
+        state.write_u128(second);
+    }
+}
 
 /// What a counter is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Threshold,
     Rate,
 }
 
 /// Whom a counter is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tracked {
     One(IpAddr),
     Pair(IpAddr, IpAddr),
@@ -247,6 +212,7 @@ impl Gate {
     pub fn new(capacity: usize) -> Self {
         Self {
             counters: HashMap::default(),
+            full: vec![None; FULL].into(),
             hosts: Hosts::default(),
             session: 0,
             capacity: capacity.max(1),
@@ -300,8 +266,8 @@ impl Gate {
             unique: None,
         };
         let now = found.timestamp;
-        let key = self.key(rule, Purpose::Rate, filter.track, found, now);
-        let entry = self.counters.entry(key).or_insert_with(|| Entry::new(now));
+        let key = self.key(rule, Purpose::Rate, filter.track, found);
+        let entry = self.entry(key, now);
         entry.window = window.window() + u64::from(filter.timeout) * 1_000_000_000;
         if now < entry.silent_until {
             return filter.silences;
@@ -313,43 +279,47 @@ impl Gate {
         filter.silences
     }
 
-    /// Whose counter it is; room is made for it.
-    fn key(&mut self, rule: u64, purpose: Purpose, track: Track, found: &Match, now: Timestamp) -> Key {
+    fn key(&self, rule: u64, purpose: Purpose, track: Track, found: &Match) -> Key {
         let (source, destination) = (found.source.0, found.destination.0);
-        let tracked = match track {
+        let whom = match track {
             Track::Source => Tracked::One(source),
             Track::Destination => Tracked::One(destination),
             Track::Both => Tracked::Pair(source.min(destination), source.max(destination)),
             Track::Rule | Track::Flow => Tracked::Rule,
         };
-        let key = (self.session, rule, purpose, tracked);
+        Key { session: self.session, rule, purpose, whom }
+    }
+
+    /// The counter with this key; room is made for it.
+    fn entry(&mut self, key: Key, now: Timestamp) -> &mut Entry {
         if self.counters.len() >= self.capacity && !self.counters.contains_key(&key) {
             self.make_room(now);
         }
-        key
+        self.counters.entry(key).or_insert_with(|| Entry::new(now))
     }
 
     fn count(&mut self, rule: u64, threshold: &Threshold, found: &Match) -> Verdict {
         let now = found.timestamp;
-        let key = self.key(rule, Purpose::Threshold, threshold.track, found, now);
-        let entry = self.counters.entry(key).or_insert_with(|| Entry::new(now));
-        entry.window = threshold.window();
-        if let Some(end) = threshold.unique {
-            if entry.counter.is_over(threshold, now) {
-                entry.ports.clear();
-            }
-            let port = if end == End::Source { found.source.1 } else { found.destination.1 };
-            match entry.ports.binary_search(&port) {
-                Ok(_) => return Verdict::Suppress,
-                Err(at) => entry.ports.insert(at, port),
-            }
+        let key = self.key(rule, Purpose::Threshold, threshold.track, found);
+        let place = key.place();
+        if let Some(Some(full)) = self.full.get(place)
+            && (full.key, full.threshold) == (key, *threshold)
+            && !full.counter.is_over(threshold, now)
+        {
+            return Verdict::Suppress;
         }
-        entry.counter.count(threshold, now)
+        let (verdict, counter) = self.entry(key, now).count(threshold, found);
+        if let Some(full) = self.full.get_mut(place) {
+            let is_full = verdict == Verdict::Suppress && threshold.mode == Mode::Limit && threshold.unique.is_none();
+            *full = is_full.then_some(Full { key, threshold: *threshold, counter });
+        }
+        verdict
     }
 
     /// Forgets windows that ended; when there are none, the oldest eighth.
     fn make_room(&mut self, now: Timestamp) {
         let before = self.counters.len();
+        self.full.fill(None);
         self.counters.retain(|_, entry| now.since(entry.counter.start) <= entry.window);
         if self.counters.len() < before {
             return;
@@ -371,50 +341,6 @@ mod tests {
 
     fn found(source: IpAddr, destination: IpAddr, timestamp: Timestamp) -> Match {
         Match { source: (source, 1), destination: (destination, 2), timestamp, value: 0 }
-    }
-
-    fn reported(mode: Mode, count: u32, seconds: u32, times: &[u64]) -> Vec<u64> {
-        let threshold = Threshold { mode, track: Track::Source, count, seconds, unique: None };
-        let mut gate = Gate::default();
-        let report = |&time: &u64| gate.count(1, &threshold, &found(A, B, Timestamp::new(time, 0))) == Verdict::Report;
-        let mut report = report;
-        times.iter().filter(|time| report(time)).copied().collect()
-    }
-
-    #[test]
-    fn limit_reports_the_first_of_a_window() {
-        assert_eq!(reported(Mode::Limit, 2, 10, &[0, 1, 2, 10, 11, 12, 13]), [0, 1, 11, 12]);
-    }
-
-    #[test]
-    fn threshold_reports_every_nth_within_the_window() {
-        assert_eq!(reported(Mode::Threshold, 3, 10, &[0, 1, 2, 3, 4, 5]), [2, 5]);
-        assert_eq!(reported(Mode::Threshold, 3, 10, &[0, 6, 12, 13, 14]), [14]);
-        assert_eq!(reported(Mode::Threshold, 1, 10, &[0, 1, 20]), [0, 1, 20]);
-    }
-
-    #[test]
-    fn both_reports_once_a_window() {
-        assert_eq!(reported(Mode::Both, 2, 10, &[0, 1, 2, 3, 11, 12, 13]), [1, 12]);
-    }
-
-    #[test]
-    fn detection_filter_reports_all_after_the_first_ones() {
-        assert_eq!(reported(Mode::Filter, 2, 10, &[0, 1, 2, 3, 11, 12, 13]), [2, 3, 13]);
-    }
-
-    #[test]
-    fn a_clock_set_back_begins_another_window() {
-        assert_eq!(reported(Mode::Limit, 1, 10, &[1000, 1001, 500, 501, 511]), [1000, 500, 511]);
-        // Packets a little out of order do not.
-        assert_eq!(reported(Mode::Limit, 1, 10, &[1000, 995, 1001]), [1000]);
-    }
-
-    #[test]
-    fn backoff_reports_ever_rarer() {
-        let times: Vec<u64> = (1..=200).collect();
-        assert_eq!(reported(Mode::Backoff(10), 1, 0, &times), [1, 10, 100]);
-        assert_eq!(reported(Mode::Backoff(5), 5, 0, &times), [5, 25, 125]);
     }
 
     #[test]
@@ -440,6 +366,22 @@ mod tests {
             gate.count(1, &threshold, &found(A, B, Timestamp::new(1, 0))) == Verdict::Report
         };
         assert_eq!([1, 1, 2, 1, 2, 3].map(&mut reported), [true, false, true, false, false, true]);
+    }
+
+    #[test]
+    fn what_is_remembered_as_full_is_that_of_its_own_window_rule_and_addresses() {
+        let threshold = |count| Threshold { mode: Mode::Limit, track: Track::Source, count, seconds: 10, unique: None };
+        let mut gate = Gate::new(16);
+        let mut report = |rule, source, seconds, count| {
+            gate.count(rule, &threshold(count), &found(source, B, Timestamp::new(seconds, 0))) == Verdict::Report
+        };
+        assert_eq!([0, 1, 2, 3].map(|second| report(1, A, second, 2)), [true, true, false, false]);
+        assert!(report(2, A, 3, 2) && report(1, B, 3, 2));
+        // Other rules were loaded, which let more through.
+        assert!(report(1, A, 4, 9));
+        assert_eq!([11, 12, 13].map(|second| report(1, A, second, 2)), [true, true, false]);
+        // The clock is set back, and right again.
+        assert_eq!([0, 1, 13, 14].map(|second| report(1, A, second, 1)), [true, false, true, false]);
     }
 
     #[test]

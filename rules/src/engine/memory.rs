@@ -5,7 +5,7 @@
 use vigia_parsers::Direction;
 use vigia_parsers::packet::Packet;
 
-use super::gate::{Counter, Threshold};
+use super::counter::{Counter, Threshold};
 use super::{RuleId, TagLimit, Timestamp, Verdict};
 
 /// Transactions that raised something and are remembered; older ones are forgotten first.
@@ -326,8 +326,8 @@ mod tests {
         told(
             &mut |memory, at| {
                 let threshold = Threshold {
-                    mode: crate::engine::gate::Mode::Limit,
-                    track: crate::engine::gate::Track::Flow,
+                    mode: crate::engine::counter::Mode::Limit,
+                    track: crate::engine::counter::Track::Flow,
                     count: 1,
                     seconds: 60,
                     unique: None,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use vigia_parsers::{Direction, Protocol};
 
 use super::column;
-use super::gate::{RateFilter, Suppression, Threshold, Track};
+use super::counter::{Threshold, Track};
+use super::gate::{RateFilter, Suppression};
 use super::group::{Member, Pattern};
 use super::hosts::HostBits;
 use super::memory::FlowMemory;

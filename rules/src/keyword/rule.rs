@@ -6,7 +6,7 @@ use super::{Environment, Need, names, option};
 use crate::engine::build::Ready;
 use crate::engine::chain::{Absence, Chain, Step};
 use crate::engine::content::Content;
-use crate::engine::gate::Threshold;
+use crate::engine::counter::Threshold;
 use crate::engine::group::Pattern;
 use crate::engine::hosts::HostBits;
 use crate::engine::program::{BitEffect, BitTest, CountEffect, CountTest, FlowTest, Header, Program, Scope};

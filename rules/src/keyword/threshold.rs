@@ -1,7 +1,7 @@
 //! `threshold` and `detection_filter`.
 
 use super::{Arity, Draft, Environment, Keyword, Use};
-use crate::engine::gate::{End, Mode, Threshold, Track};
+use crate::engine::counter::{End, Mode, Threshold, Track};
 use crate::language::Problem;
 use crate::language::syntax::Word;
 

@@ -1,6 +1,5 @@
 //! What a worker reports to.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use vigia_parsers::packet::Packet;
@@ -59,28 +58,25 @@ impl Output {
     }
 
     /// A signature matched. Whether it becomes an alert is decided in packet order where the rule counts across flows, at
-    /// once or by the journal; there it is counted, too.
-    pub fn alert(&mut self, header: &Header<'_>, rule: RuleId, alert: &Alert<'_>) {
+    /// once or by the journal; there it is counted, too. `None` when it is decided that it becomes none: then nothing need
+    /// be made of it. `packet` is the number of the packet that raised it, 0 when none did, and live.
+    pub fn matched(&mut self, rule: RuleId, packet: u64, found: Match) -> Option<AlertEntry> {
         self.counters.add(Counter::SignatureMatches, 1);
-        let about = self.alerts.engine.rule(rule);
-        let nowhere = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-        let (source, destination) = header.endpoints.map_or((nowhere, nowhere), |ends| (ends.source, ends.destination));
-        let mut entry = AlertEntry {
-            packet: header.number,
-            session: self.session,
-            admitted: false,
-            rule,
-            found: Match { source, destination, timestamp: header.timestamp, value: alert.noted },
-            length: 0,
-        };
-        if about.gated {
+        let mut entry = AlertEntry { packet, session: self.session, admitted: false, rule, found, length: 0 };
+        if self.alerts.engine.rule(rule).gated {
             match self.journal.outcome(&self.alerts.engine, &entry) {
-                Some(Outcome::Suppressed) => return,
+                Some(Outcome::Suppressed) => return None,
                 outcome => entry.admitted = outcome.is_some(),
             }
         }
+        Some(entry)
+    }
+
+    /// Writes the alert of a match.
+    pub fn alert(&mut self, mut entry: AlertEntry, header: &Header<'_>, alert: &Alert<'_>) {
         let start = self.alerts.lines.len();
         if self.settings.alert {
+            let about = self.alerts.engine.rule(entry.rule);
             self.eve.alert(&mut self.alerts.lines, header, about, alert);
         }
         entry.length = self.alerts.lines.len() - start;

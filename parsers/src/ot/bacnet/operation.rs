@@ -6,7 +6,7 @@ use super::names;
 use super::network::kind as network;
 use super::record::Exchange;
 use super::schema::{DEVICE, VENDOR};
-use super::tag::{Object, Primitive};
+use super::tag::{Kind, Object, Primitive, Tags, application};
 use super::walk::{Item, Leaf, Step, items, walk};
 use crate::dissector::Direction;
 use crate::field::{Names, Value, name_of};
@@ -114,8 +114,14 @@ fn unconfirmed(service: u8) -> Option<Operation> {
     })
 }
 
-/// Is it asked who the device is?
+/// Is it asked who the device is? Most reads are not, and begin with an object that says so.
 fn read(apdu: &Apdu<'_>) -> Operation {
+    let first = Tags::new(apdu.parameters).next().filter(|tag| tag.kind == Kind::Context(0));
+    if let Some(Primitive::Object(first)) = first.and_then(|tag| Primitive::read(application::OBJECT, tag.contents))
+        && first.kind != object::DEVICE
+    {
+        return Operation::Read;
+    }
     let (mut any, mut identity) = (false, true);
     items(apdu, &mut |item| {
         any = true;

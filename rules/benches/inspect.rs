@@ -71,7 +71,7 @@ impl Sink for Measure<'_, '_> {
         let engine = self.engine;
         self.criterion.bench_function(self.name, |bencher| {
             bencher.iter(|| {
-                let subject = Subject::Message { record: Some(black_box(record)), anomalies };
+                let subject = Subject::Message { record: Some(black_box(record)), anomalies, left: None };
                 engine.inspect(black_box(&moment), &subject, &mut memory, &mut scratch);
                 scratch.matches().len()
             });

@@ -512,7 +512,7 @@ impl Probe {
         let mut sighting = match *subject {
             Subject::Packet | Subject::StreamEvent(_) => self.try_all(&View { payload, ..view }, memory),
             Subject::Stream(bytes) => self.look_at_stream(&view, bytes, memory),
-            Subject::Message { record, anomalies } => {
+            Subject::Message { record, anomalies, .. } => {
                 self.try_all(&View { payload, record, anomalies, ..view }, memory)
             }
         };
@@ -555,7 +555,7 @@ impl Probe {
             (Place::Message(protocol), Subject::Message { record: Some(record), .. }) => {
                 same(protocol, record.protocol())
             }
-            (Place::Anomaly(protocol), Subject::Message { record, anomalies }) => {
+            (Place::Anomaly(protocol), Subject::Message { record, anomalies, .. }) => {
                 let of = record.map(|record| record.protocol()).or(moment.protocol);
                 let ours = |protocol: &'static Protocol| of.is_some_and(|of| same(protocol, of));
                 !anomalies.is_empty() && protocol.is_none_or(ours)

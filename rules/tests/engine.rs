@@ -26,6 +26,15 @@ fn a_field_is_compared_and_the_transaction_alerts_once() {
 }
 
 #[test]
+fn conditions_on_one_field_may_hold_of_different_values() {
+    let engine = engine(
+        "alert modbus any any -> any any (msg:\"b\"; modbus.value:100; modbus.value:1000; sid:1;)\n\
+         alert modbus any any -> any any (msg:\"n\"; modbus.value:100; modbus.value:101; sid:2;)\n",
+    );
+    assert_eq!(Talk::new(&engine, &MODBUS).ask(&modbus(1, WRITE_REGISTERS)), [1]);
+}
+
+#[test]
 fn the_modbus_keyword_speaks_suricatas_grammar() {
     let rule = |sid: u32, what: &str| format!("alert modbus any any -> any any (modbus: {what}; sid:{sid};)\n");
     let rules = [

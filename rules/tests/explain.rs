@@ -80,7 +80,7 @@ struct Hearer<'t> {
 impl Sink for Hearer<'_> {
     fn message(&mut self, envelope: &Envelope, record: &dyn Record, anomalies: &[Anomaly]) {
         let moment = Moment { protocol: self.trial.protocol, ..moment(envelope.direction) };
-        self.seen.extend(self.trial.show(&moment, &Subject::Message { record: Some(record), anomalies }));
+        self.seen.extend(self.trial.show(&moment, &Subject::Message { record: Some(record), anomalies, left: None }));
     }
 
     fn transaction(&mut self, _: &Envelope, _: &dyn Record) {}

@@ -2,10 +2,11 @@
 
 mod common;
 
-use common::{Flow, compile};
+use common::{Flow, Talk, compile, modbus};
 use proptest::prelude::*;
 use proptest::sample::select;
 use vigia_parsers::Direction::ToServer;
+use vigia_parsers::ot::modbus::PROTOCOL as MODBUS;
 
 /// Where a content may stand.
 #[derive(Debug, Clone)]
@@ -295,6 +296,100 @@ proptest! {
             })
             .collect();
         prop_assert_eq!(raised, expected, "{} cut at {:?} in\n{}", stream, cuts, text);
+    }
+}
+
+/// What a rule asks of a Modbus message.
+#[derive(Debug, Clone)]
+enum Ask {
+    Request,
+    Function { codes: Vec<u8>, not: bool },
+    Value(u16),
+    ValueAbove(u16),
+    NoValueOf(u16),
+    Data(u8),
+}
+
+impl Ask {
+    fn write(&self) -> String {
+        match self {
+            Self::Request => "modbus.request; ".to_owned(),
+            Self::Function { codes, not } => {
+                let not = if *not { "!" } else { "" };
+                let codes: Vec<String> = codes.iter().map(|code| format!("{not}{code}")).collect();
+                format!("modbus.function:{}; ", codes.join(","))
+            }
+            Self::Value(value) => format!("modbus.value:{value}; "),
+            Self::ValueAbove(value) => format!("modbus.value:>{value}; "),
+            Self::NoValueOf(value) => format!("modbus.value:!{value},all; "),
+            Self::Data(byte) => format!("modbus.data; content:\"|{byte:02x} {byte:02x}|\"; "),
+        }
+    }
+
+    /// Does it hold of this request, which writes these values?
+    fn holds(&self, pdu: &[u8], values: &[u16]) -> bool {
+        match self {
+            Self::Request => true,
+            Self::Function { codes, not } => codes.contains(&pdu[0]) != *not,
+            Self::Value(value) => values.contains(value),
+            Self::ValueAbove(value) => values.iter().any(|of| of > value),
+            Self::NoValueOf(value) => !values.contains(value),
+            Self::Data(byte) => pdu[1..].windows(2).any(|two| two == [*byte; 2]),
+        }
+    }
+}
+
+fn asks() -> impl Strategy<Value = Vec<Ask>> {
+    let ask = prop_oneof![
+        Just(Ask::Request),
+        (prop::collection::vec(select(vec![3u8, 6, 16, 4, 43]), 1..3), any::<bool>())
+            .prop_map(|(codes, not)| Ask::Function { codes, not }),
+        (0u16..4).prop_map(Ask::Value),
+        (0u16..4).prop_map(Ask::ValueAbove),
+        (0u16..4).prop_map(Ask::NoValueOf),
+    ];
+    (prop::collection::vec(ask, 1..4), proptest::option::weighted(0.3, (0u8..3).prop_map(Ask::Data)))
+        .prop_map(|(asks, data)| asks.into_iter().chain(data).collect())
+}
+
+/// A request with the values that it writes.
+fn requests() -> impl Strategy<Value = (Vec<u8>, Vec<u16>)> {
+    let several = |values: Vec<u16>| {
+        let count = values.len() as u8;
+        let octets = values.iter().flat_map(|value| value.to_be_bytes());
+        ([16, 0, 9, 0, count, 2 * count].into_iter().chain(octets).collect(), values)
+    };
+    prop_oneof![
+        (0u8..4).prop_map(|at| (vec![3, 0, at, 0, 2], Vec::new())),
+        (0u8..4).prop_map(|value| (vec![6, 0, 9, 0, value], vec![value.into()])),
+        prop::collection::vec(0u16..4, 1..4).prop_map(several),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// Rules on messages are found by exact fields, by bytes, or by both; few of them or many.
+    #[test]
+    fn messages_match_the_rules_that_they_should(
+        rules in prop::collection::vec((select(HEADERS.to_vec()), asks()), 1..100),
+        requests in prop::collection::vec(requests(), 1..8),
+    ) {
+        let rule = |(sid, (header, asks)): (usize, &(Header, Vec<Ask>))| {
+            let options: String = asks.iter().map(Ask::write).collect();
+            format!("alert modbus {} (msg:\"r\"; {options}sid:{sid};)\n", header.0)
+        };
+        let text: String = (1..).zip(&rules).map(rule).collect();
+        let compiled = compile(&text);
+        prop_assert_eq!(compiled.failed, 0, "{}\n{:?}", text, compiled.diagnostics);
+        let mut talk = Talk::new(&compiled.engine, &MODBUS);
+        for (transaction, (pdu, values)) in (1u16..).zip(&requests) {
+            let matches = |(_, (header, asks)): &(u32, &(Header, Vec<Ask>))| {
+                header.1 && asks.iter().all(|ask| ask.holds(pdu, values))
+            };
+            let expected: Vec<u32> = (1u32..).zip(&rules).filter(matches).map(|(sid, _)| sid).collect();
+            prop_assert_eq!(talk.ask(&modbus(transaction, pdu)), expected, "{:02x?} in\n{}", pdu, text);
+        }
     }
 }
 

@@ -1010,8 +1010,10 @@ impl Sink for Inspection<'_> {
             let header = self.facts.header(envelope.direction);
             self.output.anomaly(&header, &Anomalous::Application(protocol, *anomaly));
         }
-        if self.rules.wants_messages(protocol) {
-            let subject = Subject::Message { record: Some(record), anomalies };
+        let left = self.rules.left(record);
+        let about_anomalies = !anomalies.is_empty() && self.rules.wants_messages(protocol);
+        if left.is_some() || about_anomalies || self.observer.is_some() {
+            let subject = Subject::Message { record: Some(record), anomalies, left };
             let payload = self.facts.packet.map(Packet::payload).unwrap_or_default();
             self.inspect(envelope.direction, &subject, payload);
         }
@@ -1042,7 +1044,7 @@ impl Sink for Inspection<'_> {
         // The flow learns its protocol only after the bytes that are being dissected.
         self.facts.protocol.get_or_insert(protocol);
         let anomalies = &[anomaly];
-        self.inspect(envelope.direction, &Subject::Message { record: None, anomalies }, &[]);
+        self.inspect(envelope.direction, &Subject::Message { record: None, anomalies, left: None }, &[]);
     }
 }
 

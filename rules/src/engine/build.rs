@@ -6,9 +6,10 @@ use std::sync::Arc;
 use vigia_parsers::Protocol;
 use vigia_parsers::packet::DecodeEvent;
 
-use super::group::{Group, receivers};
+use super::group::{Group, Member, receivers};
 use super::hosts::Mark;
 use super::program::{BitEffect, Program};
+use super::view::same;
 use super::{Compiled, Engine, Messages, Rule};
 use crate::keyword::{Environment, Fate, Need, Place, Waiting};
 use crate::language::header::Resolver;
@@ -98,7 +99,7 @@ pub(crate) fn compile(
     diagnostics.extend(waiting.diagnostics(sources));
     let (changes, unmatched) = tuning::apply(&mut ready, variables, overrides);
     diagnostics.extend(variables.thresholds.apply(&mut ready));
-    let engine = assemble(ready, sources, variables, &changes);
+    let engine = assemble(ready, sources, variables, protocols, &changes);
     Compiled { engine, diagnostics, failed, skipped, switched_off, changes, unmatched }
 }
 
@@ -184,7 +185,13 @@ impl Lines {
 }
 
 /// Ranks the rules and puts them into groups.
-fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, changes: &[Change]) -> Engine {
+fn assemble(
+    mut ready: Vec<Ready>,
+    sources: &[Source],
+    variables: &Variables,
+    protocols: &'static [&'static Protocol],
+    changes: &[Change],
+) -> Engine {
     ready.sort_by_cached_key(|one| {
         (one.rule.action, bit_rank(&one.program), one.rule.priority, one.rule.sid, one.rule.gid)
     });
@@ -193,7 +200,7 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
     let mut stream_events: HashMap<&'static str, Vec<u32>> = HashMap::new();
     let (mut flows, mut packets, mut streams, mut events) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut turns = Vec::new();
-    let mut messages: Vec<(&'static Protocol, Vec<_>, Vec<u32>)> = Vec::new();
+    let mut messages: Vec<(&'static Protocol, Vec<Member>, Vec<u32>)> = Vec::new();
     let mut waiting: HashMap<&'static str, Vec<_>> = HashMap::new();
     let mut bits = HashMap::new();
     for (id, one) in ready.iter_mut().enumerate() {
@@ -226,7 +233,16 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
                 Place::Anomaly(None) => events.push(id),
             }
         }
+        if one.program.pattern.is_none() && one.places.iter().all(|place| matches!(place, Place::Message(_))) {
+            one.program.trust_columns();
+        }
     }
+    let passes = ready.iter().any(|one| one.program.pass);
+    let by_protocol = protocols.iter().map(|&protocol| {
+        let about = |entry: &(&'static Protocol, Vec<Member>, Vec<u32>)| same(entry.0, protocol);
+        (protocol, messages.iter().position(about))
+    });
+    let by_protocol = by_protocol.collect();
     let (rules, programs) = ready.into_iter().map(|one| (one.rule, one.program)).unzip();
     Engine {
         rules,
@@ -240,10 +256,12 @@ fn assemble(mut ready: Vec<Ready>, sources: &[Source], variables: &Variables, ch
         stream_events,
         messages: messages
             .into_iter()
-            .map(|(protocol, records, events)| Messages { protocol, records: Group::new(records), events })
+            .map(|(_, records, events)| Messages { records: Group::of_messages(records), events })
             .collect(),
+        protocols: by_protocol,
         events,
         waiting: waiting.into_values().map(Group::new).collect(),
+        passes,
         step_limit: None,
         bits,
         stamp: u64::from_str_radix(hash.get(..16).unwrap_or_default(), 16).unwrap_or(0),

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use vigia_parsers::Direction;
-use vigia_parsers::field::Value;
 use vigia_parsers::packet::Transport;
+use vigia_parsers::{Direction, Record, operation};
 
 use super::view::{Key, View, as_number, protocol_number};
 use crate::language::header::AddressSet;
@@ -29,12 +28,25 @@ pub(super) struct Column {
     rows: Box<[u64]>,
     /// The row of the rules that do not ask for the key: what remains when it has no value.
     indifferent: u32,
+    /// The rules that ask for it.
+    asking: Box<[u64]>,
+}
+
+/// What decides the value of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Source {
+    /// The message alone.
+    Record,
+    /// The packet.
+    Packet,
+    /// The flow and the direction: all its packets have the same.
+    Flow,
 }
 
 /// Rows of the values from 0 on, by pages of 256 of which equal ones are kept once: those of all ports so take no more than the
 /// processor's nearest cache has room for.
 struct Small {
-    /// By the upper bits of a value: where its page begins.
+    /// By the upper bits of a value: where its page begins; the first at 0.
     pages: Box<[u32]>,
     rows: Box<[u32]>,
 }
@@ -57,6 +69,9 @@ impl Small {
 
     #[inline]
     fn get(&self, value: u64) -> Option<u32> {
+        if value < PAGE as u64 {
+            return self.rows.get(value as usize).copied();
+        }
         let page = self.pages.get(usize::try_from(value / PAGE as u64).ok()?)?;
         self.rows.get(*page as usize + (value % PAGE as u64) as usize).copied()
     }
@@ -65,18 +80,22 @@ impl Small {
 impl Column {
     /// The column of `key` for rules with these domains; `None` when no rule asks for the key.
     pub(super) fn new<'m>(key: Key, rules: impl ExactSizeIterator<Item = &'m Domains>) -> Option<Self> {
-        let words = rules.len().div_ceil(64);
+        let (count, words) = (rules.len(), rules.len().div_ceil(64));
         let mut row = vec![0u64; words];
         let mut edges = Vec::new();
         for (at, domains) in rules.enumerate() {
-            // A rule may constrain a key more than once: all must hold.
-            let sets = domains.iter().filter(|domain| domain.0 == key).map(|domain| &domain.1);
-            let mut sets = sets.cloned();
+            let mut sets = domains.iter().filter(|domain| domain.0 == key).map(|domain| domain.1.clone());
             let Some(first) = sets.next() else {
                 set(&mut row, at);
                 continue;
             };
-            for &(low, high) in sets.fold(first, |a, b| a.intersection(&b)).ranges() {
+            // A rule may constrain a key more than once: all must hold. Of a field's values each may be what another
+            // condition asks for, so there the first one counts.
+            let allowed = match key {
+                Key::Field(_) => first,
+                _ => sets.fold(first, |a, b| a.intersection(&b)),
+            };
+            for &(low, high) in allowed.ranges() {
                 edges.push((low, at));
                 edges.extend(high.checked_add(1).map(|after| (after, at)));
             }
@@ -85,6 +104,7 @@ impl Column {
             return None;
         }
         edges.sort_unstable();
+        let asking = all(count).iter().zip(&row).map(|(all, indifferent)| all & !indifferent).collect();
         let mut rows = Rows::default();
         let indifferent = rows.number(&row);
         let (mut starts, mut segments) = (vec![0], vec![indifferent]);
@@ -116,17 +136,33 @@ impl Column {
             small,
             rows: rows.words.into(),
             indifferent,
+            asking,
         })
     }
 
-    /// May the packets of one direction of a flow have different values?
-    pub(super) fn varies(&self) -> bool {
-        matches!(self.key, Key::TcpFlags | Key::IcmpType | Key::Field(_))
+    /// What its values are of.
+    pub(super) fn source(&self) -> Source {
+        match self.key {
+            Key::Field(_) => Source::Record,
+            Key::TcpFlags | Key::IcmpType => Source::Packet,
+            _ => Source::Flow,
+        }
     }
 
     /// Number of distinct rows.
     pub(super) fn rows(&self) -> usize {
         self.count
+    }
+
+    /// How many rules ask for the key.
+    pub(super) fn askers(&self) -> u32 {
+        self.asking.iter().map(|word| word.count_ones()).sum()
+    }
+
+    /// Those rules.
+    #[inline]
+    pub(super) fn asking(&self) -> &[u64] {
+        &self.asking
     }
 
     #[inline]
@@ -152,22 +188,45 @@ impl Column {
     }
 
     /// Leaves those rules that allow what is inspected.
-    #[inline]
     pub(super) fn narrow(&self, view: &View<'_>, live: &mut [u64], row: &mut Vec<u64>) {
         let Key::Field(field) = self.key else { return and(live, self.row(self.find(view))) };
-        let of = |value: Value<'_>| as_number(value).map_or(&[][..], |value| self.row(self.number(value)));
-        let indifferent = self.row(self.indifferent);
-        if let [live] = live {
-            // Up to 64 rules: the whole row is one word.
-            let mut word = indifferent.first().copied().unwrap_or_default();
-            view.visit(field, &mut |value| word |= of(value).first().copied().unwrap_or_default());
-            *live &= word;
-            return;
-        }
         row.clear();
-        row.extend_from_slice(indifferent);
-        view.visit(field, &mut |value| or(row, of(value)));
+        row.extend_from_slice(self.row(self.indifferent));
+        view.visit(field, &mut |value| {
+            if let Some(value) = as_number(value) {
+                or(row, self.row(self.number(value)));
+            }
+        });
         and(live, row);
+    }
+
+    /// Up to 64 rules are one word: those of them that allow what is inspected.
+    #[inline]
+    pub(super) fn few(&self, view: &View<'_>) -> u64 {
+        match (self.key, view.record) {
+            (Key::Field(_), Some(record)) => self.few_of(record),
+            _ => self.word(self.find(view)),
+        }
+    }
+
+    /// The same for a field of a record.
+    #[inline]
+    pub(super) fn few_of(&self, record: &dyn Record) -> u64 {
+        let mut rules = self.word(self.indifferent);
+        if let Key::Field(field) = self.key {
+            operation::visit_any(record, field, &mut |value| {
+                if let Some(value) = as_number(value) {
+                    rules |= self.word(self.number(value));
+                }
+            });
+        }
+        rules
+    }
+
+    /// The first word of a row.
+    #[inline]
+    fn word(&self, row: u32) -> u64 {
+        self.rows.get(row as usize * self.words).copied().unwrap_or_default()
     }
 }
 
@@ -234,6 +293,13 @@ fn address(address: IpAddr) -> u64 {
         IpAddr::V4(address) => address.to_bits().into(),
         IpAddr::V6(_) => V6,
     }
+}
+
+/// As many bits, all set.
+pub(super) fn all(count: usize) -> Box<[u64]> {
+    let mut bits = vec![0; count.div_ceil(64)];
+    (0..count).for_each(|at| set(&mut bits, at));
+    bits.into()
 }
 
 pub(super) fn set(bits: &mut [u64], at: usize) {

@@ -3,22 +3,20 @@
 //! Rules with a fast pattern are found by it. They stand on *shelves*, by what their headers ask for: those for a few
 //! ports of the receiver, those for a few ports of the sender, and the others; on each shelf one [`Sieve`] a buffer holds
 //! the patterns of just those rules which allow the packet's port, IP protocol, direction and kind of addresses. Rules
-//! without a pattern are narrowed by [`Column`]s of exact keys: function codes, flags, ports, addresses. What remains is
+//! without a pattern are narrowed by exact keys: function codes, flags, ports, addresses ([`Plain`]). What remains is
 //! inspected.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use vigia_parsers::Protocol;
+use vigia_parsers::{Protocol, Record};
 
 use super::buffer::Buffer;
 use super::column::{Column, Domains, and, ones, set};
+use super::plain::{Plain, Word};
 use super::sieve::{Found, Pool, Sieve, Wanted};
 use super::view::{Key, View, protocol_number};
 use crate::language::set::RangeSet;
 
-/// Columns of a group: each costs a look-up as long as rules are left, so only those that divide most are kept.
-const COLUMNS: usize = 8;
 /// Kinds of packets that shelves tell apart by protocol, direction and addresses, at the most.
 const PLACES: usize = 1024;
 /// Ports of a rule that stands on a shelf by ports, at the most: it stands there once for each kind of port.
@@ -90,13 +88,15 @@ pub(crate) struct Pattern {
 pub(crate) struct Group {
     plain: Plain,
     shelves: Shelves,
+    /// Patterns are looked for only when exact keys leave a rule that has one. Of messages.
+    keyed: bool,
 }
 
 /// Reused working memory.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
-    live: Vec<u64>,
-    row: Vec<u64>,
+    pub(super) live: Vec<u64>,
+    pub(super) row: Vec<u64>,
     found: Found,
 }
 
@@ -104,11 +104,24 @@ impl Group {
     pub(crate) fn new(mut members: Vec<Member>) -> Self {
         members.sort_by_key(|member| member.rule);
         let (patterned, plain): (Vec<_>, Vec<_>) = members.into_iter().partition(|member| member.pattern.is_some());
-        Self { plain: Plain::new(&plain), shelves: Shelves::new(&patterned) }
+        Self { plain: Plain::new(&plain), shelves: Shelves::new(&patterned), keyed: false }
+    }
+
+    /// Rules on messages. A function code is found faster than bytes are: where all rules with a pattern ask for an exact
+    /// field besides, that comes first.
+    pub(crate) fn of_messages(mut members: Vec<Member>) -> Self {
+        let is_keyed = |member: &Member| member.domains.iter().any(|domain| matches!(domain.0, Key::Field(_)));
+        if members.iter().any(|member| member.pattern.is_some() && !is_keyed(member)) {
+            return Self::new(members);
+        }
+        members.sort_by_key(|member| member.rule);
+        let plain = Plain::new(&members);
+        members.retain(|member| member.pattern.is_some());
+        Self { plain, shelves: Shelves::new(&members), keyed: true }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.plain.rules.is_empty() && self.shelves.is_empty()
+        self.plain.is_empty() && self.shelves.is_empty()
     }
 
     /// Length of the longest fast pattern of the payload.
@@ -123,14 +136,34 @@ impl Group {
 
     /// Appends the rules that the view may match, each once, in no order.
     pub(crate) fn select(&self, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
-        self.select_on(&self.path(view), view, work, candidates);
+        let sought = self.plain.select(view, work, candidates);
+        self.search(sought, view, work, candidates);
     }
 
-    /// The same for a view of a flow whose path is known.
+    /// What the fields of a message leave of the rules; `None` when it is nothing.
+    #[inline]
+    pub(super) fn left(&self, record: &dyn Record) -> Option<Word> {
+        self.plain.left(record).or((!self.keyed).then_some(None))
+    }
+
+    /// As [`Group::select`] for a message of which that is known.
+    pub(super) fn select_left(&self, left: Word, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
+        let sought = self.plain.select_left(left, view, work, candidates);
+        self.search(sought, view, work, candidates);
+    }
+
+    /// As [`Group::select`] for a view of a flow whose path is known.
     #[inline]
     pub(crate) fn select_on(&self, path: &Path, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
-        self.plain.select(path.plain, view, work, candidates);
+        self.plain.select_on(path.plain, view, work, candidates);
         self.shelves.select(&path.cells, view, work, candidates);
+    }
+
+    /// Looks for patterns, unless exact keys leave no rule that has one.
+    fn search(&self, sought: bool, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
+        if sought || !self.keyed && !self.shelves.is_empty() {
+            self.shelves.select(&self.shelves.path(view), view, work, candidates);
+        }
     }
 }
 
@@ -141,83 +174,6 @@ pub(crate) struct Path {
     plain: u64,
     /// On each shelf the sieves of this number, from 1; 0 for none.
     cells: [u32; SHELVES],
-}
-
-/// Rules without a pattern.
-#[derive(Default)]
-struct Plain {
-    /// The engine's index of each rule.
-    rules: Box<[u32]>,
-    all: Box<[u64]>,
-    /// Columns of what all packets of a flow's direction have in common.
-    fixed: Box<[Column]>,
-    /// The others.
-    varying: Box<[Column]>,
-}
-
-impl Plain {
-    fn new(members: &[Member]) -> Self {
-        let mut columns = columns(members);
-        // The more rows, the fewer rules are left after it: what divides most goes first.
-        columns.sort_by_key(|column| Reverse(column.rows()));
-        let (varying, fixed): (Vec<_>, Vec<_>) = columns.into_iter().partition(Column::varies);
-        Self {
-            rules: members.iter().map(|member| member.rule).collect(),
-            all: all(members.len()),
-            fixed: fixed.into(),
-            varying: varying.into(),
-        }
-    }
-
-    /// The rules that the fixed columns leave, as long as they are few enough.
-    fn path(&self, view: &View<'_>) -> u64 {
-        let &[all] = &*self.all else { return 0 };
-        let allowed = |column: &Column| column.row(column.find(view)).first().copied().unwrap_or_default();
-        self.fixed.iter().fold(all, |live, column| live & allowed(column))
-    }
-
-    fn select(&self, path: u64, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
-        work.live.clear();
-        let fixed = match self.all.len() {
-            0 => return,
-            1 if path == 0 => return,
-            1 => {
-                work.live.push(path);
-                &[][..]
-            }
-            _ => {
-                work.live.extend_from_slice(&self.all);
-                &self.fixed
-            }
-        };
-        for column in self.varying.iter().chain(fixed) {
-            column.narrow(view, &mut work.live, &mut work.row);
-            if work.live.iter().all(|&word| word == 0) {
-                return;
-            }
-        }
-        candidates.extend(ones(&work.live).filter_map(|at| self.rules.get(at)));
-    }
-}
-
-/// As many bits, all set.
-fn all(count: usize) -> Box<[u64]> {
-    let mut bits = vec![0; count.div_ceil(64)];
-    (0..count).for_each(|at| set(&mut bits, at));
-    bits.into()
-}
-
-/// Chooses the keys that divide the rules best and makes their columns.
-fn columns(members: &[Member]) -> Vec<Column> {
-    let mut keys: HashMap<Key, usize> = HashMap::new();
-    for (key, _) in members.iter().flat_map(|member| &member.domains) {
-        *keys.entry(*key).or_default() += 1;
-    }
-    // The look-up for a single rule would cost as much as its inspection.
-    let mut keys: Vec<(Key, usize)> = keys.into_iter().filter(|&(_, count)| count > 1).collect();
-    keys.sort_by_key(|&(key, count)| (Reverse(count), key));
-    keys.truncate(COLUMNS);
-    keys.iter().filter_map(|&(key, _)| Column::new(key, members.iter().map(|member| &*member.domains))).collect()
 }
 
 /// The sieves of one place on a shelf, each for its buffer.

@@ -206,9 +206,14 @@ impl FlowMemory {
         }
     }
 
+    /// May rules have fired for this transaction?
+    pub(crate) fn knows(&self, transaction: u64) -> bool {
+        transaction <= self.newest
+    }
+
     /// Did this rule fire for this transaction?
     pub(crate) fn has_fired(&self, transaction: u64, rule: u64) -> bool {
-        transaction <= self.newest && self.fired.contains(&(transaction, rule))
+        self.knows(transaction) && self.fired.contains(&(transaction, rule))
     }
 
     pub(crate) fn fire(&mut self, transaction: u64, rule: u64) {

@@ -20,6 +20,7 @@ pub(crate) mod group;
 pub(crate) mod hosts;
 mod memory;
 mod path;
+mod plain;
 pub(crate) mod program;
 pub(crate) mod regex;
 mod sieve;
@@ -45,6 +46,7 @@ use counter::Track;
 use gate::Gated;
 use group::{Group, Work};
 use path::Paths;
+use plain::Word;
 use program::{Program, Scope};
 pub use value::GivenUp;
 use value::Registers;
@@ -199,7 +201,9 @@ pub struct Engine {
     /// Rules with places in packets, which are looked for in what is said over several packets, too.
     turns: Group,
     stream_events: HashMap<&'static str, Vec<u32>>,
-    messages: Vec<Messages>,
+    messages: Box<[Messages]>,
+    /// By protocol: those among `messages` that are about it, its variants' too.
+    protocols: Box<[(&'static Protocol, Option<usize>)]>,
     /// Rules on events of the application layer that belong to no protocol.
     events: Vec<u32>,
     /// Names of flowbits.
@@ -208,6 +212,8 @@ pub struct Engine {
     /// Rules that wait for a dissector or another feature.
     #[expect(dead_code, reason = "held so that its memory is measured; see `Engine::compile_whole`")]
     waiting: Box<[Group]>,
+    /// Some are pass rules.
+    passes: bool,
     /// Steps that one inspection may take.
     step_limit: Option<u64>,
     /// A part of the hash: what flows remember by rule number holds for this engine only.
@@ -216,10 +222,17 @@ pub struct Engine {
 
 /// The rules on messages of one protocol.
 struct Messages {
-    protocol: &'static Protocol,
     records: Group,
     /// Rules that ask for an anomaly.
     events: Vec<u32>,
+}
+
+/// What the fields of a message leave of the rules on it ([`Engine::left`]).
+#[derive(Debug, Clone, Copy)]
+pub struct Left {
+    /// The place of its protocol's rules among `messages`.
+    of: usize,
+    rules: Word,
 }
 
 /// The packet and flow around what is inspected.
@@ -273,6 +286,8 @@ pub enum Subject<'a> {
         record: Option<&'a dyn Record>,
         /// What was wrong in it.
         anomalies: &'a [Anomaly],
+        /// What [`Engine::left`] says of it, where that was asked.
+        left: Option<Left>,
     },
 }
 
@@ -378,7 +393,26 @@ impl Engine {
 
     /// Is any rule inspected at [`Subject::Message`] of this protocol?
     pub fn wants_messages(&self, protocol: &'static Protocol) -> bool {
-        !self.events.is_empty() || self.messages.iter().any(|messages| view::same(messages.protocol, protocol))
+        !self.events.is_empty() || self.about(protocol).is_some()
+    }
+
+    /// What the fields of a message leave of the rules on it; `None` when it is nothing: then there is no point in inspecting
+    /// it, unless for what is wrong in it. Much cheaper than that.
+    #[inline]
+    pub fn left(&self, record: &dyn Record) -> Option<Left> {
+        let of = self.number(record.protocol())?;
+        Some(Left { of, rules: self.messages.get(of)?.records.left(record)? })
+    }
+
+    /// The rules on messages of this protocol.
+    fn about(&self, protocol: &'static Protocol) -> Option<&Messages> {
+        self.messages.get(self.number(protocol)?)
+    }
+
+    /// Their place among `messages`.
+    #[inline]
+    fn number(&self, protocol: &'static Protocol) -> Option<usize> {
+        self.protocols.iter().find(|known| std::ptr::eq(known.0, protocol))?.1
     }
 
     /// Bounds the steps that one inspection may take; `None` for no bound. What is left then is not inspected, and
@@ -461,7 +495,7 @@ impl Engine {
         (scratch.cut, scratch.steps, scratch.given_up) = (false, 0, GivenUp::default());
         let payload = || moment.packet.map(Packet::payload).unwrap_or_default();
         let registers = scratch.registers.take().unwrap_or_default();
-        let mut joined = std::mem::take(&mut scratch.joined);
+        let mut joined = Vec::new();
         let mut view = View::new(moment, &registers);
         match *subject {
             Subject::Packet => {
@@ -470,6 +504,7 @@ impl Engine {
             }
             Subject::Stream(bytes) => {
                 view.payload = bytes;
+                joined = std::mem::take(&mut scratch.joined);
                 let tail = memory.as_deref().zip(moment.direction).map_or(&[][..], |(it, way)| it.tail(way));
                 self.select_stream(&view, tail, scratch);
                 let fresh = scratch.candidates.len();
@@ -497,9 +532,9 @@ impl Engine {
                 view.payload = payload();
                 scratch.candidates.extend(self.stream_events.get(event).into_iter().flatten());
             }
-            Subject::Message { record, anomalies } => {
+            Subject::Message { record, anomalies, left } => {
                 view = View { payload: payload(), record, anomalies, ..view };
-                self.select_message(&view, scratch);
+                self.select_message(&view, left, scratch);
             }
         }
         if !scratch.candidates.is_empty() {
@@ -510,7 +545,9 @@ impl Engine {
             scratch.given_up = registers.given_up();
         }
         scratch.registers = Some(registers);
-        scratch.joined = joined;
+        if joined.capacity() > 0 {
+            scratch.joined = joined;
+        }
     }
 
     /// Candidates in the new bytes of a stream, and where they meet the old ones.
@@ -549,11 +586,15 @@ impl Engine {
         }
     }
 
-    fn select_message(&self, view: &View<'_>, scratch: &mut Scratch) {
-        let protocol = view.record.map(|record| record.protocol()).or(view.moment.protocol);
-        let messages = protocol.and_then(|protocol| self.messages.iter().find(|m| view::same(m.protocol, protocol)));
+    fn select_message(&self, view: &View<'_>, left: Option<Left>, scratch: &mut Scratch) {
+        let protocol = || view.record.map(|record| record.protocol()).or(view.moment.protocol);
+        let messages = match left {
+            Some(left) => self.messages.get(left.of),
+            None => protocol().and_then(|protocol| self.about(protocol)),
+        };
         if let Some(messages) = messages.filter(|_| view.record.is_some()) {
-            messages.records.select(view, &mut scratch.work, &mut scratch.candidates);
+            let left = left.and_then(|left| left.rules);
+            messages.records.select_left(left, view, &mut scratch.work, &mut scratch.candidates);
         }
         if !view.anomalies.is_empty() {
             scratch.candidates.extend(messages.iter().flat_map(|messages| &messages.events));
@@ -570,11 +611,13 @@ impl Engine {
         watch: &mut impl Watch,
     ) {
         let transaction = view.record.map(|record| record.transaction());
-        if memory.as_ref().is_some_and(|memory| {
-            memory.passed() || transaction.is_some_and(|transaction| memory.has_fired(transaction, PASSED))
-        }) {
+        let fired = |memory: &FlowMemory| transaction.is_some_and(|transaction| memory.has_fired(transaction, PASSED));
+        if memory.as_deref().is_some_and(|memory| memory.passed() || self.passes && fired(memory)) {
             return;
         }
+        // What is newer than all that raised something has raised nothing before this inspection, whatever the rule.
+        let known = |memory: &FlowMemory| transaction.is_some_and(|transaction| memory.knows(transaction));
+        let known = memory.as_deref().is_some_and(known);
         let segment = view.moment.ip_protocol == TCP && matches!(subject, Subject::Packet);
         for &candidate in &scratch.candidates {
             let Some(program) = self.programs.get(candidate as usize) else { continue };
@@ -594,7 +637,8 @@ impl Engine {
                     memory.get_or_insert_default().first(program.identity, direction)
                 }
                 (_, Some(transaction)) => {
-                    let fired = memory.as_ref().is_some_and(|m| m.has_fired(transaction, program.identity));
+                    let has_fired = |memory: &FlowMemory| memory.has_fired(transaction, program.identity);
+                    let fired = known && memory.as_deref().is_some_and(has_fired);
                     if !fired {
                         memory.get_or_insert_default().fire(transaction, program.identity);
                     }
@@ -642,7 +686,9 @@ pub(crate) const TCP: u8 = 6;
 impl Scratch {
     /// Candidates of several groups in one order, each once.
     fn in_order(&mut self) {
-        self.candidates.sort_unstable();
-        self.candidates.dedup();
+        if self.candidates.len() > 1 {
+            self.candidates.sort_unstable();
+            self.candidates.dedup();
+        }
     }
 }

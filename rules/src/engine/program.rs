@@ -217,6 +217,18 @@ impl Program {
         Member { rule, domains, pattern: self.pattern.clone() }
     }
 
+    /// Forgets the conditions that columns answer for, for where they alone find the rule: the first on each field.
+    pub(crate) fn trust_columns(&mut self) {
+        let mut answered = Vec::new();
+        self.conditions.retain(|condition| match condition.domain() {
+            Some((Key::Field(field), _)) if !answered.contains(&field) => {
+                answered.push(field);
+                false
+            }
+            _ => true,
+        });
+    }
+
     /// The same for packets: not those of TCP, when it is inspected in the stream there.
     pub(crate) fn packet_member(&self, rule: u32) -> Member {
         let mut member = self.member(rule);

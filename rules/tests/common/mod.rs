@@ -97,7 +97,12 @@ impl<'e> Flow<'e> {
         anomalies: &[Anomaly],
     ) -> Vec<u32> {
         let moment = self.moment(direction);
-        self.inspect(&moment, &Subject::Message { record, anomalies })
+        // As the sensor does, which does not inspect what no rule can be about.
+        let left = record.and_then(|record| self.engine.left(record));
+        if record.is_some() && left.is_none() && anomalies.is_empty() {
+            return Vec::new();
+        }
+        self.inspect(&moment, &Subject::Message { record, anomalies, left })
     }
 }
 

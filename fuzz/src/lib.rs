@@ -48,7 +48,8 @@ impl Tree for Void {
     fn end(&mut self) {}
 }
 
-/// Feeds `input` to a conversation on `port` in chunks: a length byte, a byte of direction and gap, the chunk.
+/// Feeds `input` to a conversation on `port` in chunks: a length byte, a byte of direction and gap (of as
+/// many bytes), the chunk.
 pub fn converse(port: u16, protocols: &'static [&'static Protocol], datagram: bool, input: &[u8]) {
     let medium = if datagram { Medium::Datagram } else { Medium::Stream };
     let opening = Opening { client_port: 40000, server_port: port, medium, roles_known: port != 0 };
@@ -68,7 +69,7 @@ fn feed(mut conversation: Conversation, datagram: bool, mut input: &[u8]) {
         timestamp.0 += 1_000_000;
         let direction = if way & 1 == 0 { Direction::ToServer } else { Direction::ToClient };
         if way & 2 != 0 {
-            conversation.gap(direction);
+            conversation.gap(direction, u64::from(*length));
         }
         conversation.data(&Envelope { direction, timestamp, datagram }, chunk, &mut Curious);
     }

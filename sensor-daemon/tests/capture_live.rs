@@ -395,7 +395,7 @@ fn an_unknown_interface_is_an_error_that_names_those_there_are() {
 #[test]
 fn libpcap_gives_the_same_through_the_same_trait() {
     in_namespace(|| {
-        let mode = vigia::capture::Demand::Libpcap;
+        let mode = Demand::Libpcap;
         let mut source = open_one(&settings(mode));
         let plant = Sender::on("plant0");
         let sent: Vec<_> = (0..500).map(|number| frame(Some(7), (1, 1), (2, 2), number, 100)).collect();

@@ -140,6 +140,54 @@ pub trait Record {
     }
 }
 
+/// Implements [`Record`] for a type with `transaction` and `pairing`, where the reading of fields, the layout of events and
+/// what is done to the plant are functions of their own:
+///
+/// ```text
+/// record!(Exchange<'_>, PROTOCOL, visit, eve::write, operation);
+/// ```
+///
+/// with `visit` as [`crate::fields!`] gives it, and `operation` a module with `operation`, `points` and `facts`.
+macro_rules! record {
+    ($type:ty, $protocol:path, $visit:path, $write:path, $operation:ident) => {
+        impl $crate::dissector::Record for $type {
+            fn protocol(&self) -> &'static $crate::dissector::Protocol {
+                &$protocol
+            }
+
+            fn visit(&self, index: usize, out: &mut $crate::field::Visit<'_>) {
+                $visit(self, index, out);
+            }
+
+            fn tree(&self, tree: &mut dyn $crate::field::Tree) {
+                $write(self, tree);
+            }
+
+            fn transaction(&self) -> u64 {
+                self.transaction
+            }
+
+            fn pairing(&self) -> $crate::dissector::Pairing {
+                self.pairing
+            }
+
+            fn operation(&self) -> Option<$crate::operation::Operation> {
+                $operation::operation(self)
+            }
+
+            fn points(&self, out: &mut $crate::operation::VisitPoints<'_>) {
+                $operation::points(self, out);
+            }
+
+            fn facts(&self, out: &mut $crate::identity::VisitFacts<'_>) {
+                $operation::facts(self, out);
+            }
+        }
+    };
+}
+
+pub(crate) use record;
+
 /// How a transaction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pairing {

@@ -10,10 +10,8 @@ use super::schema::{DEVICE, INDEX, OBJECT, PASSWORD, PRIORITY, PROPERTY, VALUE, 
 use super::tag::Primitive;
 use super::walk::{Leaf, Step, walk};
 use super::{PROTOCOL, eve, names, operation};
-use crate::dissector::{Direction, Pairing, Protocol, Record};
-use crate::field::{Tree, Value, Visit};
-use crate::identity::VisitFacts;
-use crate::operation::{Operation, VisitPoints};
+use crate::dissector::{Direction, Pairing};
+use crate::field::{Value, Visit};
 
 /// A message with its place in the flow.
 #[derive(Debug, Clone, Copy)]
@@ -28,39 +26,7 @@ pub(super) struct Exchange<'a> {
     pub(super) pairing: Pairing,
 }
 
-impl Record for Exchange<'_> {
-    fn protocol(&self) -> &'static Protocol {
-        &PROTOCOL
-    }
-
-    fn visit(&self, index: usize, out: &mut Visit<'_>) {
-        visit(self, index, out);
-    }
-
-    fn tree(&self, tree: &mut dyn Tree) {
-        eve::write(self, tree);
-    }
-
-    fn transaction(&self) -> u64 {
-        self.transaction
-    }
-
-    fn pairing(&self) -> Pairing {
-        self.pairing
-    }
-
-    fn operation(&self) -> Option<Operation> {
-        operation::operation(self)
-    }
-
-    fn points(&self, out: &mut VisitPoints<'_>) {
-        operation::points(self, out);
-    }
-
-    fn facts(&self, out: &mut VisitFacts<'_>) {
-        operation::facts(self, out);
-    }
-}
+crate::dissector::record!(Exchange<'_>, PROTOCOL, visit, eve::write, operation);
 
 impl<'a> Exchange<'a> {
     fn npdu<T>(&self, get: impl Fn(&Npdu<'a>) -> Option<T>) -> Option<T> {

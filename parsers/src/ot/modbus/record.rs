@@ -4,10 +4,8 @@ use super::message::Message;
 use super::names::{self, Access};
 use super::pdu::{Body, DeviceIdentification, EXCEPTION, MEI_DEVICE_IDENTIFICATION, is_bits};
 use super::{PROTOCOL, eve, operation};
-use crate::dissector::{Pairing, Protocol, Record};
-use crate::field::{Tree, Value, Visit};
-use crate::identity::VisitFacts;
-use crate::operation::{Operation, VisitPoints};
+use crate::dissector::Pairing;
+use crate::field::{Value, Visit};
 
 /// Registers or bits that one message can name: what the standard lets a function read (§6.1). Bounds the work that a
 /// false quantity can cause.
@@ -23,39 +21,7 @@ pub(super) struct Exchange<'a> {
     pub(super) pairing: Pairing,
 }
 
-impl Record for Exchange<'_> {
-    fn protocol(&self) -> &'static Protocol {
-        &PROTOCOL
-    }
-
-    fn visit(&self, index: usize, out: &mut Visit<'_>) {
-        visit(self, index, out);
-    }
-
-    fn tree(&self, tree: &mut dyn Tree) {
-        eve::write(self, tree);
-    }
-
-    fn transaction(&self) -> u64 {
-        self.transaction
-    }
-
-    fn pairing(&self) -> Pairing {
-        self.pairing
-    }
-
-    fn operation(&self) -> Option<Operation> {
-        operation::operation(self)
-    }
-
-    fn points(&self, out: &mut VisitPoints<'_>) {
-        operation::points(self, out);
-    }
-
-    fn facts(&self, out: &mut VisitFacts<'_>) {
-        operation::facts(self, out);
-    }
-}
+crate::dissector::record!(Exchange<'_>, PROTOCOL, visit, eve::write, operation);
 
 impl<'a> Exchange<'a> {
     /// A message without its request or answer.

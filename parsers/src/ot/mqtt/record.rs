@@ -3,10 +3,8 @@
 use super::packet::{Body, Connect, Packet};
 use super::sparkplug::{self, Aliases, Metric, Payload, Topic};
 use super::{PROTOCOL, eve, names, operation};
-use crate::dissector::{Pairing, Protocol, Record};
-use crate::field::{Tree, Value, Visit};
-use crate::identity::VisitFacts;
-use crate::operation::{Operation, VisitPoints};
+use crate::dissector::Pairing;
+use crate::field::{Value, Visit};
 
 /// A packet with its place in the flow.
 #[derive(Debug, Clone, Copy)]
@@ -24,39 +22,7 @@ pub(super) struct Exchange<'a> {
     pub(super) pairing: Pairing,
 }
 
-impl Record for Exchange<'_> {
-    fn protocol(&self) -> &'static Protocol {
-        &PROTOCOL
-    }
-
-    fn visit(&self, index: usize, out: &mut Visit<'_>) {
-        visit(self, index, out);
-    }
-
-    fn tree(&self, tree: &mut dyn Tree) {
-        eve::write(self, tree);
-    }
-
-    fn transaction(&self) -> u64 {
-        self.transaction
-    }
-
-    fn pairing(&self) -> Pairing {
-        self.pairing
-    }
-
-    fn operation(&self) -> Option<Operation> {
-        operation::operation(self)
-    }
-
-    fn points(&self, out: &mut VisitPoints<'_>) {
-        operation::points(self, out);
-    }
-
-    fn facts(&self, out: &mut VisitFacts<'_>) {
-        operation::facts(self, out);
-    }
-}
+crate::dissector::record!(Exchange<'_>, PROTOCOL, visit, eve::write, operation);
 
 impl<'a> Exchange<'a> {
     pub(super) fn connect(&self) -> Option<Connect<'a>> {

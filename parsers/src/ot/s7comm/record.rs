@@ -6,11 +6,10 @@ use super::pdu::{ACK_DATA, JOB, Pdu, function};
 use super::szl::Szl;
 use super::userdata::{REQUEST, RESPONSE, Userdata};
 use super::{PROTOCOL, eve, names, operation};
-use crate::dissector::{Direction, Pairing, Protocol, Record};
-use crate::field::{Tree, Value, Visit};
-use crate::identity::{FactKind, VisitFacts};
+use crate::dissector::{Direction, Pairing};
+use crate::field::{Value, Visit};
+use crate::identity::FactKind;
 use crate::layer::cotp::{self, Connection, Header};
-use crate::operation::{Operation, VisitPoints};
 
 /// What a record is about.
 #[derive(Debug, Clone, Copy)]
@@ -36,39 +35,7 @@ pub(super) struct Message<'a> {
     pub(super) pairing: Pairing,
 }
 
-impl Record for Message<'_> {
-    fn protocol(&self) -> &'static Protocol {
-        &PROTOCOL
-    }
-
-    fn visit(&self, index: usize, out: &mut Visit<'_>) {
-        visit(self, index, out);
-    }
-
-    fn tree(&self, tree: &mut dyn Tree) {
-        eve::write(self, tree);
-    }
-
-    fn transaction(&self) -> u64 {
-        self.transaction
-    }
-
-    fn pairing(&self) -> Pairing {
-        self.pairing
-    }
-
-    fn operation(&self) -> Option<Operation> {
-        operation::operation(self)
-    }
-
-    fn points(&self, out: &mut VisitPoints<'_>) {
-        operation::points(self, out);
-    }
-
-    fn facts(&self, out: &mut VisitFacts<'_>) {
-        operation::facts(self, out);
-    }
-}
+crate::dissector::record!(Message<'_>, PROTOCOL, visit, eve::write, operation);
 
 impl<'a> Message<'a> {
     pub(super) fn pdu(&self) -> Option<Pdu<'a>> {

@@ -10,10 +10,8 @@ use super::pccc::{self, Pccc};
 use super::service::{Service, code};
 use super::tag::Tag;
 use super::{eve, names, operation};
-use crate::dissector::{Pairing, Protocol};
-use crate::field::{Tree, Value, Visit};
-use crate::identity::VisitFacts;
-use crate::operation::{Operation, VisitPoints};
+use crate::dissector::Pairing;
+use crate::field::{Value, Visit};
 use crate::text::Line;
 
 /// A CIP message with its place in the flow.
@@ -32,39 +30,7 @@ pub(crate) struct Record<'a> {
     pub(crate) pairing: Pairing,
 }
 
-impl crate::dissector::Record for Record<'_> {
-    fn protocol(&self) -> &'static Protocol {
-        &CIP
-    }
-
-    fn visit(&self, index: usize, out: &mut Visit<'_>) {
-        visit(self, index, out);
-    }
-
-    fn tree(&self, tree: &mut dyn Tree) {
-        eve::write(self, tree);
-    }
-
-    fn transaction(&self) -> u64 {
-        self.transaction
-    }
-
-    fn pairing(&self) -> Pairing {
-        self.pairing
-    }
-
-    fn operation(&self) -> Option<Operation> {
-        operation::operation(self)
-    }
-
-    fn points(&self, out: &mut VisitPoints<'_>) {
-        operation::points(self, out);
-    }
-
-    fn facts(&self, out: &mut VisitFacts<'_>) {
-        operation::facts(self, out);
-    }
-}
+crate::dissector::record!(Record<'_>, CIP, visit, eve::write, operation);
 
 impl<'a> Record<'a> {
     /// The request: itself, or the one that it answers.

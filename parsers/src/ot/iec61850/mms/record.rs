@@ -7,12 +7,10 @@ use super::pdu::{Message, Pdu, ServiceError, kind};
 use super::report::{self, Report};
 use super::service::{self, SERVICES, number};
 use super::{INVALID_REPORT, PROTOCOL, RESULT_COUNT, UNKNOWN_DATA, eve, names, operation};
-use crate::dissector::{Pairing, Protocol, Record};
+use crate::dissector::Pairing;
 use crate::encoding::ber::{Element, Elements};
-use crate::field::{Tree, Value, Visit};
+use crate::field::{Value, Visit};
 use crate::findings::Findings;
-use crate::identity::VisitFacts;
-use crate::operation::{Operation, VisitPoints};
 use crate::text::Line;
 
 /// A message with its place in the flow.
@@ -27,39 +25,7 @@ pub(super) struct Exchange<'a> {
     pub(super) pairing: Pairing,
 }
 
-impl Record for Exchange<'_> {
-    fn protocol(&self) -> &'static Protocol {
-        &PROTOCOL
-    }
-
-    fn visit(&self, index: usize, out: &mut Visit<'_>) {
-        visit(self, index, out);
-    }
-
-    fn tree(&self, tree: &mut dyn Tree) {
-        eve::write(self, tree);
-    }
-
-    fn transaction(&self) -> u64 {
-        self.transaction
-    }
-
-    fn pairing(&self) -> Pairing {
-        self.pairing
-    }
-
-    fn operation(&self) -> Option<Operation> {
-        operation::operation(self)
-    }
-
-    fn points(&self, out: &mut VisitPoints<'_>) {
-        operation::points(self, out);
-    }
-
-    fn facts(&self, out: &mut VisitFacts<'_>) {
-        operation::facts(self, out);
-    }
-}
+crate::dissector::record!(Exchange<'_>, PROTOCOL, visit, eve::write, operation);
 
 impl<'a> Exchange<'a> {
     /// A message without its request or answer.

@@ -2,6 +2,9 @@
 //!
 //! The library holds everything; the binary only calls [`command`]. See ARCHITECTURE.md for the way of a packet.
 
+// They panic where nobody reads any more; `command::print` and `command::tell` do not.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod capture;
 pub mod command;
 pub mod config;

@@ -39,6 +39,39 @@ fn a_wrong_command_line_exits_with_2() {
     }
 }
 
+/// A capture file without packets.
+const EMPTY_CAPTURE: &[u8] = b"\xd4\xc3\xb2\xa1\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\x04\0\x01\0\0\0";
+
+#[test]
+fn a_reader_that_went_away_changes_nothing_in_how_a_command_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(place("empty.pcap"), EMPTY_CAPTURE).unwrap();
+    let wrong = file(folder.path(), "wrong.rules", "alert nothing\n");
+    let (capture, output) = (place("empty.pcap"), place("out"));
+    let replay = ["replay", &capture, "--output", &output, "--no-progress"];
+    let commands: [&[&str]; 8] = [
+        &replay,
+        &[&replay[..], &["--json"]].concat(),
+        &[&replay[..], &["--rules", &wrong]].concat(),
+        &["check", &place("missing.toml")],
+        &["config", "default"],
+        &["rules", "fields"],
+        &["rules", "check", "--rules", &wrong],
+        &["--help"],
+    ];
+    for arguments in commands {
+        let expected = vigia(arguments);
+        assert!(expected.stdout.len() + expected.stderr.len() > 0, "{arguments:?} says nothing");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vigia"));
+        let closed = || std::io::pipe().expect("a pipe").1;
+        let found = command.args(arguments).env_remove("VIGIA_CONFIG").stdout(closed()).output().expect("it starts");
+        assert_eq!(code(&found), code(&expected), "{arguments:?}: {}", stderr(&found));
+        let status = command.stderr(closed()).status().expect("it starts");
+        assert_eq!(status.code(), expected.status.code(), "{arguments:?}, with a closed standard error");
+    }
+}
+
 #[test]
 fn every_help_shows_an_example() {
     for command in ["run", "replay", "check", "rules", "status", "reload", "config"] {

@@ -17,6 +17,8 @@ pub(super) fn start(settings: &Log, context: Context) {
         (Level::Error, 0) => LevelFilter::ERROR,
     };
     let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    // Where the log cannot be written, saying so in the same place would only make the sensor panic.
+    let builder = builder.log_internal_errors(false);
     let colour = context.colour && std::io::stderr().is_terminal();
     let started = match settings.format {
         LogFormat::Text => builder.with_ansi(colour).compact().try_init(),

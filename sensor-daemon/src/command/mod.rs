@@ -16,7 +16,7 @@ mod status;
 pub mod summary;
 pub mod table;
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -181,7 +181,7 @@ pub fn main() -> ExitCode {
         Command::Docs(docs) => docs.execute(),
     };
     let outcome = outcome.unwrap_or_else(|error| {
-        eprintln!("{}: {error:#}", Message::Error.text(context.language));
+        tell(&format!("{}: {error:#}\n", Message::Error.text(context.language)));
         Outcome::Failed
     });
     ExitCode::from(outcome.code())
@@ -209,16 +209,20 @@ fn with_config(
 
 /// Shows diagnostics on standard error.
 pub fn report(diagnostics: &[Diagnostic], context: Context) {
-    eprint!("{}", render_all(diagnostics, context.language, context.colour, DIAGNOSTICS_SHOWN));
+    tell(&render_all(diagnostics, context.language, context.colour, DIAGNOSTICS_SHOWN));
 }
 
 /// Writes to standard output. A reader that went away (`vigia ... | head`) is no failure.
-fn print(text: &str) -> anyhow::Result<()> {
-    use std::io::Write as _;
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Writes to standard error. Where nobody reads it (`vigia ... 2>&1 | head`), there is nobody to tell of that.
+pub(crate) fn tell(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// The language for help texts, which clap prints before there are parsed arguments.

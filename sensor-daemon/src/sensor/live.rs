@@ -19,7 +19,7 @@ use super::{Bench, Place, RuleStore};
 use crate::capture::TapSettings;
 use crate::capture::watch::Watch;
 use crate::capture::{self, Progress, Source};
-use crate::command::{Context, Outcome, Run, report};
+use crate::command::{Context, Outcome, Run, report, tell};
 use crate::config::{self, Config, Loaded};
 use crate::control::{self, Hooks};
 use crate::deliver::{Board, Exporter};
@@ -46,7 +46,7 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
     let Config { capture, flow, .. } = &loaded.config;
     let capture::chain::Live { sources, watch } = capture::open_live(capture, &flow.duplicates)?;
     for way in watch.chosen() {
-        eprintln!("{}", way.sentence().text(context.language));
+        tell(&format!("{}\n", way.sentence().text(context.language)));
     }
     let sensor = Arc::new(Sensor {
         metrics,

@@ -14,7 +14,7 @@ use vigia_parsers::packet::Captured;
 use super::{Bench, Place, RuleStore};
 use crate::capture::file::FileSource;
 use crate::capture::{FileSettings, Progress, Source, SourceError, directory};
-use crate::command::{Context, Outcome, Replay, report, summary};
+use crate::command::{Context, Outcome, Replay, print, report, summary};
 use crate::config::Loaded;
 use crate::histogram::Histogram;
 use crate::inspection::Names;
@@ -174,9 +174,9 @@ fn conclude(
     let mut snapshot = serde_json::to_value(metrics.snapshot())?;
     snapshot["faults"] = faults.iter().map(ToString::to_string).collect();
     if arguments.json {
-        println!("{snapshot:#}");
+        print(&format!("{snapshot:#}\n"))?;
     } else {
-        print!("{}", summary::render(&snapshot, context.language, true));
+        print(&summary::render(&snapshot, context.language, true))?;
     }
     anyhow::ensure!(summary::balances(&snapshot, true), "packets are not all accounted for");
     Ok(if faults.is_empty() { Outcome::Done } else { Outcome::Damaged })

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use vigia_rules::Rule;
 use vigia_rules::explain::{Explanation, Probe};
 
-use super::super::{ConfigArgument, Context, Outcome, RulesArgument, print};
+use super::super::{ConfigArgument, Context, Outcome, RulesArgument, print, tell};
 use super::trace::{Trace, Tracer, reason_text, requirement_text};
 use super::words;
 use crate::capture::directory;
@@ -96,7 +96,7 @@ impl Explain {
             let help = Message::HelpDidYouMean.with([near.to_string().into()]);
             let _ = write!(text, " ({})", help.text(context.language));
         }
-        eprintln!("{}: {text}", Message::Error.text(context.language));
+        tell(&format!("{}: {text}\n", Message::Error.text(context.language)));
         Ok(Outcome::Failed)
     }
 
@@ -132,7 +132,7 @@ impl Explain {
             let tracer = Tracer::new(Arc::clone(&probe), (rule.gid, rule.sid), Arc::clone(&trace));
             let done = trial(config, Arc::clone(&engine), &[capture], Some(Box::new(tracer)))?;
             for fault in &done.faults {
-                eprintln!("{fault}");
+                tell(&format!("{fault}\n"));
             }
             damaged |= !done.faults.is_empty();
             alerts += done.alerts.iter().filter(mine).count() as u64;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use vigia_rules::{Engine, FlowMemory, Moment, RuleId, Scratch, Subject, Watch};
 
 use super::super::table::Table;
-use super::super::{ConfigArgument, Context, Outcome, RulesArgument, print, report};
+use super::super::{ConfigArgument, Context, Outcome, RulesArgument, print, report, tell};
 use crate::capture::directory;
 use crate::config::Loaded;
 use crate::inspection::Observer;
@@ -101,7 +101,7 @@ impl Profile {
         }));
         let done = trial(&loaded.config, Arc::clone(&engine), &captures, Some(Box::new(Profiler(Arc::clone(&costs)))))?;
         for fault in &done.faults {
-            eprintln!("{fault}");
+            tell(&format!("{fault}\n"));
         }
         let costs = std::mem::take(&mut *costs.lock().unwrap_or_else(PoisonError::into_inner));
         let text = if self.json { self.json(&engine, &costs) } else { self.table(&engine, &costs, context) };

@@ -10,17 +10,53 @@ pub struct Line<const N: usize> {
 }
 
 impl<const N: usize> Line<N> {
+    /// An empty line.
+    pub const fn new() -> Self {
+        Self { bytes: [0; N], length: 0 }
+    }
+
     /// What `text` formats to.
     pub fn of(text: fmt::Arguments<'_>) -> Self {
-        let mut line = Self { bytes: [0; N], length: 0 };
+        let mut line = Self::new();
         // Full is not a failure: the text is cut.
         let _ = fmt::Write::write_fmt(&mut line, text);
         line
     }
 
+    /// Adds text. With [`Line::number`] this is several times as fast as formatting.
+    pub fn add(&mut self, text: &str) -> &mut Self {
+        // Full is not a failure: the text is cut.
+        let _ = fmt::Write::write_str(self, text);
+        self
+    }
+
+    /// Adds a number with as many digits as it has.
+    pub fn number(&mut self, number: impl Into<u64>) -> &mut Self {
+        self.add(itoa::Buffer::new().format(number.into()))
+    }
+
+    /// Adds a name in capital letters.
+    pub fn capitals(&mut self, name: &str) -> &mut Self {
+        let from = self.length;
+        self.add(name);
+        self.bytes.get_mut(from..self.length).unwrap_or_default().make_ascii_uppercase();
+        self
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(self.bytes.get(..self.length).unwrap_or_default()).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// The text's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl<const N: usize> Default for Line<N> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -57,6 +93,14 @@ mod tests {
     #[test]
     fn what_is_no_utf8_is_left_out() {
         assert_eq!(Utf8(b"Pump\xff1").to_string(), "Pump1");
+    }
+
+    #[test]
+    fn text_is_put_together_piece_by_piece() {
+        let mut line = Line::<12>::new();
+        line.add("DB").number(17u8).add(".").capitals("dbx").number(0u64);
+        assert_eq!(line.as_str(), "DB17.DBX0");
+        assert_eq!(line.add("12345").as_str(), "DB17.DBX0123");
     }
 
     #[test]

@@ -171,7 +171,7 @@ pub(super) struct Object {
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match name_of(names::OBJECT_TYPES, self.kind.into()) {
-            Some(name) => write!(f, "{name} {}", self.instance),
+            Some(name) => f.write_str(Line::<64>::new().add(name).add(" ").number(self.instance).as_str()),
             None => write!(f, "type_{} {}", self.kind, self.instance),
         }
     }

@@ -6,6 +6,7 @@ use super::record::Exchange;
 use crate::field::Value;
 use crate::identity::{End, Fact, FactKind, VisitFacts};
 use crate::operation::{Operation, Point, VisitPoints};
+use crate::text::Line;
 
 pub(super) fn operation(record: &Exchange<'_>) -> Option<Operation> {
     use function::*;
@@ -67,10 +68,13 @@ pub(super) fn points(record: &Exchange<'_>, out: &mut VisitPoints<'_>) {
 
 fn point(table: Table, (address, quantity): (u16, u16), value: Option<Value<'_>>, out: &mut VisitPoints<'_>) {
     let table = crate::field::name_of(names::TABLES, table as u64).unwrap_or_default();
-    match address.saturating_add(quantity.saturating_sub(1)) {
-        last if last > address => out(Point { target: format_args!("{table} {address}-{last}"), value }),
-        _ => out(Point { target: format_args!("{table} {address}"), value }),
+    let mut target = Line::<32>::new();
+    target.add(table).add(" ").number(address);
+    let last = address.saturating_add(quantity.saturating_sub(1));
+    if last > address {
+        target.add("-").number(last);
     }
+    out(Point { target: format_args!("{}", target.as_str()), value });
 }
 
 /// The value written, where it is one.

@@ -5,6 +5,7 @@ use std::fmt;
 use super::names;
 use super::pdu::{dword, word};
 use crate::field::{Value, name_of};
+use crate::text::Line;
 
 /// First byte of the specification of a variable.
 const SPECIFICATION: u8 = 0x12;
@@ -178,11 +179,13 @@ impl fmt::Display for Any {
             0x87 => "V",
             other => return write!(f, "area {other} {db} {byte}.{bit}"),
         };
+        let mut line = Line::<64>::new();
         if NUMBERED.contains(&self.area) {
-            return match u32::from(count).saturating_sub(1) {
-                0 => write!(f, "{letter}{byte}"),
-                more => write!(f, "{letter}{byte}-{}", byte + more),
-            };
+            line.add(letter).number(byte);
+            if let more @ 1.. = u32::from(count).saturating_sub(1) {
+                line.add("-").number(byte + more);
+            }
+            return f.write_str(line.as_str());
         }
         let block = self.block().is_some();
         let size = match self.transport {
@@ -192,20 +195,24 @@ impl fmt::Display for Any {
             0x06..=0x08 | 0x0a | 0x0b => Some("D"),
             _ => None,
         };
-        match size {
-            Some("X") if count <= 1 && block => write!(f, "{letter}{db}.{letter}X{byte}.{bit}"),
-            Some("X") if count <= 1 => write!(f, "{letter}{byte}.{bit}"),
-            Some(size) if count <= 1 && bit == 0 && block => write!(f, "{letter}{db}.{letter}{size}{byte}"),
-            Some(size) if count <= 1 && bit == 0 => write!(f, "{letter}{size}{byte}"),
-            _ => {
-                let name = name_of(names::TRANSPORT_SIZES, self.transport.into()).unwrap_or("unknown");
-                if block {
-                    write!(f, "P#{letter}{db}.{letter}X{byte}.{bit} {} {count}", Upper(name))
-                } else {
-                    write!(f, "P#{letter}{byte}.{bit} {} {count}", Upper(name))
-                }
-            }
+        // One element has a short form, where it begins on a whole byte or is a bit; else it is a pointer.
+        let size = size.filter(|size| count <= 1 && (bit == 0 || *size == "X"));
+        line.add(if size.is_none() { "P#" } else { "" });
+        line.add(letter);
+        if block {
+            line.number(db).add(".").add(letter).add(size.unwrap_or("X"));
+        } else {
+            line.add(size.filter(|size| *size != "X").unwrap_or_default());
         }
+        line.number(byte);
+        if matches!(size, None | Some("X")) {
+            line.add(".").number(bit);
+        }
+        if size.is_none() {
+            let name = name_of(names::TRANSPORT_SIZES, self.transport.into()).unwrap_or("unknown");
+            line.add(" ").capitals(name).add(" ").number(count);
+        }
+        f.write_str(line.as_str())
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use super::super::read::{octet, udint, uint};
 use super::names;
 use crate::field::name_of;
+use crate::text::Line;
 
 /// One segment of a padded path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +114,7 @@ impl fmt::Display for Path<'_> {
                         printable(run, f)?;
                     }
                 }
-                Segment::Logical { kind: Logical::Member, value } => write!(f, "[{value}]")?,
+                Segment::Logical { kind: Logical::Member, value } => number(f, "[", value, "]")?,
                 Segment::Logical { kind, value } if !symbolic => {
                     if begun {
                         f.write_str(" ")?;
@@ -123,14 +124,14 @@ impl fmt::Display for Path<'_> {
                             class = Some(value);
                             match name_of(names::CLASSES, value.into()) {
                                 Some(name) => f.write_str(name)?,
-                                None => write!(f, "class {value}")?,
+                                None => number(f, "class ", value, "")?,
                             }
                         }
-                        Logical::Instance if class.is_some() => f.write_str(itoa::Buffer::new().format(value))?,
-                        Logical::Instance => write!(f, "instance {value}")?,
-                        Logical::ConnectionPoint => write!(f, "connection point {value}")?,
-                        Logical::Attribute => write!(f, "attribute {value}")?,
-                        Logical::Service => write!(f, "service {value}")?,
+                        Logical::Instance if class.is_some() => number(f, "", value, "")?,
+                        Logical::Instance => number(f, "instance ", value, "")?,
+                        Logical::ConnectionPoint => number(f, "connection point ", value, "")?,
+                        Logical::Attribute => number(f, "attribute ", value, "")?,
+                        Logical::Service => number(f, "service ", value, "")?,
                         Logical::Member => {}
                     }
                 }
@@ -140,6 +141,11 @@ impl fmt::Display for Path<'_> {
         }
         Ok(())
     }
+}
+
+/// A number between two pieces of text.
+fn number(f: &mut fmt::Formatter<'_>, before: &str, number: u32, behind: &str) -> fmt::Result {
+    f.write_str(Line::<40>::new().add(before).number(number).add(behind).as_str())
 }
 
 /// A run of printable characters, which may end with one that is none.
@@ -160,6 +166,7 @@ pub(crate) struct Segments<'a> {
 impl<'a> Iterator for Segments<'a> {
     type Item = Segment<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Segment<'a>> {
         // Nearly all segments are logical ones of one octet.
         if let [kind, value, rest @ ..] = self.rest
@@ -169,6 +176,13 @@ impl<'a> Iterator for Segments<'a> {
             self.rest = rest;
             return Some(Segment::Logical { kind, value: (*value).into() });
         }
+        self.longer()
+    }
+}
+
+impl<'a> Segments<'a> {
+    /// The next segment, if it is not a logical one of one octet.
+    fn longer(&mut self) -> Option<Segment<'a>> {
         let kind = octet(self.rest, 0)?;
         let (segment, length) = match kind >> 5 {
             0 => port(self.rest)?,

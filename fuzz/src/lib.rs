@@ -37,7 +37,7 @@ impl Tree for Void {
     fn signed(&mut self, _: &'static str, _: i64) {}
     fn float(&mut self, _: &'static str, _: f64) {}
     fn flag(&mut self, _: &'static str, _: bool) {}
-    fn text(&mut self, _: &'static str, _: &str) {}
+    fn text(&mut self, _: &'static str, _: &'static str) {}
     fn formatted(&mut self, _: &'static str, value: std::fmt::Arguments<'_>) {
         let _ = value.to_string();
     }

@@ -103,6 +103,13 @@ impl Field {
 
 /// The name of `value` in `names`.
 pub fn name_of(names: Names, value: u64) -> Option<&'static str> {
+    // Most enumerations begin without a gap.
+    let first = names.first()?.0;
+    if let Some((number, name)) = value.checked_sub(first).and_then(|at| names.get(usize::try_from(at).ok()?))
+        && *number == value
+    {
+        return Some(name);
+    }
     names.binary_search_by_key(&value, |entry| entry.0).ok().map(|at| names[at].1)
 }
 
@@ -168,8 +175,8 @@ pub trait Tree {
     fn float(&mut self, key: &'static str, value: f64);
     /// True or false.
     fn flag(&mut self, key: &'static str, value: bool);
-    /// Text of our own making: a name from an enumeration.
-    fn text(&mut self, key: &'static str, value: &str);
+    /// A name that is part of the program: of an enumeration.
+    fn text(&mut self, key: &'static str, value: &'static str);
     /// Text of our own making, as it is formatted.
     fn formatted(&mut self, key: &'static str, value: std::fmt::Arguments<'_>);
     /// Text from the wire, of any encoding.

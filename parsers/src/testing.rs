@@ -90,7 +90,7 @@ impl Tree for Json {
         self.plain(key, value);
     }
 
-    fn text(&mut self, key: &'static str, value: &str) {
+    fn text(&mut self, key: &'static str, value: &'static str) {
         self.octets(key, value.as_bytes());
     }
 

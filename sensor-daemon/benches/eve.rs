@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use vigia::event::{Anomalous, Endpoints, Eve, EventSettings, Header, PacketSource};
+use vigia::event::{Anomalous, Endpoints, Eve, EventSettings, Header, Lines, PacketSource};
 use vigia::journal::{Journal, JournalSettings, SyncPolicy};
 use vigia::metrics::Metrics;
 use vigia_parsers::field::{Tree, Visit};
@@ -77,7 +77,7 @@ fn on_processor() -> Duration {
 }
 
 /// Time on a processor of so many lines.
-fn timed(count: u64, out: &mut Vec<u8>, mut write: impl FnMut(&mut Vec<u8>, u64)) -> Duration {
+fn timed(count: u64, out: &mut Lines, mut write: impl FnMut(&mut Lines, u64)) -> Duration {
     let start = on_processor();
     for packet in 0..count {
         if out.len() > 256 << 10 {
@@ -90,7 +90,7 @@ fn timed(count: u64, out: &mut Vec<u8>, mut write: impl FnMut(&mut Vec<u8>, u64)
 
 fn lines(criterion: &mut Criterion) {
     let mut eve = Eve::new(&EventSettings::default());
-    let mut out = Vec::with_capacity(1 << 20);
+    let mut out = Lines::default();
     eve.record(&mut out, &header(1, 1), &Read);
     let mut group = criterion.benchmark_group("line");
     group.throughput(Throughput::Bytes(out.len() as u64));
@@ -112,7 +112,7 @@ fn lines(criterion: &mut Criterion) {
 
 /// Hands the journal as many batches of 256 KiB as it takes, waiting where it waits.
 fn journal(criterion: &mut Criterion) {
-    let mut lines = Vec::new();
+    let mut lines = Lines::default();
     let mut eve = Eve::new(&EventSettings::default());
     let mut events = 0;
     while lines.len() < 256 << 10 {
@@ -132,7 +132,7 @@ fn journal(criterion: &mut Criterion) {
             let start = Instant::now();
             for _ in 0..batches {
                 let mut batch = submitter.record_batch();
-                batch.lines.extend_from_slice(&lines);
+                batch.lines.append_lines(lines.as_bytes());
                 batch.events = events;
                 submitter.records(batch);
             }
@@ -156,7 +156,7 @@ fn journal(criterion: &mut Criterion) {
             let start = Instant::now();
             for _ in 0..batches {
                 let mut batch = submitter.record_batch();
-                batch.lines.extend_from_slice(&lines);
+                batch.lines.append_lines(lines.as_bytes());
                 batch.events = events;
                 submitter.records(batch);
             }

@@ -42,7 +42,7 @@ fn submit_records(submitter: &Submitter, numbers: impl Iterator<Item = u64>, pad
     let mut batch = submitter.record_batch();
     batch.first = Timestamp::new(START, 0);
     for number in numbers {
-        batch.lines.extend_from_slice(event(number, padding).as_bytes());
+        batch.lines.append_lines(event(number, padding).as_bytes());
         batch.events += 1;
     }
     submitter.records(batch);
@@ -64,7 +64,7 @@ fn submit_alerts(submitter: &Submitter, numbers: impl Iterator<Item = u64>, padd
     let mut batch = submitter.alert_batch(engine());
     for number in numbers {
         let line = event(number, padding);
-        batch.lines.extend_from_slice(line.as_bytes());
+        batch.lines.append_lines(line.as_bytes());
         batch.entries.push(entry(number, line.len()));
         batch.through = number;
     }
@@ -420,7 +420,7 @@ fn a_replay_writes_everything_into_one_file_with_alerts_in_packet_order() {
                         let mut alerts = submitter.alert_batch(engine());
                         for packet in range.clone().filter(mine).filter(|number| number % 3 == 0) {
                             let line = event(packet, 0);
-                            alerts.lines.extend_from_slice(line.as_bytes());
+                            alerts.lines.append_lines(line.as_bytes());
                             alerts.entries.push(entry(packet, line.len()));
                         }
                         alerts.through = range.end - 1;
@@ -488,7 +488,7 @@ fn a_rule_that_counts_across_flows_gives_the_same_alerts_with_any_number_of_work
                         for packet in (first..first + 50).filter(|packet| packet / 3 % workers as u64 == worker as u64)
                         {
                             let line = event(packet, 0);
-                            batch.lines.extend_from_slice(line.as_bytes());
+                            batch.lines.append_lines(line.as_bytes());
                             batch.entries.push(one(packet, line.len()));
                         }
                         batch.through = first + 49;

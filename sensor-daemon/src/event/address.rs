@@ -1,74 +1,18 @@
-//! Addresses, ports, protocol names and community ids, rendered once a flow rather than once an event.
+//! Addresses, ports, protocol names and community ids.
 
 use std::cmp::Ordering;
-use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
-use super::eve::Endpoints;
-use super::json::{hex, number};
-use super::line::Line;
+use super::digits::{hex, number};
+use super::envelope::Endpoints;
+use super::lines::Lines;
 
-/// Flows whose text is kept; a power of two.
-const SLOTS: usize = 512;
-
-/// Text of the endpoints of the flows seen last, by hash: a newcomer takes the place of whoever stands there.
-#[derive(Debug)]
-pub(super) struct AddressCache {
-    slots: Vec<Slot>,
-    hasher: foldhash::fast::FixedState,
-    seed: Option<u16>,
-    line: Line,
-}
-
-#[derive(Debug, Default, Clone)]
-struct Slot {
-    endpoints: Option<Endpoints>,
-    icmp: Option<(u8, u8)>,
-    addresses: Vec<u8>,
-    community: Vec<u8>,
-}
-
-impl AddressCache {
-    /// With the seed of community ids; none when they are not wanted.
-    pub(super) fn new(seed: Option<u16>) -> Self {
-        let hasher = foldhash::fast::FixedState::default();
-        Self { slots: vec![Slot::default(); SLOTS], hasher, seed, line: Line::default() }
-    }
-
-    /// Members `src_ip` to `ip_v`, and member `community_id`; each ends with a comma.
-    #[inline]
-    pub(super) fn text(&mut self, endpoints: &Endpoints, icmp: Option<(u8, u8)>) -> (&[u8], &[u8]) {
-        let index = self.hasher.hash_one(endpoints) as usize % SLOTS;
-        let slot = &mut self.slots[index];
-        if slot.endpoints.as_ref() != Some(endpoints) || slot.icmp != icmp {
-            slot.render(endpoints, icmp, self.seed, &mut self.line);
-        }
-        (&slot.addresses, &slot.community)
-    }
-}
-
-impl Slot {
-    fn render(&mut self, endpoints: &Endpoints, icmp: Option<(u8, u8)>, seed: Option<u16>, line: &mut Line) {
-        self.endpoints = Some(*endpoints);
-        self.icmp = icmp;
-        line.clear();
-        members(line, endpoints);
-        self.addresses.clear();
-        self.addresses.extend_from_slice(line.as_bytes());
-        self.community.clear();
-        if let Some(seed) = seed {
-            self.community.extend_from_slice(b"\"community_id\":\"");
-            self.community.extend_from_slice(community_id(endpoints, icmp, seed).as_bytes());
-            self.community.extend_from_slice(b"\",");
-        }
-    }
-}
-
-fn members(out: &mut Line, endpoints: &Endpoints) {
+/// Appends the members `src_ip` to `ip_v`; each ends with a comma.
+pub(super) fn members(out: &mut Lines, endpoints: &Endpoints) {
     let (source, destination) = (endpoints.source, endpoints.destination);
     side(out, b"\"src_ip\":\"", b"\",\"src_port\":", endpoints.protocol, source);
     side(out, b",\"dest_ip\":\"", b"\",\"dest_port\":", endpoints.protocol, destination);
@@ -77,7 +21,7 @@ fn members(out: &mut Line, endpoints: &Endpoints) {
     out.fixed(if source.0.is_ipv4() { b"\",\"ip_v\":4," } else { b"\",\"ip_v\":6," });
 }
 
-fn side(out: &mut Line, ip_key: &[u8], port_key: &[u8], protocol: u8, (ip, port): (IpAddr, u16)) {
+fn side(out: &mut Lines, ip_key: &[u8], port_key: &[u8], protocol: u8, (ip, port): (IpAddr, u16)) {
     out.append(ip_key);
     address(out, ip);
     if has_ports(protocol) {
@@ -94,14 +38,14 @@ pub(super) fn has_ports(protocol: u8) -> bool {
 }
 
 /// IPv4 dotted, IPv6 with all its zeros, as EVE has them.
-pub(super) fn address(out: &mut Line, address: IpAddr) {
+pub(super) fn address(out: &mut Lines, address: IpAddr) {
     match address {
         IpAddr::V4(v4) => dotted(out, v4),
         IpAddr::V6(v6) => expanded(out, v6),
     }
 }
 
-fn dotted(out: &mut Line, address: Ipv4Addr) {
+fn dotted(out: &mut Lines, address: Ipv4Addr) {
     for (at, octet) in address.octets().into_iter().enumerate() {
         if at > 0 {
             out.push(b'.');
@@ -110,7 +54,7 @@ fn dotted(out: &mut Line, address: Ipv4Addr) {
     }
 }
 
-fn expanded(out: &mut Line, address: Ipv6Addr) {
+fn expanded(out: &mut Lines, address: Ipv6Addr) {
     for (at, group) in address.segments().into_iter().enumerate() {
         if at > 0 {
             out.push(b':');
@@ -172,7 +116,7 @@ fn icmp_counterpart(protocol: u8, kind: u8) -> Option<u8> {
 }
 
 /// Appends the name of an IP protocol (IANA's keyword), or its number where it has none.
-pub(super) fn protocol(out: &mut Line, code: u8) {
+pub(super) fn protocol(out: &mut Lines, code: u8) {
     match protocol_name(code) {
         Some(name) => out.append(name.as_bytes()),
         None => number(out, code.into()),
@@ -262,34 +206,18 @@ mod tests {
 
     #[test]
     fn addresses_read_as_in_eve() {
-        let mut out = Line::default();
+        let mut out = Lines::default();
         members(&mut out, &endpoints(("fe80::1", 502), ("::ffff:10.0.0.1", 80), 6));
         assert_eq!(
-            std::str::from_utf8(out.as_bytes()).unwrap(),
+            std::str::from_utf8(out.written()).unwrap(),
             "\"src_ip\":\"fe80:0000:0000:0000:0000:0000:0000:0001\",\"src_port\":502,\
              \"dest_ip\":\"0000:0000:0000:0000:0000:ffff:0a00:0001\",\"dest_port\":80,\"proto\":\"TCP\",\"ip_v\":6,"
         );
-        let mut out = Line::default();
+        let mut out = Lines::default();
         members(&mut out, &endpoints(("10.0.0.1", 0), ("255.255.255.255", 0), 253));
         assert_eq!(
-            std::str::from_utf8(out.as_bytes()).unwrap(),
+            std::str::from_utf8(out.written()).unwrap(),
             "\"src_ip\":\"10.0.0.1\",\"dest_ip\":\"255.255.255.255\",\"proto\":\"253\",\"ip_v\":4,"
         );
-    }
-
-    #[test]
-    fn a_newcomer_in_a_slot_gets_its_own_text() {
-        let mut cache = AddressCache::new(Some(0));
-        for round in 0..2 {
-            for host in 0..2000u16 {
-                let [high, low] = host.to_be_bytes();
-                let source: IpAddr = Ipv4Addr::new(10, round, high, low).into();
-                let endpoints = Endpoints { source: (source, host), destination: (source, 502), protocol: 6 };
-                let (addresses, community) = cache.text(&endpoints, None);
-                assert!(String::from_utf8_lossy(addresses).contains(&format!("\"src_ip\":\"{source}\"")));
-                let id = community_id(&endpoints, None, 0);
-                assert_eq!(community, format!("\"community_id\":\"{id}\",").as_bytes());
-            }
-        }
     }
 }

@@ -2,6 +2,8 @@
 
 use vigia_parsers::Timestamp;
 
+use super::digits::two;
+
 /// Renders timestamps; the date is worked out once a second of packet time.
 #[derive(Debug)]
 pub(super) struct TimeText {
@@ -28,7 +30,7 @@ impl TimeText {
             set_second(&mut self.text, self.second);
         }
         let micros = time.subsec_nanos() / 1000;
-        digits::<6>(&mut self.text, 20, micros);
+        digits::<3>(&mut self.text, 20, micros);
         &self.text
     }
 }
@@ -79,18 +81,19 @@ pub(super) fn parse(text: &[u8; LENGTH]) -> Option<Timestamp> {
 fn set_second(text: &mut [u8; LENGTH], second: u64) {
     let (year, month, day) = date(second / 86_400);
     let of_day = (second % 86_400) as u32;
-    digits::<4>(text, 0, year);
-    digits::<2>(text, 5, month);
-    digits::<2>(text, 8, day);
-    digits::<2>(text, 11, of_day / 3600);
-    digits::<2>(text, 14, of_day / 60 % 60);
-    digits::<2>(text, 17, of_day % 60);
+    digits::<2>(text, 0, year);
+    digits::<1>(text, 5, month);
+    digits::<1>(text, 8, day);
+    digits::<1>(text, 11, of_day / 3600);
+    digits::<1>(text, 14, of_day / 60 % 60);
+    digits::<1>(text, 17, of_day % 60);
 }
 
-fn digits<const N: usize>(text: &mut [u8; LENGTH], at: usize, mut value: u32) {
-    for place in (at..at + N).rev() {
-        text[place] = b'0' + (value % 10) as u8;
-        value /= 10;
+/// Writes the last digits of a number, two at a time.
+fn digits<const PAIRS: usize>(text: &mut [u8; LENGTH], at: usize, mut value: u32) {
+    for pair in (0..PAIRS).rev() {
+        text[at + 2 * pair..][..2].copy_from_slice(&two(value));
+        value /= 100;
     }
 }
 

@@ -5,82 +5,23 @@ use std::net::IpAddr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use vigia_parsers::field::{Tree as _, Value};
-use vigia_parsers::packet::{Carrier, DecodeEvent, Ethernet, Packet, Tunnel, Vlans};
+use vigia_parsers::packet::{Carrier, DecodeEvent, Packet};
 use vigia_parsers::{Anomaly, Direction, Pairing, Protocol, Record, Timestamp};
 use vigia_rules::{Action, Rule, Target};
 
 use crate::metrics::Snapshot;
 use crate::metrics::ledger::Ledger;
 
-use super::address::{self, AddressCache};
-use super::clock::{TimeText, text_of};
+use super::address;
+use super::clock::text_of;
+use super::digits::hex;
+use super::envelope::{Endpoints, Envelope, Header};
+use super::escape::escape;
 use super::health::Health;
-use super::json::{self, JsonWriter, escape, hex, quoted};
-use super::line::Line;
-use super::{EventSettings, SCHEMA, headers};
-
-/// Who speaks to whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Endpoints {
-    /// Address and port of the sender; of the client where the event is about a flow.
-    pub source: (IpAddr, u16),
-    /// Address and port of the receiver; of the server where the event is about a flow.
-    pub destination: (IpAddr, u16),
-    /// IP protocol number.
-    pub protocol: u8,
-}
-
-/// What an event's packet was taken from: EVE's `pkt_src`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PacketSource {
-    /// The wire or a capture file, within a tunnel or not.
-    Wire(Tunnel),
-    /// No packet: what a flow still held when it ended.
-    FlowEnd,
-    /// No packet: what a flow held while nothing came.
-    Silence,
-}
-
-impl PacketSource {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Wire(Tunnel::None) => "wire/pcap",
-            Self::Wire(Tunnel::Ip) => "ipv4 tunnel",
-            Self::Wire(Tunnel::Gre | Tunnel::Erspan) => "gre tunnel",
-            Self::Wire(Tunnel::Vxlan) => "vxlan encapsulation",
-            Self::Wire(Tunnel::Geneve) => "geneve encapsulation",
-            Self::Wire(Tunnel::Gtp) => "gtp encapsulation",
-            Self::Wire(Tunnel::Teredo) => "teredo tunnel",
-            Self::FlowEnd => "stream (flow timeout)",
-            Self::Silence => "stream (detect/log)",
-        }
-    }
-}
-
-/// What every event begins with.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Header<'a> {
-    /// Time of the packet.
-    pub timestamp: Timestamp,
-    /// Id of the flow; only its lower 51 bits are written, so that it is exact as a double. 0: no flow.
-    pub flow_id: u64,
-    /// Interface; empty for capture files.
-    pub in_iface: &'a str,
-    /// Capture file; empty for interfaces.
-    pub pcap_filename: &'a str,
-    /// Number of the packet in its capture, from 1; 0: none (`pcap_cnt`).
-    pub number: u64,
-    /// VLAN ids, outermost first.
-    pub vlans: Vlans,
-    /// Who speaks to whom. Alerts and anomalies have the packet's view, everything else the flow's.
-    pub endpoints: Option<Endpoints>,
-    /// Type and code of an ICMP packet.
-    pub icmp: Option<(u8, u8)>,
-    /// Outermost Ethernet header.
-    pub ethernet: Option<Ethernet>,
-    /// What the packet was taken from; none for flow events.
-    pub source: Option<PacketSource>,
-}
+use super::json::JsonWriter;
+use super::lines::Lines;
+use super::phrases::Phrases;
+use super::{EventSettings, headers};
 
 /// What a flow carried until now.
 #[derive(Debug, Clone, Copy)]
@@ -228,7 +169,7 @@ const MOST_POINTS: usize = 64;
 fn operation(json: &mut JsonWriter<'_>, record: &dyn Record) {
     let Some(operation) = record.operation() else { return };
     json.nested("ot", |json| {
-        json.string("operation", operation.name());
+        json.name("operation", operation.name());
         let mut points = 0;
         record.points(&mut |point| {
             points += 1;
@@ -261,7 +202,7 @@ fn identity(json: &mut JsonWriter<'_>, record: &dyn Record) {
             json.list("identity");
         }
         json.object("");
-        json.string("of", fact.of.name());
+        json.name("of", fact.of.name());
         scalar(json, fact.kind.name(), fact.value);
         json.end();
     });
@@ -283,29 +224,26 @@ fn scalar(json: &mut JsonWriter<'_>, key: &'static str, value: Value<'_>) {
     }
 }
 
-/// Writer of EVE lines. It keeps the text of what repeats: the second, the endpoints of the flows seen last.
+/// Writer of EVE lines. It keeps the text of what repeats: keys and names, the second, the endpoints of the flows seen
+/// last.
 pub struct Eve {
     settings: EventSettings,
-    time: TimeText,
-    addresses: AddressCache,
+    phrases: Phrases,
+    envelope: Envelope,
     ruleset: Ruleset,
     /// When it was loaded, as events spell times.
     loaded_at: String,
-    /// Buffer of the line being written.
-    line: Line,
 }
 
 impl Eve {
     /// A writer.
     pub fn new(settings: &EventSettings) -> Self {
-        let seed = settings.community_id.then_some(settings.community_id_seed);
         Self {
             settings: settings.clone(),
-            time: TimeText::default(),
-            addresses: AddressCache::new(seed),
+            phrases: Phrases::default(),
+            envelope: Envelope::new(settings),
             ruleset: Ruleset::default(),
             loaded_at: String::new(),
-            line: Line::default(),
         }
     }
 
@@ -316,9 +254,8 @@ impl Eve {
     }
 
     /// Appends an `alert` line.
-    pub fn alert(&mut self, out: &mut Vec<u8>, header: &Header<'_>, rule: &Rule, alert: &Alert<'_>) {
-        let mut line = self.begin(header, "alert", alert.flowbits);
-        let mut json = JsonWriter::resume(&mut line);
+    pub fn alert(&mut self, out: &mut Lines, header: &Header<'_>, rule: &Rule, alert: &Alert<'_>) {
+        let mut json = self.envelope.begin((out, &mut self.phrases), header, "alert", alert.flowbits);
         if let Some(record) = alert.record {
             json.number("tx_id", record.transaction().saturating_sub(1));
         }
@@ -328,7 +265,7 @@ impl Eve {
             operation(&mut json, record);
         }
         if let Some((record, field)) = alert.record.zip(rule.frame) {
-            self.frame(&mut json, record, field, alert);
+            frame(&self.settings, &mut json, record, field, alert);
         }
         if let Some(packet) = alert.packet {
             headers::members(&mut json, packet);
@@ -337,19 +274,19 @@ impl Eve {
             }
         }
         if let Some(protocol) = alert.protocol {
-            json.string("app_proto", protocol.name);
+            json.name("app_proto", protocol.name);
         }
         if let Some(direction) = alert.direction {
-            json.string("direction", direction_name(direction));
+            json.name("direction", direction_name(direction));
         }
         if let Some(flow) = &alert.flow {
-            json.nested("flow", |json| self.flow_so_far(json, flow));
+            json.nested("flow", |json| flow_so_far(&mut self.envelope, json, flow));
         }
-        self.payload(&mut json, alert);
+        payload(&self.settings, &mut json, alert);
         let (ruleset, loaded_at) = (&self.ruleset, &self.loaded_at);
-        self.close(json, header, |json| {
+        self.envelope.close(json, header, |json| {
             if rule.action != Action::Alert {
-                json.string("rule_action", rule.action.name());
+                json.name("rule_action", rule.action.name());
             }
             if ruleset.generation > 0 {
                 json.nested("ruleset", |json| {
@@ -361,23 +298,21 @@ impl Eve {
                 });
             }
         });
-        self.end(line, out);
     }
 
     /// Appends a `flow` line.
-    pub fn flow(&mut self, out: &mut Vec<u8>, header: &Header<'_>, flow: &FlowSummary) {
-        let mut line = self.begin(header, "flow", &[]);
-        let mut json = JsonWriter::resume(&mut line);
+    pub fn flow(&mut self, out: &mut Lines, header: &Header<'_>, flow: &FlowSummary) {
+        let mut json = self.envelope.begin((out, &mut self.phrases), header, "flow", &[]);
         if let Some(protocol) = flow.protocol {
-            json.string("app_proto", protocol.name);
+            json.name("app_proto", protocol.name);
         }
         json.nested("flow", |json| {
             volume(json, flow.packets, flow.bytes);
-            self.time_member(json, "start", flow.start);
-            self.time_member(json, "end", flow.end);
+            self.envelope.time_member(json, "start", flow.start);
+            self.envelope.time_member(json, "end", flow.end);
             json.number("age", flow.end.seconds().saturating_sub(flow.start.seconds()));
-            json.string("state", flow.state.name());
-            json.string("reason", flow.reason.name());
+            json.name("state", flow.state.name());
+            json.name("reason", flow.reason.name());
             json.boolean("alerted", flow.alerted);
             if flow.protocol.is_some() {
                 json.number("tx_cnt", flow.transactions);
@@ -386,85 +321,77 @@ impl Eve {
         if let Some(tcp) = &flow.tcp {
             json.nested("tcp", |json| tcp_members(json, tcp));
         }
-        self.close(json, header, |_| {});
-        self.end(line, out);
+        self.envelope.close(json, header, |_| {});
     }
 
     /// Appends an `anomaly` line.
-    pub fn anomaly(&mut self, out: &mut Vec<u8>, header: &Header<'_>, anomaly: &Anomalous) {
-        let mut line = self.begin(header, "anomaly", &[]);
-        let mut json = JsonWriter::resume(&mut line);
+    pub fn anomaly(&mut self, out: &mut Lines, header: &Header<'_>, anomaly: &Anomalous) {
+        let mut json = self.envelope.begin((out, &mut self.phrases), header, "anomaly", &[]);
         json.nested("anomaly", |json| match anomaly {
             Anomalous::Decode(event) => prefixed(json, "decode", "decoder.", event.name()),
             Anomalous::Stream(event) => prefixed(json, "stream", "stream.", event),
             Anomalous::Application(protocol, anomaly) => {
-                json.string("app_proto", protocol.name);
+                json.name("app_proto", protocol.name);
                 prefixed(json, "applayer", "", anomaly.kind);
-                json.string("layer", "proto_parser");
+                json.name("layer", "proto_parser");
             }
         });
-        self.close(json, header, |json| {
+        self.envelope.close(json, header, |json| {
             if let Anomalous::Application(_, anomaly) = anomaly {
                 json.number("offset", anomaly.offset as u64);
             }
         });
-        self.end(line, out);
     }
 
     /// Appends the line of a protocol record, its type the protocol's name.
-    pub fn record(&mut self, out: &mut Vec<u8>, header: &Header<'_>, record: &dyn Record) {
+    pub fn record(&mut self, out: &mut Lines, header: &Header<'_>, record: &dyn Record) {
         let name = record.protocol().name;
-        let mut line = self.begin(header, name, &[]);
-        let mut json = JsonWriter::resume(&mut line);
+        let mut json = self.envelope.begin((out, &mut self.phrases), header, name, &[]);
         json.number("tx_id", record.transaction().saturating_sub(1));
         json.nested(name, |json| record.tree(json));
         operation(&mut json, record);
         identity(&mut json, record);
-        self.close(json, header, |json| match record.pairing() {
+        self.envelope.close(json, header, |json| match record.pairing() {
             Pairing::None => {}
             Pairing::Answered(asked) => json.number("rtt_us", header.timestamp.since(asked) / 1_000),
             Pairing::Unanswered => json.boolean("answered", false),
         });
-        self.end(line, out);
     }
 
     /// Appends a `packet` line: one that a rule tagged.
-    pub fn packet(&mut self, out: &mut Vec<u8>, header: &Header<'_>, packet: &Packet<'_>) {
-        let mut line = self.begin(header, "packet", &[]);
-        let mut json = JsonWriter::resume(&mut line);
+    pub fn packet(&mut self, out: &mut Lines, header: &Header<'_>, packet: &Packet<'_>) {
+        let mut json = self.envelope.begin((out, &mut self.phrases), header, "packet", &[]);
         json.string("packet", &STANDARD.encode(packet.bytes));
         json.nested("packet_info", |json| json.number("linktype", packet.link.number().into()));
-        self.close(json, header, |_| {});
-        self.end(line, out);
+        self.envelope.close(json, header, |_| {});
     }
 
     /// Appends a `stats` line: the counters that have a place in Suricata's layout.
-    pub fn stats(&mut self, out: &mut Vec<u8>, timestamp: Timestamp, snapshot: &Snapshot) {
+    pub fn stats(&mut self, out: &mut Lines, timestamp: Timestamp, snapshot: &Snapshot) {
         let header = Header { timestamp, ..Header::default() };
-        let mut line = self.begin(&header, "stats", &[]);
-        let mut json = JsonWriter::resume(&mut line);
+        let mut json = self.envelope.begin((out, &mut self.phrases), &header, "stats", &[]);
         json.nested("stats", |json| {
             // The decode events that never occurred would be most of the line.
             let told = |(path, value): &(&str, u64)| *value > 0 || !path.starts_with("decoder.event.");
             let paths: Vec<_> = snapshot.stats.iter().map(|(path, value)| (&**path, *value)).filter(told).collect();
             stats_members(json, &paths, 0, &mut |json, group| {
                 if group == "detect" {
-                    self.engine(json, snapshot);
+                    engine(&mut self.envelope, json, snapshot);
                 }
             });
         });
         let packets = &snapshot.packets;
-        self.close(json, &header, |json| {
+        self.envelope.close(json, &header, |json| {
             json.nested("packets", |json| {
                 json.number("seen", packets.seen);
                 json.number("processed", packets.processed);
                 json.number("shunted", packets.shunted);
-                json.nested("dropped", |json| packets.dropped.iter().for_each(|(cause, n)| json.number(cause, *n)));
+                json.nested("dropped", |json| packets.dropped.iter().for_each(|(cause, n)| json.number_at(cause, *n)));
             });
             if !snapshot.ledgers.is_empty() {
                 json.nested("ledgers", |json| {
                     for (interface, ledger) in &snapshot.ledgers {
-                        json.nested(interface, |json| ledger_members(json, ledger));
+                        json.nested_at(interface, |json| ledger_members(json, ledger));
                     }
                 });
             }
@@ -473,182 +400,86 @@ impl Eve {
                 json.string("hash", &snapshot.ruleset.hash);
             });
         });
-        self.end(line, out);
     }
 
     /// Appends a `health` line.
-    pub fn health(&mut self, out: &mut Vec<u8>, header: &Header<'_>, health: &Health<'_>) {
-        let mut line = self.begin(header, "health", &[]);
-        let mut json = JsonWriter::resume(&mut line);
+    pub fn health(&mut self, out: &mut Lines, header: &Header<'_>, health: &Health<'_>) {
+        let mut json = self.envelope.begin((out, &mut self.phrases), header, "health", &[]);
         json.nested("health", |json| health.members(json));
-        self.close(json, header, |_| {});
-        self.end(line, out);
+        self.envelope.close(json, header, |_| {});
     }
+}
 
-    fn engine(&mut self, json: &mut JsonWriter<'_>, snapshot: &Snapshot) {
-        let ruleset = &snapshot.ruleset;
-        json.nested_list("engines", |json| {
-            json.nested("", |json| {
-                json.number("id", 0);
-                self.time_member(json, "last_reload", Timestamp::new(ruleset.loaded_at_s, 0));
-                json.number("rules_loaded", ruleset.loaded);
-                json.number("rules_failed", ruleset.failed);
-                json.number("rules_skipped", 0);
-            });
+fn engine(envelope: &mut Envelope, json: &mut JsonWriter<'_>, snapshot: &Snapshot) {
+    let ruleset = &snapshot.ruleset;
+    json.nested_list("engines", |json| {
+        json.nested("", |json| {
+            json.number("id", 0);
+            envelope.time_member(json, "last_reload", Timestamp::new(ruleset.loaded_at_s, 0));
+            json.number("rules_loaded", ruleset.loaded);
+            json.number("rules_failed", ruleset.failed);
+            json.number("rules_skipped", 0);
         });
-    }
+    });
+}
 
-    /// Begins a line with the envelope, in the order of Suricata's.
-    fn begin(&mut self, header: &Header<'_>, event_type: &str, flowbits: &[&str]) -> Line {
-        let mut line = std::mem::take(&mut self.line);
-        line.clear();
-        line.fixed(b"{\"timestamp\":\"");
-        line.fixed(self.time.text(header.timestamp));
-        line.fixed(b"\",");
-        if header.flow_id != 0 {
-            number(&mut line, b"\"flow_id\":", header.flow_id & ((1 << 51) - 1));
-        }
-        if !header.in_iface.is_empty() {
-            text(&mut line, b"\"in_iface\":", header.in_iface);
-        }
-        if header.number != 0 {
-            number(&mut line, b"\"pcap_cnt\":", header.number);
-        }
-        text(&mut line, b"\"event_type\":", event_type);
-        if !header.vlans.ids().is_empty() {
-            JsonWriter::resume(&mut line).nested_list("vlan", |json| {
-                header.vlans.ids().iter().for_each(|id| json.number("", (*id).into()));
-            });
-        }
-        let (addresses, community) = match &header.endpoints {
-            Some(endpoints) => self.addresses.text(endpoints, header.icmp),
-            None => (&[][..], &[][..]),
-        };
-        line.append(addresses);
-        if let Some((kind, code)) = header.icmp {
-            number(&mut line, b"\"icmp_type\":", kind.into());
-            number(&mut line, b"\"icmp_code\":", code.into());
-        }
-        if let Some(source) = header.source {
-            text(&mut line, b"\"pkt_src\":", source.name());
-        }
-        if !flowbits.is_empty() {
-            JsonWriter::resume(&mut line).nested("metadata", |json| {
-                json.nested_list("flowbits", |json| flowbits.iter().for_each(|bit| json.string("", bit)));
-            });
-        }
-        line.append(community);
-        if let Some(ethernet) = header.ethernet.filter(|_| self.settings.ethernet || header.endpoints.is_none()) {
-            JsonWriter::resume(&mut line).nested("ether", |json| ether(json, &ethernet));
-        }
-        line
+fn flow_so_far(envelope: &mut Envelope, json: &mut JsonWriter<'_>, flow: &FlowSoFar) {
+    volume(json, flow.packets, flow.bytes);
+    envelope.time_member(json, "start", flow.start);
+    let Endpoints { source, destination, protocol } = flow.endpoints;
+    address_member(json, "src_ip", source.0);
+    address_member(json, "dest_ip", destination.0);
+    if address::has_ports(protocol) {
+        json.number("src_port", source.1.into());
+        json.number("dest_port", destination.1.into());
     }
+}
 
-    /// Hands over a whole line, and keeps the buffer for the next.
-    fn end(&mut self, line: Line, out: &mut Vec<u8>) {
-        out.extend_from_slice(line.as_bytes());
-        self.line = line;
-    }
-
-    /// What every event ends with: sensor, capture file, and Vigía's own.
-    fn close(&self, mut json: JsonWriter<'_>, header: &Header<'_>, own: impl FnOnce(&mut JsonWriter<'_>)) {
-        if !self.settings.sensor_name.is_empty() {
-            json.string("host", &self.settings.sensor_name);
+/// The frame that a rule looked into.
+fn frame(settings: &EventSettings, json: &mut JsonWriter<'_>, record: &dyn Record, field: usize, alert: &Alert<'_>) {
+    let Some(name) = record.protocol().fields.get(field).and_then(|field| field.frame()) else { return };
+    json.nested("frame", |json| {
+        json.name("type", name);
+        json.number("tx_id", record.transaction().saturating_sub(1));
+        if let Some(direction) = alert.direction {
+            json.name("direction", if direction == Direction::ToServer { "toserver" } else { "toclient" });
         }
-        if !header.pcap_filename.is_empty() {
-            json.string("pcap_filename", header.pcap_filename);
-        }
-        if self.settings.vigia {
-            json.nested("vigia", |json| {
-                json.number("schema", SCHEMA);
-                own(json);
-            });
-        }
-        json.finish_line();
-    }
-
-    fn flow_so_far(&mut self, json: &mut JsonWriter<'_>, flow: &FlowSoFar) {
-        volume(json, flow.packets, flow.bytes);
-        self.time_member(json, "start", flow.start);
-        let Endpoints { source, destination, protocol } = flow.endpoints;
-        address_member(json, "src_ip", source.0);
-        address_member(json, "dest_ip", destination.0);
-        if address::has_ports(protocol) {
-            json.number("src_port", source.1.into());
-            json.number("dest_port", destination.1.into());
-        }
-    }
-
-    fn time_member(&mut self, json: &mut JsonWriter<'_>, key: &'static str, time: Timestamp) {
-        json.raw(key, |out| {
-            out.push(b'"');
-            out.fixed(self.time.text(time));
-            out.push(b'"');
-        });
-    }
-
-    /// The frame that a rule looked into.
-    fn frame(&self, json: &mut JsonWriter<'_>, record: &dyn Record, field: usize, alert: &Alert<'_>) {
-        let Some(name) = record.protocol().fields.get(field).and_then(|field| field.frame()) else { return };
-        let settings = &self.settings;
-        json.nested("frame", |json| {
-            json.string("type", name);
-            json.number("tx_id", record.transaction().saturating_sub(1));
-            if let Some(direction) = alert.direction {
-                json.string("direction", if direction == Direction::ToServer { "toserver" } else { "toclient" });
+        let mut first = true;
+        record.visit(field, &mut |value| {
+            let Value::Bytes(bytes) = value else { return };
+            if !std::mem::take(&mut first) {
+                return;
             }
-            let mut first = true;
-            record.visit(field, &mut |value| {
-                let Value::Bytes(bytes) = value else { return };
-                if !std::mem::take(&mut first) {
-                    return;
-                }
-                let beginning = &bytes[..bytes.len().min(settings.payload_bytes)];
-                json.number("length", bytes.len() as u64);
-                json.boolean("complete", true);
-                if settings.payload {
-                    json.string("payload", &STANDARD.encode(beginning));
-                }
-                if settings.payload_printable {
-                    json.raw("payload_printable", |out| printable(out, beginning));
-                }
-            });
+            let beginning = &bytes[..bytes.len().min(settings.payload_bytes)];
+            json.number("length", bytes.len() as u64);
+            json.boolean("complete", true);
+            if settings.payload {
+                json.string("payload", &STANDARD.encode(beginning));
+            }
+            if settings.payload_printable {
+                json.raw("payload_printable", |out| printable(out, beginning));
+            }
         });
-    }
-
-    fn payload(&self, json: &mut JsonWriter<'_>, alert: &Alert<'_>) {
-        let settings = &self.settings;
-        if alert.payload.is_empty() || !(settings.payload || settings.payload_printable) {
-            return;
-        }
-        let payload = &alert.payload[..alert.payload.len().min(settings.payload_bytes)];
-        if settings.payload {
-            json.string("payload", &STANDARD.encode(payload));
-        }
-        json.number("payload_length", alert.payload.len() as u64);
-        if settings.payload_printable {
-            json.raw("payload_printable", |out| printable(out, payload));
-        }
-        json.number("stream", alert.stream.into());
-    }
+    });
 }
 
-#[inline]
-fn number<const N: usize>(line: &mut Line, key: &[u8; N], value: u64) {
-    line.fixed(key);
-    json::number(line, value);
-    line.push(b',');
-}
-
-#[inline]
-fn text<const N: usize>(line: &mut Line, key: &[u8; N], value: &str) {
-    line.fixed(key);
-    quoted(line, value.as_bytes());
-    line.push(b',');
+fn payload(settings: &EventSettings, json: &mut JsonWriter<'_>, alert: &Alert<'_>) {
+    if alert.payload.is_empty() || !(settings.payload || settings.payload_printable) {
+        return;
+    }
+    let payload = &alert.payload[..alert.payload.len().min(settings.payload_bytes)];
+    if settings.payload {
+        json.string("payload", &STANDARD.encode(payload));
+    }
+    json.number("payload_length", alert.payload.len() as u64);
+    if settings.payload_printable {
+        json.raw("payload_printable", |out| printable(out, payload));
+    }
+    json.number("stream", alert.stream.into());
 }
 
 /// Printable ASCII and line ends as they are, a dot for the rest.
-fn printable(out: &mut Line, payload: &[u8]) {
+fn printable(out: &mut Lines, payload: &[u8]) {
     out.push(b'"');
     for byte in payload {
         match byte {
@@ -660,7 +491,7 @@ fn printable(out: &mut Line, payload: &[u8]) {
 }
 
 fn signature(json: &mut JsonWriter<'_>, rule: &Rule, endpoints: Option<&Endpoints>) {
-    json.string("action", "allowed");
+    json.name("action", "allowed");
     json.number("gid", rule.gid.into());
     json.number("signature_id", rule.sid.into());
     json.number("rev", rule.rev.into());
@@ -684,7 +515,7 @@ fn signature(json: &mut JsonWriter<'_>, rule: &Rule, endpoints: Option<&Endpoint
     if !rule.metadata.is_empty() {
         json.nested("metadata", |json| {
             for (key, values) in &rule.metadata {
-                json.nested_list(key, |json| values.iter().for_each(|value| json.string("", value)));
+                json.nested_list_at(key, |json| values.iter().for_each(|value| json.string("", value)));
             }
         });
     }
@@ -731,7 +562,7 @@ fn tcp_members(json: &mut JsonWriter<'_>, tcp: &TcpSummary) {
             json.boolean(name, true);
         }
     }
-    json.string("state", tcp.state.name());
+    json.name("state", tcp.state.name());
     for (name, gap) in ["ts_gap", "tc_gap"].into_iter().zip(tcp.gap) {
         if gap {
             json.boolean(name, true);
@@ -739,26 +570,10 @@ fn tcp_members(json: &mut JsonWriter<'_>, tcp: &TcpSummary) {
     }
 }
 
-fn quoted_hex(out: &mut Line, byte: u8) {
+fn quoted_hex(out: &mut Lines, byte: u8) {
     out.push(b'"');
     hex(out, &[byte]);
     out.push(b'"');
-}
-
-fn ether(json: &mut JsonWriter<'_>, ethernet: &Ethernet) {
-    mac_member(json, "src_mac", ethernet.source);
-    mac_member(json, "dest_mac", ethernet.destination);
-    json.number("ether_type", ethernet.ethertype.into());
-}
-
-fn mac_member(json: &mut JsonWriter<'_>, key: &'static str, mac: [u8; 6]) {
-    json.raw(key, |out| {
-        for (at, octet) in mac.into_iter().enumerate() {
-            out.push(if at == 0 { b'"' } else { b':' });
-            hex(out, &[octet]);
-        }
-        out.push(b'"');
-    });
 }
 
 fn address_member(json: &mut JsonWriter<'_>, key: &'static str, ip: IpAddr) {
@@ -769,8 +584,8 @@ fn address_member(json: &mut JsonWriter<'_>, key: &'static str, ip: IpAddr) {
     });
 }
 
-fn prefixed(json: &mut JsonWriter<'_>, kind: &str, prefix: &str, name: &str) {
-    json.string("type", kind);
+fn prefixed(json: &mut JsonWriter<'_>, kind: &'static str, prefix: &str, name: &str) {
+    json.name("type", kind);
     json.raw("event", |out| {
         out.push(b'"');
         escape(out, prefix.as_bytes());
@@ -814,7 +629,7 @@ fn stats_members(
         };
         let inside = |other: &str| other[skip..].strip_prefix(group).is_some_and(|tail| tail.starts_with('.'));
         let end = rest.iter().position(|(other, _)| !inside(other)).unwrap_or(rest.len());
-        json.nested(group, |json| {
+        json.nested_at(group, |json| {
             stats_members(json, &rest[..end], skip + group.len() + 1, extra);
             if skip == 0 {
                 extra(json, group);

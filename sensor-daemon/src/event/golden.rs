@@ -87,11 +87,14 @@ fn flow_so_far() -> FlowSoFar {
     FlowSoFar { endpoints: header().endpoints.unwrap(), packets: [3, 2], bytes: [262, 108], start: at(0, 0) }
 }
 
-fn line(settings: &EventSettings, write: impl FnOnce(&mut Eve, &mut Vec<u8>)) -> String {
+fn line(settings: &EventSettings, write: impl Fn(&mut Eve, &mut Lines)) -> String {
     let mut eve = Eve::new(settings);
     eve.set_ruleset(Ruleset { generation: 2, hash: "cafe".into(), loaded_at_s: 1_767_323_045 });
-    let mut out = Vec::new();
-    write(&mut eve, &mut out);
+    let mut lines = Lines::default();
+    write(&mut eve, &mut lines);
+    let mut out = lines.as_bytes().to_vec();
+    write(&mut eve, &mut lines);
+    assert_eq!(lines.as_bytes()[out.len()..], out, "what the writer kept of the first line gives the same");
     assert_eq!(out.pop(), Some(b'\n'));
     assert!(!out.contains(&b'\n'));
     let parsed: Value =
@@ -207,6 +210,38 @@ fn anomalies() {
 #[test]
 fn record_under_the_name_of_its_protocol() {
     insta::assert_snapshot!(line(&EventSettings::default(), |eve, out| eve.record(out, &header(), &Write)));
+}
+
+/// A record that cannot be written to its end.
+struct Broken;
+
+impl Record for Broken {
+    fn protocol(&self) -> &'static Protocol {
+        &modbus::PROTOCOL
+    }
+
+    fn visit(&self, _index: usize, _out: &mut Visit<'_>) {}
+
+    fn tree(&self, tree: &mut dyn Tree) {
+        tree.object("request");
+        panic!("amid a line");
+    }
+
+    fn transaction(&self) -> u64 {
+        1
+    }
+}
+
+#[test]
+fn a_record_that_panics_leaves_no_part_of_its_line() {
+    let (mut eve, mut lines) = (Eve::new(&EventSettings::default()), Lines::default());
+    eve.record(&mut lines, &header(), &Write);
+    let before = lines.as_bytes().to_vec();
+    let write = std::panic::AssertUnwindSafe(|| eve.record(&mut lines, &header(), &Broken));
+    assert!(std::panic::catch_unwind(write).is_err());
+    assert_eq!(lines.as_bytes(), before);
+    eve.record(&mut lines, &header(), &Write);
+    assert_eq!(lines.as_bytes(), before.repeat(2));
 }
 
 #[test]

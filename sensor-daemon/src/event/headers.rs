@@ -111,12 +111,12 @@ mod tests {
         let mut segment = vec![0; 12];
         segment[7] = 9;
         segment.extend([3, 0, 0, 4, 0, 0, 0, 5, 7, 0, 0, 0, 200, 0, 0, 4, 6, 0, 0, 99]);
-        let mut line = crate::event::Line::default();
-        let mut json = JsonWriter::object(&mut line);
+        let (mut lines, mut phrases) = (crate::event::Lines::default(), crate::event::phrases::Phrases::default());
+        let mut json = JsonWriter::object(&mut lines, &mut phrases);
         sctp(&mut json, &segment);
         json.finish();
         assert_eq!(
-            String::from_utf8_lossy(line.as_bytes()),
+            String::from_utf8_lossy(lines.written()),
             r#"{"vtag":9,"chunk_cnt":3,"chunk_types":["sack","data","unknown"],"has_init":false,"has_init_ack":false,"has_data":true,"has_abort":false}"#
         );
     }

@@ -6,7 +6,8 @@ use vigia_parsers::Timestamp;
 use vigia_parsers::field::Tree as _;
 
 use super::EventSettings;
-use super::eve::{Eve, Header};
+use super::envelope::Header;
+use super::eve::Eve;
 use super::json::JsonWriter;
 use crate::journal::Submitter;
 use crate::metrics::{Block, Counter};

@@ -1,8 +1,8 @@
 //! What is reported, and its wire form: EVE JSON, one event a line.
 //!
-//! This is the one place that knows the wire form. [`Eve`] writes a line straight into a byte buffer: an envelope
-//! ([`Header`]) that all events share, then what the event says. Records write themselves, through
-//! [`vigia_parsers::Record::tree`] into a [`JsonWriter`], under the name of their protocol. The layout is Suricata 8's;
+//! This is the one place that knows the wire form. [`Eve`] writes a line straight into the batch that the journal gets
+//! ([`Lines`]): an envelope ([`Header`]) that all events share, then what the event says. Records write themselves, through
+//! [`vigia_parsers::Record::tree`] into a writer of JSON, under the name of their protocol. The layout is Suricata 8's;
 //! what is Vigía's own stands under one top-level object `vigia`, which a setting switches off for strict consumers.
 //!
 //! [`Output`] is what a worker reports to: each of its methods counts an event *and* writes its line, so a line without
@@ -12,26 +12,28 @@
 
 mod address;
 mod clock;
+mod digits;
+mod ends;
+mod envelope;
+mod escape;
 mod eve;
 #[cfg(test)]
 mod golden;
 mod headers;
 mod health;
 mod json;
-mod line;
+mod lines;
 mod output;
+mod phrases;
 mod read;
 mod relief;
 
 pub use address::community_id;
 pub(crate) use clock::{compact_time, now_text, rfc3339, text_of};
-pub use eve::{
-    Alert, Anomalous, Endpoints, Eve, FlowReason, FlowSoFar, FlowState, FlowSummary, Header, PacketSource, Ruleset,
-    TcpState, TcpSummary,
-};
+pub use envelope::{Endpoints, Header, PacketSource};
+pub use eve::{Alert, Anomalous, Eve, FlowReason, FlowSoFar, FlowState, FlowSummary, Ruleset, TcpState, TcpSummary};
 pub use health::{Health, HealthOutput};
-pub use json::JsonWriter;
-pub use line::Line;
+pub use lines::Lines;
 pub use output::Output;
 pub use read::{Facts, identify, time_of};
 

@@ -10,7 +10,8 @@ use crate::journal::{AlertBatch, AlertEntry, Outcome, RecordBatch, Submitter};
 use crate::metrics::{Counter, Counters, Metrics};
 
 use super::EventSettings;
-use super::eve::{Alert, Anomalous, Eve, FlowSummary, Header, Ruleset};
+use super::envelope::Header;
+use super::eve::{Alert, Anomalous, Eve, FlowSummary, Ruleset};
 use super::relief::Relief;
 
 /// Bytes of lines after which a batch goes to the journal: big enough for cheap writes, small enough for the cache.

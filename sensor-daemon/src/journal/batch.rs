@@ -6,6 +6,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use vigia_parsers::Timestamp;
 use vigia_rules::{Engine, Gate, Match, RuleId};
 
+use crate::event::Lines;
 use crate::metrics::{Block, Counter};
 
 use super::Stream;
@@ -15,7 +16,7 @@ use super::merge::{self, Outcome};
 #[derive(Debug, Default)]
 pub struct RecordBatch {
     /// Whole lines.
-    pub lines: Vec<u8>,
+    pub lines: Lines,
     /// Number of lines.
     pub events: u64,
     /// Time of the first event.
@@ -52,13 +53,13 @@ pub struct AlertBatch {
     /// The matches.
     pub entries: Vec<AlertEntry>,
     /// Their lines, one after another.
-    pub lines: Vec<u8>,
+    pub lines: Lines,
 }
 
 impl AlertBatch {
     /// A batch of `worker` without matches.
     pub fn new(worker: usize, engine: Arc<Engine>) -> Self {
-        Self { worker, through: 0, capture_ends: false, engine, entries: Vec::new(), lines: Vec::new() }
+        Self { worker, through: 0, capture_ends: false, engine, entries: Vec::new(), lines: Lines::default() }
     }
 }
 
@@ -73,7 +74,7 @@ pub(super) enum Message {
 /// Buffers that come back from the writers to be filled anew. Where none waits, one is made.
 #[derive(Clone)]
 pub(super) struct Pools {
-    lines: (Sender<Vec<u8>>, Receiver<Vec<u8>>),
+    lines: (Sender<Lines>, Receiver<Lines>),
     entries: (Sender<Vec<AlertEntry>>, Receiver<Vec<AlertEntry>>),
 }
 
@@ -90,7 +91,7 @@ impl Default for Pools {
 }
 
 impl Pools {
-    pub(super) fn give_back_lines(&self, mut lines: Vec<u8>) {
+    pub(super) fn give_back_lines(&self, mut lines: Lines) {
         if (1..=LARGEST_POOLED).contains(&lines.capacity()) {
             lines.clear();
             // A full pool has buffers enough.

@@ -112,7 +112,7 @@ impl AlertMerge {
             let mut start = 0;
             for entry in &batch.entries {
                 if entry.packet == 0 {
-                    let line = batch.lines.get(start..start + entry.length).unwrap_or_default().to_vec();
+                    let line = batch.lines.as_bytes().get(start..start + entry.length).unwrap_or_default().to_vec();
                     self.held += line.len();
                     let (capture, engine) = (worker.captures, Arc::clone(&batch.engine));
                     self.late.push(Late { capture, entry: *entry, line, engine });
@@ -218,7 +218,7 @@ impl Worker {
         let Some(entry) = batch.entries.get(*at) else { return };
         // In order, what has no packet waits elsewhere.
         if !ordered || entry.packet != 0 {
-            let line = batch.lines.get(*start..*start + entry.length).unwrap_or_default();
+            let line = batch.lines.as_bytes().get(*start..*start + entry.length).unwrap_or_default();
             emit(&batch.engine, entry, line, outcome(gate, &batch.engine, entry));
         }
         *at += 1;
@@ -243,7 +243,7 @@ mod tests {
         let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         for packet in packets {
             let line = format!("{packet}\n");
-            batch.lines.extend_from_slice(line.as_bytes());
+            batch.lines.append_lines(line.as_bytes());
             batch.entries.push(AlertEntry {
                 packet: *packet,
                 session: 0,

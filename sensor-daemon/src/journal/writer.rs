@@ -123,7 +123,7 @@ impl Writer {
 
     fn records(&mut self, batch: RecordBatch) {
         self.write_group();
-        self.append(Stream::Records, &batch.lines, batch.events, batch.first);
+        self.append(Stream::Records, batch.lines.as_bytes(), batch.events, batch.first);
         self.pools.give_back_lines(batch.lines);
     }
 

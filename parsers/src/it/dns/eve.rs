@@ -77,7 +77,7 @@ pub(super) fn write(record: &Exchange<'_>, tree: &mut dyn Tree) {
 
 /// Text that is put together.
 fn text(tree: &mut dyn Tree, key: &'static str, value: impl Display) {
-    tree.text(key, Text::of(format_args!("{value}")).as_str());
+    tree.octets(key, Text::of(format_args!("{value}")).as_bytes());
 }
 
 fn name(record: &Exchange<'_>, at: usize, key: &'static str, cut: &'static str, tree: &mut dyn Tree) {

@@ -52,7 +52,7 @@ fn link(key: &'static str, bvlc: &Bvlc<'_>, tree: &mut dyn Tree) {
         tree.unsigned("time_to_live_s", time.into());
     }
     let address = |key, address: &dyn std::fmt::Display, tree: &mut dyn Tree| {
-        tree.text(key, Line::<24>::of(format_args!("{address}")).as_str());
+        tree.formatted(key, format_args!("{address}"));
     };
     if let Some(of) = bvlc.address() {
         address("address", &of, tree);
@@ -210,19 +210,18 @@ fn value(leaf: &Leaf<'_>, tree: &mut dyn Tree) {
         Primitive::Text(text) => text.with(|octets| tree.octets(key, octets)),
         Primitive::Enumerated(number) => named(key, number, leaf.names, tree),
         Primitive::Bits(octets, unused) => bits(key, octets, unused, leaf.names, tree),
-        Primitive::Date(date) => tree.text(key, calendar(date).as_str()),
+        Primitive::Date(date) => tree.octets(key, calendar(date).as_bytes()),
         Primitive::Time([hour, minute, second, hundredths]) => {
             let part = |part: u8| Unspecified(part, 2);
-            let line =
-                Line::<16>::of(format_args!("{}:{}:{}.{}", part(hour), part(minute), part(second), part(hundredths)));
-            tree.text(key, line.as_str());
+            let (hour, minute, second, hundredths) = (part(hour), part(minute), part(second), part(hundredths));
+            tree.formatted(key, format_args!("{hour}:{minute}:{second}.{hundredths}"));
         }
         Primitive::Object(object) => identifier(key, object, tree),
     }
 }
 
 fn identifier(key: &'static str, object: Object, tree: &mut dyn Tree) {
-    tree.text(key, Line::<64>::of(format_args!("{object}")).as_str());
+    tree.formatted(key, format_args!("{object}"));
 }
 
 /// Bits that are set, by name or number.

@@ -145,7 +145,7 @@ fn variables(message: &Message<'_>, tree: &mut dyn Tree) {
             address(&item, any, tree);
         }
         if let Some(variable) = variable {
-            tree.text("target", Line::<ADDRESS>::of(format_args!("{variable}")).as_str());
+            tree.octets("target", Line::<ADDRESS>::of(format_args!("{variable}")).as_bytes());
         }
         if let Some(datum) = datum {
             if !asks {
@@ -166,7 +166,10 @@ fn variables(message: &Message<'_>, tree: &mut dyn Tree) {
 }
 
 fn address(item: &Item<'_>, any: Option<Any>, tree: &mut dyn Tree) {
-    tree.text("target", Line::<ADDRESS>::of(format_args!("{}", item.address)).as_str());
+    match any {
+        Some(any) => tree.formatted("target", format_args!("{any}")),
+        None => tree.octets("target", Line::<ADDRESS>::of(format_args!("{}", item.address)).as_bytes()),
+    }
     name("syntax", names::SYNTAXES, item.syntax, tree);
     let Some(any) = any else { return };
     name("area", names::AREAS, any.area, tree);
@@ -246,7 +249,7 @@ fn asked(userdata: &Userdata<'_>, tree: &mut dyn Tree) {
         tree.unsigned("event", event.into());
     }
     if let Some(clock) = userdata.clock() {
-        tree.text("clock", Line::<32>::of(format_args!("{clock}")).as_str());
+        tree.formatted("clock", format_args!("{clock}"));
     }
     if userdata.kind == REQUEST
         && let Some(szl) = userdata.szl(userdata.payload)
@@ -267,8 +270,8 @@ fn asked(userdata: &Userdata<'_>, tree: &mut dyn Tree) {
 
 fn list(id: u16, index: u16, tree: &mut dyn Tree) {
     tree.object("szl");
-    tree.text("id", Line::<8>::of(format_args!("{id:04x}")).as_str());
-    tree.text("index", Line::<8>::of(format_args!("{index:04x}")).as_str());
+    tree.hex("id", &id.to_be_bytes());
+    tree.hex("index", &index.to_be_bytes());
     if let Some(name) = name_of(names::SZL_LISTS, u64::from(id & 0xff)) {
         tree.text("list", name);
     }
@@ -288,7 +291,7 @@ fn answer(message: &Message<'_>, userdata: &Userdata<'_>, payload: &[u8], tree: 
                 tree.object("module");
             }
             match value {
-                Value::Text(text) => tree.text(kind.name(), text),
+                Value::Text(text) => tree.octets(kind.name(), text.as_bytes()),
                 Value::Bytes(bytes) => tree.octets(kind.name(), bytes),
                 _ => {}
             }
@@ -322,7 +325,7 @@ fn answer(message: &Message<'_>, userdata: &Userdata<'_>, payload: &[u8], tree: 
         tree.octets("name", info.name);
         tree.octets("family", info.family);
         tree.octets("author", info.author);
-        tree.text("version", Line::<8>::of(format_args!("{}.{}", info.version >> 4, info.version & 0xf)).as_str());
+        tree.formatted("version", format_args!("{}.{}", info.version >> 4, info.version & 0xf));
         tree.unsigned("load_length", info.load_length.into());
         tree.unsigned("code_length", info.code_length.into());
         tree.unsigned("checksum", info.checksum.into());

@@ -62,7 +62,7 @@ pub(crate) fn named(tree: &mut dyn Tree, key: &'static str, names: Names, value:
     spelt(tree, key, name_of(names, value), value);
 }
 
-fn spelt(tree: &mut dyn Tree, key: &'static str, name: Option<&str>, value: u64) {
+fn spelt(tree: &mut dyn Tree, key: &'static str, name: Option<&'static str>, value: u64) {
     match name {
         Some(name) => tree.text(key, name),
         None => tree.formatted(key, format_args!("unknown-{value}")),

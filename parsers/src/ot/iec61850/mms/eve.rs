@@ -74,7 +74,7 @@ fn signed_name(key: &'static str, names: Names, number: i64, tree: &mut dyn Tree
 }
 
 fn line(key: &'static str, text: impl Display, tree: &mut dyn Tree) {
-    tree.text(key, Line::<256>::of(format_args!("{text}")).as_str());
+    tree.octets(key, Line::<256>::of(format_args!("{text}")).as_bytes());
 }
 
 fn octets(key: &'static str, value: Option<Element<'_>>, tree: &mut dyn Tree) {

@@ -28,8 +28,10 @@ pub(crate) fn asks(request: &Service<'_>) -> bool {
 impl<'a> Attributes<'a> {
     /// Reads the answer to `request`, where it is about instance 1: the device itself.
     pub(crate) fn new(answer: &Service<'a>, request: &Service<'_>) -> Option<Self> {
-        let device = asks(request) && request.path.numbers(Logical::Instance).last() == Some(1);
-        if answer.is_request() || answer.status != 0 || !device {
+        if answer.is_request() || answer.status != 0 || !asks(request) {
+            return None;
+        }
+        if request.path.numbers(Logical::Instance).last() != Some(1) {
             return None;
         }
         let data = answer.data;

@@ -105,9 +105,13 @@ pub(crate) struct Pccc<'a> {
 
 impl<'a> Pccc<'a> {
     /// What Execute PCCC carries, in the request or in the answer to it.
+    #[inline]
     pub(crate) fn new(message: &Service<'a>, request: &Service<'_>) -> Option<Self> {
-        let is_pccc = request.code() == code::EXECUTE_PCCC && request.path.first(Logical::Class) == Some(class::PCCC);
-        if !is_pccc || message.status != 0 {
+        if request.code() == code::EXECUTE_PCCC { Self::executed(message, request) } else { None }
+    }
+
+    fn executed(message: &Service<'a>, request: &Service<'_>) -> Option<Self> {
+        if message.status != 0 || request.path.first(Logical::Class) != Some(class::PCCC) {
             return None;
         }
         let requester = usize::from(octet(message.data, 0)?);

@@ -23,14 +23,12 @@ pub(crate) struct Tag<'a> {
 
 /// Does the request read a tag, or write one?
 pub(crate) fn writes(request: &Service<'_>) -> Option<bool> {
-    if !request.path.is_symbolic() && request.path.class() != Some(class::SYMBOL) {
-        return None;
-    }
-    match request.raw {
-        code::READ_TAG | code::READ_TAG_FRAGMENTED => Some(false),
-        code::WRITE_TAG | code::WRITE_TAG_FRAGMENTED | code::READ_MODIFY_WRITE_TAG => Some(true),
-        _ => None,
-    }
+    let writes = match request.raw {
+        code::READ_TAG | code::READ_TAG_FRAGMENTED => false,
+        code::WRITE_TAG | code::WRITE_TAG_FRAGMENTED | code::READ_MODIFY_WRITE_TAG => true,
+        _ => return None,
+    };
+    (request.path.is_symbolic() || request.path.class() == Some(class::SYMBOL)).then_some(writes)
 }
 
 impl<'a> Tag<'a> {

@@ -68,10 +68,13 @@ impl EndsCache {
     pub(super) fn text(&mut self, header: &Header<'_>) -> Ends<'_> {
         let Header { flow_id, endpoints, icmp, source, .. } = *header;
         let of = Of { flow_id, endpoints, icmp, source };
-        // A flow's two directions differ in who sends.
+        // A flow's two directions differ in who sends; its records are of no one packet.
         let place = match endpoints {
             Some(endpoints) if flow_id == 0 => self.hasher.hash_one(endpoints),
-            Some(endpoints) => (flow_id ^ u64::from(endpoints.source.1)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32,
+            Some(endpoints) => {
+                let way = u64::from(endpoints.source.1) << 1 | u64::from(source.is_some());
+                (flow_id ^ way).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+            }
             None => flow_id,
         };
         let slot = &mut self.slots[place as usize % SLOTS];

@@ -26,9 +26,6 @@ pub(super) struct JsonWriter<'b> {
 /// Containers within containers that can be lists.
 const LIST_DEPTH: u32 = u64::BITS;
 
-/// Stands for the key of what is in a list and has none.
-const LISTED: &str = "[]";
-
 impl<'b> JsonWriter<'b> {
     /// Opens an object at the end of `out`.
     pub(super) fn object(out: &'b mut Lines, phrases: &'b mut Phrases) -> Self {
@@ -143,8 +140,7 @@ impl<'b> JsonWriter<'b> {
     /// Writes a key and what follows it.
     #[inline]
     fn phrase(&mut self, key: &'static str, rest: Rest) {
-        let key = if self.in_list { LISTED } else { key };
-        if !self.phrases.write(key, rest, self.out) {
+        if !self.phrases.write(key, rest, self.in_list, self.out) {
             self.compose(key, rest);
         }
     }
@@ -165,7 +161,7 @@ impl<'b> JsonWriter<'b> {
                 self.out.push(b',');
             }
         }
-        self.phrases.keep(key, rest, self.out.written().get(from..).unwrap_or_default());
+        self.phrases.keep(key, rest, self.in_list, self.out.written().get(from..).unwrap_or_default());
     }
 
     fn foreign_key(&mut self, key: &str) {
@@ -198,8 +194,7 @@ impl<'b> JsonWriter<'b> {
 
     #[inline]
     fn close_one(&mut self) {
-        self.out.take_back(b',');
-        self.out.fixed(if self.in_list { b"]," } else { b"}," });
+        self.out.close(if self.in_list { b']' } else { b'}' });
         if self.depth <= LIST_DEPTH {
             self.lists >>= 1;
         }

@@ -118,6 +118,25 @@ impl Lines {
         }
     }
 
+    /// Puts the end of a container, with a comma, in the place of the comma behind its last member.
+    #[inline(always)]
+    pub(super) fn close(&mut self, end: u8) {
+        let before = self.at.saturating_sub(1);
+        loop {
+            if let Some([last, next, after]) = self.bytes.get_mut(before..).and_then(|rest| rest.first_chunk_mut()) {
+                if *last == b',' {
+                    (*last, *next) = (end, b',');
+                    self.at = before + 2;
+                } else {
+                    (*next, *after) = (end, b',');
+                    self.at = before + 3;
+                }
+                return;
+            }
+            self.grow(3);
+        }
+    }
+
     /// Takes back the byte before the cursor, if it is this one.
     #[inline(always)]
     pub(super) fn take_back(&mut self, byte: u8) {

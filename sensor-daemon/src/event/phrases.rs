@@ -34,7 +34,7 @@ const TRIED: usize = 4;
 struct Id {
     /// Where the key stands.
     key: usize,
-    /// Its length, and what follows it.
+    /// Its length, what follows it, and whether all that is in a list, where keys are not written.
     kind: usize,
     /// Where the name stands, and its length.
     name: (usize, usize),
@@ -45,7 +45,7 @@ impl Id {
     const NONE: Self = Self { key: 0, kind: 0, name: (0, 0) };
 
     #[inline(always)]
-    fn of(key: &'static str, rest: Rest) -> Self {
+    fn of(key: &'static str, rest: Rest, in_list: bool) -> Self {
         let (follows, name) = match rest {
             Rest::Value => (0, (0, 0)),
             Rest::Object => (1, (0, 0)),
@@ -54,14 +54,12 @@ impl Id {
             Rest::False => (4, (0, 0)),
             Rest::Name(name) => (5, (name.as_ptr() as usize, name.len())),
         };
-        Self { key: key.as_ptr() as usize, kind: key.len() << 3 | follows, name }
+        Self { key: key.as_ptr() as usize, kind: key.len() << 4 | follows << 1 | usize::from(in_list), name }
     }
 
-    /// Compares without a branch for each part.
     #[inline(always)]
     fn is(&self, other: &Self) -> bool {
-        let name = (self.name.0 ^ other.name.0) | (self.name.1 ^ other.name.1);
-        (self.key ^ other.key) | (self.kind ^ other.kind) | name == 0
+        self.key == other.key && self.kind == other.kind && self.name == other.name
     }
 
     /// The first place that the phrase may have.
@@ -72,7 +70,9 @@ impl Id {
     }
 }
 
+/// Two lines of the processor's cache.
 #[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
 struct Phrase {
     id: Id,
     length: usize,
@@ -89,8 +89,8 @@ pub(super) struct Phrases {
 impl Phrases {
     /// Appends the phrase, if it is kept.
     #[inline(always)]
-    pub(super) fn write(&self, key: &'static str, rest: Rest, out: &mut Lines) -> bool {
-        let Some(phrase) = self.find(&Id::of(key, rest)) else { return false };
+    pub(super) fn write(&self, key: &'static str, rest: Rest, in_list: bool, out: &mut Lines) -> bool {
+        let Some(phrase) = self.find(key, rest, in_list) else { return false };
         out.put::<LONGEST>(|room| {
             *room = phrase.text;
             phrase.length
@@ -101,7 +101,7 @@ impl Phrases {
     /// Appends a key and a number of one digit, which most numbers of a record are, with a comma; if the key is kept.
     #[inline(always)]
     pub(super) fn write_digit(&self, key: &'static str, digit: u8, out: &mut Lines) -> bool {
-        let Some(phrase) = self.find(&Id::of(key, Rest::Value)) else { return false };
+        let Some(phrase) = self.find(key, Rest::Value, false) else { return false };
         out.put::<{ LONGEST + 2 }>(|room| {
             if let Some(text) = room.first_chunk_mut() {
                 *text = phrase.text;
@@ -115,27 +115,28 @@ impl Phrases {
     }
 
     #[inline(always)]
-    fn find(&self, id: &Id) -> Option<&Phrase> {
-        let first = id.place();
-        match self.places.get(first) {
-            Some(phrase) if phrase.id.is(id) => Some(phrase),
-            _ => self.search(id, first + 1),
+    fn find(&self, key: &'static str, rest: Rest, in_list: bool) -> Option<&Phrase> {
+        let id = Id::of(key, rest, in_list);
+        match self.places.get(id.place()) {
+            Some(phrase) if phrase.id.is(&id) => Some(phrase),
+            _ => self.search(key, rest, in_list),
         }
     }
 
     /// Finds a phrase that did not get its first place.
     #[inline(never)]
-    fn search(&self, id: &Id, from: usize) -> Option<&Phrase> {
-        self.places.get(from..from + TRIED - 1)?.iter().find(|phrase| phrase.id.is(id))
+    fn search(&self, key: &'static str, rest: Rest, in_list: bool) -> Option<&Phrase> {
+        let id = Id::of(key, rest, in_list);
+        self.places.iter().skip(id.place()).take(TRIED).find(|phrase| phrase.id.is(&id))
     }
 
     /// Keeps what the phrase became, if there is a place for it.
     #[cold]
-    pub(super) fn keep(&mut self, key: &'static str, rest: Rest, written: &[u8]) {
+    pub(super) fn keep(&mut self, key: &'static str, rest: Rest, in_list: bool, written: &[u8]) {
         if self.places.is_empty() {
             self.places = vec![Phrase { id: Id::NONE, length: 0, text: [0; LONGEST] }; PLACES + TRIED];
         }
-        let id = Id::of(key, rest);
+        let id = Id::of(key, rest, in_list);
         let Some(place) = self.places.iter_mut().skip(id.place()).take(TRIED).find(|place| place.id.is(&Id::NONE))
         else {
             return;

@@ -53,8 +53,10 @@ type Search = Box<dyn FnMut(&[u8]) -> usize>;
 
 fn sieve(patterns: &[Vec<u8>]) -> Search {
     let mut pool = Pool::default();
-    let wanted: Vec<Wanted> =
-        patterns.iter().map(|pattern| Wanted { pattern: pool.push(pattern), reach: usize::MAX }).collect();
+    let wanted: Vec<Wanted> = patterns
+        .iter()
+        .map(|pattern| Wanted { pattern: pool.push(pattern), reach: usize::MAX, at_end: false })
+        .collect();
     let sieve = Sieve::new(&pool, &wanted);
     let mut found = Found::default();
     Box::new(move |payload| {

@@ -55,6 +55,7 @@ impl Member {
     pub(super) fn anywhere(mut self) -> Self {
         if let Some(pattern) = &mut self.pattern {
             pattern.reach = usize::MAX;
+            pattern.at_end = false;
             pattern.bytes.drain(..pattern.bytes.len().saturating_sub(LONGEST));
         }
         self
@@ -81,6 +82,8 @@ pub(crate) struct Pattern {
     pub(crate) bytes: Vec<u8>,
     /// Where in the buffer they end at the latest.
     pub(crate) reach: usize,
+    /// They can only be its end.
+    pub(crate) at_end: bool,
 }
 
 /// Rules inspected at one moment.
@@ -294,7 +297,7 @@ struct Patterns {
 
 impl Patterns {
     fn add(&mut self, member: &Member) -> Option<(Buffer, Wanted)> {
-        let Pattern { buffer, bytes, reach } = member.pattern.as_ref()?;
+        let Pattern { buffer, bytes, reach, at_end } = member.pattern.as_ref()?;
         let number = *self.known.entry((*buffer, bytes.to_ascii_lowercase())).or_insert_with(|| {
             self.rules.push(Vec::new());
             self.pool.push(bytes)
@@ -305,7 +308,7 @@ impl Patterns {
         if *buffer == Buffer::Payload {
             self.longest = self.longest.max(bytes.len());
         }
-        Some((*buffer, Wanted { pattern: number, reach: *reach }))
+        Some((*buffer, Wanted { pattern: number, reach: *reach, at_end: *at_end }))
     }
 }
 
@@ -383,10 +386,16 @@ impl Maker<'_> {
             return number;
         }
         let mut wanted: Vec<(Buffer, Wanted)> = ones(&rules).filter_map(|at| self.wanted.get(at).copied()).collect();
-        // Of a pattern that several rules want, the furthest reach comes last and counts.
         wanted.sort_unstable();
-        wanted.reverse();
-        wanted.dedup_by_key(|it| it.1.pattern);
+        // A pattern that several rules want is looked for wherever one of them does.
+        wanted.dedup_by(|again, it| {
+            let same = again.1.pattern == it.1.pattern;
+            if same {
+                it.1.reach = it.1.reach.max(again.1.reach);
+                it.1.at_end &= again.1.at_end;
+            }
+            same
+        });
         let buffers = wanted.chunk_by(|a, b| a.0 == b.0);
         let sieves = buffers.map(|same| {
             let patterns: Vec<Wanted> = same.iter().map(|it| it.1).collect();

@@ -52,10 +52,13 @@ impl Pool {
 pub(super) struct Wanted {
     pub(super) pattern: u32,
     pub(super) reach: usize,
+    /// It can only be the end of a buffer.
+    pub(super) at_end: bool,
 }
 
 /// A set of patterns ready to be searched for.
 pub(super) struct Sieve {
+    ends: Option<Ends>,
     few: Box<[Few]>,
     lanes: Box<[Lane]>,
 }
@@ -76,6 +79,8 @@ fn uniform(pattern: &[u8]) -> bool {
 
 impl Sieve {
     pub(super) fn new(pool: &Pool, wanted: &[Wanted]) -> Self {
+        let (ends, wanted): (Vec<_>, Vec<_>) = wanted.iter().partition(|it| it.at_end);
+        let ends = (!ends.is_empty()).then(|| Ends::new(pool, &ends));
         let far = |it: &Wanted| it.reach > NEAR && !uniform(pool.get(it.pattern));
         let short = |it: &Wanted| far(it) && pool.get(it.pattern).len() < LONG;
         // All if they are few enough, else the short ones, else none.
@@ -84,7 +89,7 @@ impl Sieve {
             Some((Few::searches(pool, &chosen, most)?, others))
         };
         let few = few(&far, SEARCHES).or_else(|| few(&short, SHORT_SEARCHES));
-        let (few, mut wanted) = few.unwrap_or_else(|| (Box::default(), wanted.to_vec()));
+        let (few, mut wanted) = few.unwrap_or_else(|| (Box::default(), wanted.clone()));
         // Beginnings that many have in common tell little; those patterns are found by a part that is rarer.
         let head = |it: &Wanted| load(pool.get(it.pattern), 0) & HEAD;
         let mut heads: HashMap<u32, usize> = HashMap::new();
@@ -100,11 +105,14 @@ impl Sieve {
         };
         wanted.sort_by_key(kind);
         let lanes = wanted.chunk_by(|a, b| kind(a) == kind(b)).map(|same| Lane::new(pool, kind(&same[0]), same));
-        Self { few, lanes: lanes.collect() }
+        Self { ends, few, lanes: lanes.collect() }
     }
 
     /// Notes each pattern that occurs in `buffer`.
     pub(super) fn search(&self, pool: &Pool, buffer: &[u8], found: &mut Found) {
+        if let Some(ends) = &self.ends {
+            ends.search(pool, buffer, found);
+        }
         for few in &self.few {
             few.search(pool, buffer, found);
         }
@@ -276,6 +284,63 @@ fn variants(piece: &[u8]) -> Vec<Vec<u8>> {
 fn stands(pattern: &[u8], buffer: &[u8], at: usize, offset: u32) -> bool {
     let place = at.checked_sub(offset as usize).and_then(|start| buffer.get(start..start + pattern.len()));
     place.is_some_and(|place| place.eq_ignore_ascii_case(pattern))
+}
+
+/// Patterns that can only be the end of a buffer, as names of domains are in rules: whether one is, a hash of each end of the
+/// buffer tells, made from the last byte on, whatever their number.
+struct Ends {
+    longest: usize,
+    filter: Filter,
+    /// Ascending; with the pattern's number.
+    hashes: Box<[(u32, u32)]>,
+}
+
+impl Ends {
+    fn new(pool: &Pool, wanted: &[Wanted]) -> Self {
+        let hash = |it: &Wanted| (pool.get(it.pattern).iter().rev().fold(0, prepend), it.pattern);
+        let mut hashes: Vec<(u32, u32)> = wanted.iter().map(hash).collect();
+        hashes.sort_unstable();
+        Self {
+            longest: wanted.iter().map(|it| pool.get(it.pattern).len()).max().unwrap_or(0),
+            filter: Filter::new(hashes.iter().map(|it| it.0)),
+            hashes: hashes.into(),
+        }
+    }
+
+    fn search(&self, pool: &Pool, buffer: &[u8], found: &mut Found) {
+        match &self.filter {
+            Filter::Small(filter) => self.search_with(&**filter, pool, buffer, found),
+            Filter::Medium(filter) => self.search_with(&**filter, pool, buffer, found),
+            Filter::Large(filter) => self.search_with(&**filter, pool, buffer, found),
+        }
+    }
+
+    fn search_with(&self, filter: impl Passes, pool: &Pool, buffer: &[u8], found: &mut Found) {
+        let mut hash = 0;
+        for (length, byte) in (1..).zip(buffer.iter().rev().take(self.longest)) {
+            hash = prepend(hash, byte);
+            if filter.passes(hash) {
+                self.compare(pool, buffer.get(buffer.len() - length..).unwrap_or_default(), hash, found);
+            }
+        }
+    }
+
+    /// Notes the patterns that are this end of the buffer, with this hash.
+    #[inline(never)]
+    fn compare(&self, pool: &Pool, end: &[u8], hash: u32, found: &mut Found) {
+        let from = self.hashes.partition_point(|it| it.0 < hash);
+        for &(_, pattern) in self.hashes.iter().skip(from).take_while(|it| it.0 == hash) {
+            if !found.has(pattern) && pool.get(pattern).eq_ignore_ascii_case(end) {
+                found.add(pattern);
+            }
+        }
+    }
+}
+
+/// The hash of a text with one byte more before it, in either letter case.
+#[inline(always)]
+fn prepend(hash: u32, byte: &u8) -> u32 {
+    (hash.rotate_left(5) ^ u32::from(byte | 0x20)).wrapping_mul(0x9e37_79b1)
 }
 
 /// The part of a buffer in which patterns are looked for.
@@ -511,7 +576,7 @@ mod tests {
     fn found(patterns: &[Vec<u8>], reach: usize, text: &[u8]) -> Vec<u32> {
         let mut pool = Pool::default();
         let wanted: Vec<Wanted> =
-            patterns.iter().map(|pattern| Wanted { pattern: pool.push(pattern), reach }).collect();
+            patterns.iter().map(|pattern| Wanted { pattern: pool.push(pattern), reach, at_end: false }).collect();
         let mut found = Found::default();
         found.begin(&pool);
         Sieve::new(&pool, &wanted).search(&pool, text, &mut found);
@@ -534,6 +599,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn patterns_that_are_ends_are_found_there_alone_in_any_case() {
+        let mut pool = Pool::default();
+        let mut wanted = |text: &str, at_end| Wanted { pattern: pool.push(text.as_bytes()), reach: usize::MAX, at_end };
+        let wanted = [
+            wanted(".example.com", true),
+            wanted("Example.com", true),
+            wanted("other.org", true),
+            wanted("ample", false),
+        ];
+        let sieve = Sieve::new(&pool, &wanted);
+        let search = |text: &str| {
+            let mut found = Found::default();
+            found.begin(&pool);
+            sieve.search(&pool, text.as_bytes(), &mut found);
+            found.patterns.sort_unstable();
+            found.patterns
+        };
+        assert_eq!(search("www.EXAMPLE.com"), [0, 1, 3]);
+        assert_eq!(search("example.com"), [1, 3]);
+        assert_eq!(search("example.com.other.net"), [3]);
+        assert_eq!(search("other.org"), [2]);
+        assert_eq!(search("org"), []);
     }
 
     #[test]

@@ -93,6 +93,11 @@ impl Transform {
         }
     }
 
+    /// Is what becomes of the end of a buffer, but for letter case, the end of what becomes of it?
+    pub(crate) fn keeps_end(&self) -> bool {
+        matches!(self, Self::Lowercase | Self::Uppercase | Self::DotPrefix)
+    }
+
     /// Appends what becomes of `input` to `out`.
     pub(crate) fn apply(&self, input: &[u8], out: &mut Vec<u8>, registers: &Registers) {
         match self {

@@ -15,6 +15,7 @@ use crate::engine::value::{Number, SLOTS};
 use crate::engine::view::Condition;
 use crate::engine::{Action, Buffer, Rule, TCP};
 use crate::language::header::Resolver;
+use crate::language::integer::IntegerTest;
 use crate::language::set::RangeSet;
 use crate::language::syntax::{Tree, Word};
 use crate::language::{Problem, nearest};
@@ -283,8 +284,10 @@ impl Draft {
             let part = content.fast_pattern.clone().and_then(|part| content.bytes.get(part)).unwrap_or(&content.bytes);
             let bytes = section.transforms.iter().rev().try_fold(part, |part, transform| transform.before(part))?;
             let reach = if section.transforms.is_empty() { content.reach() } else { usize::MAX };
+            let last = content.fast_pattern.as_ref().is_none_or(|part| part.end == content.bytes.len());
+            let at_end = last && section.ends_with(content);
             let rank = (content.fast_pattern.is_some(), content.strength());
-            Some((rank, Pattern { buffer: section.buffer, bytes: bytes.to_vec(), reach }))
+            Some((rank, Pattern { buffer: section.buffer, bytes: bytes.to_vec(), reach, at_end }))
         });
         patterns.reduce(|a, b| if b.0 > a.0 { b } else { a }).map(|(_, pattern)| pattern)
     }
@@ -333,6 +336,13 @@ impl Draft {
 }
 
 impl Section {
+    /// Is a content of it the end of its buffer, before the transforms too?
+    fn ends_with(&self, content: &Content) -> bool {
+        let length = RangeSet::one(content.bytes.len() as u64);
+        let whole = |step: &Step| matches!(step, Step::Length(IntegerTest::In(lengths)) if *lengths == length);
+        (content.endswith || self.steps.iter().any(whole)) && self.transforms.iter().all(Transform::keeps_end)
+    }
+
     fn contents(&self) -> impl Iterator<Item = (&Self, &Content)> {
         self.steps.iter().filter_map(move |step| match step {
             Step::Content(content) => Some((self, content)),

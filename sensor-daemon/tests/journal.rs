@@ -226,9 +226,11 @@ fn a_crash_while_sealing_leaves_each_event_once() {
 fn a_segment_is_closed_when_it_is_old() {
     let directory = tempfile::tempdir().unwrap();
     let settings = JournalSettings { segment_age_s: 1, compress: false, ..settings(directory.path()) };
-    let (journal, _) = Journal::open(&settings, &Metrics::new()).unwrap();
+    let metrics = Metrics::new();
+    let (journal, _) = Journal::open(&settings, &metrics).unwrap();
     let submitter = journal.submitter(0);
     submit_records(&submitter, 0..1, 0);
+    wait("the first", || metrics.snapshot().sum("vigia_journal_events_total") == 1);
     std::thread::sleep(Duration::from_millis(1200));
     submit_records(&submitter, 1..2, 0);
     journal.close().unwrap();

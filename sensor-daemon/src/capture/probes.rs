@@ -65,6 +65,21 @@ impl ProbeError {
     }
 }
 
+/// Tries to load a program before it is given up.
+const LOADS: usize = 10;
+
+/// Loads a program: as often as the kernel stops in the middle of verifying it, which it does when a signal waits for this
+/// thread (`EAGAIN`).
+pub(super) fn load(
+    what: &'static str,
+    mut program: impl FnMut() -> Result<(), aya::programs::ProgramError>,
+) -> Result<(), ProbeError> {
+    let mut try_once = || program().map_err(ProbeError::of(what));
+    let interrupted =
+        |outcome: &Result<(), ProbeError>| outcome.as_ref().is_err_and(|error| error.errno == Some(libc::EAGAIN));
+    (1..LOADS).map(|_| try_once()).find(|outcome| !interrupted(outcome)).unwrap_or_else(try_once)
+}
+
 /// Where the kernel keeps what is to outlive a process.
 const BPF_FILE_SYSTEM: &str = "/sys/fs/bpf";
 
@@ -81,4 +96,30 @@ fn pins(interface: &str) -> Option<PathBuf> {
     let namespace = std::fs::metadata("/proc/thread-self/ns/net").ok()?.ino();
     let number = interface::index(interface)?;
     Some(Path::new(BPF_FILE_SYSTEM).join("vigia").join(format!("{namespace}-{number}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aya::programs::ProgramError;
+    use aya::sys::SyscallError;
+
+    /// A kernel that stops so many times with this error before it loads.
+    fn kernel(mut stops: usize, errno: i32) -> impl FnMut() -> Result<(), ProgramError> {
+        move || match stops.checked_sub(1) {
+            Some(left) => {
+                stops = left;
+                let io_error = std::io::Error::from_raw_os_error(errno);
+                Err(ProgramError::SyscallError(SyscallError { call: "bpf_prog_load", io_error }))
+            }
+            None => Ok(()),
+        }
+    }
+
+    #[test]
+    fn a_load_that_a_signal_interrupts_is_tried_again_within_bounds() {
+        assert!(load("it", kernel(LOADS - 1, libc::EAGAIN)).is_ok());
+        assert_eq!(load("it", kernel(LOADS, libc::EAGAIN)).unwrap_err().errno, Some(libc::EAGAIN));
+        assert_eq!(load("it", kernel(1, libc::EPERM)).unwrap_err().errno, Some(libc::EPERM));
+    }
 }

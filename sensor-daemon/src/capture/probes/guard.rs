@@ -232,7 +232,7 @@ fn program(object: &mut aya::Ebpf) -> Result<&mut SchedClassifier, ProbeError> {
         object.program_mut(GUARD).ok_or_else(|| ProbeError::because("loading the guard", "it is not there"))?;
     let program: &mut SchedClassifier = program.try_into().map_err(ProbeError::of("loading the guard"))?;
     if program.fd().is_err() {
-        program.load().map_err(ProbeError::of("loading the guard"))?;
+        super::load("loading the guard", || program.load())?;
     }
     Ok(program)
 }

@@ -227,11 +227,11 @@ impl Tap {
             .load(OBJECT)
             .map_err(ProbeError::of(what))?;
         let program: &mut Xdp = program(&mut object, TAP)?.try_into().map_err(ProbeError::of(what))?;
-        program.load().map_err(ProbeError::of(what))?;
+        super::load(what, || program.load())?;
         let tap = ProgramFile::of(program.fd().map_err(ProbeError::of(what))?)?;
         let program: &mut SocketFilter =
             self::program(&mut object, FILTER)?.try_into().map_err(ProbeError::of(what))?;
-        program.load().map_err(ProbeError::of(what))?;
+        super::load(what, || program.load())?;
         let filter = ProgramFile::of(program.fd().map_err(ProbeError::of(what))?)?;
         let files = MapFiles::of(&object, "TAP_");
         macro_rules! map {

@@ -178,6 +178,13 @@ messages! {
         "Ejecuta las pruebas que acompañan a las reglas";
     AboutRulesProfile: "Measure what each rule costs on a capture",
         "Mide lo que cuesta cada regla con una captura";
+    AboutAlerts: "Show the alerts in the journal", "Muestra las alertas del diario";
+    AboutJournal: "Look into the journal", "Consulta el diario";
+    AboutJournalExport: "Print the events of the journal by stream and time",
+        "Imprime los eventos del diario por secuencia y hora";
+    AboutJournalStats: "Tell what the journal holds", "Dice qué contiene el diario";
+    JournalDamaged: "segment {0} of the journal cannot be read to its end: {1}",
+        "el segmento {0} del diario no se puede leer hasta el final: {1}";
     AboutStatus: "Ask the running sensor how it is doing",
         "Pregunta al sensor en marcha cómo está";
     AboutReload: "Ask the running sensor to load rules and configuration again",
@@ -559,6 +566,12 @@ messages! {
     ColumnHeldBack: "held back", "retenidas";
     ColumnSent: "sent", "enviadas";
 
+    ColumnStream: "stream", "secuencia";
+    ColumnSegments: "segments", "segmentos";
+    ColumnEvents: "events", "eventos";
+    ColumnBytes: "bytes", "octetos";
+    ColumnFirst: "first", "primero";
+    ColumnLast: "last", "último";
     ColumnSink: "sink", "sumidero";
     ColumnCircuit: "way", "vía";
     ColumnTaken: "delivered", "entregados";

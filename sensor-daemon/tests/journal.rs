@@ -518,3 +518,70 @@ fn a_replay_onto_a_full_disk_says_so() {
     assert!(matches!(journal.close(), Err(JournalError::Io { .. })));
     assert_eq!(metrics.snapshot().get("vigia_journal_lost_events_total{stream=\"records\",cause=\"disk\"}"), 2000);
 }
+
+fn vigia(arguments: &[&str], config: &Path) -> String {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_vigia")).args(arguments).arg("--config").arg(config).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn commands_show_what_the_journal_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path());
+    let config = folder.path().join("vigia.toml");
+    fs::write(&config, format!("journal.directory = {:?}\n", settings.directory)).unwrap();
+    let alert = |second: u32, sid: u32, severity: u32| {
+        format!(
+            "{{\"timestamp\":\"2026-01-02T03:04:{second:02}.000000+0000\",\"event_type\":\"alert\",\"src_ip\":\"10.0.0.{sid}\",\
+             \"src_port\":1,\"dest_ip\":\"10.0.1.1\",\"dest_port\":502,\"alert\":{{\"signature_id\":{sid},\
+             \"signature\":\"s{sid}\",\"severity\":{severity}}}}}\n"
+        )
+    };
+    let (journal, _) = Journal::open(&settings, &Metrics::new()).unwrap();
+    let submitter = journal.submitter(0);
+    let mut batch = submitter.alert_batch(engine());
+    for line in [alert(1, 1, 1), alert(2, 2, 3), alert(3, 1, 1)] {
+        batch.lines.append_lines(line.as_bytes());
+        batch.entries.push(entry(0, line.len()));
+    }
+    submitter.alerts(batch);
+    submit_records(&submitter, 0..5, 10);
+    journal.close().unwrap();
+
+    let ids = |arguments: &[&str]| -> Vec<(u64, String)> {
+        let text = vigia(arguments, &config);
+        let events = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let one = |event: serde_json::Value| {
+            (event["alert"]["signature_id"].as_u64().unwrap_or(0), event["event_id"].as_str().unwrap().to_owned())
+        };
+        events.map(one).collect()
+    };
+    let all = ids(&["journal", "export"]);
+    assert_eq!(all.iter().map(|(sid, _)| *sid).collect::<Vec<_>>(), [1, 2, 1, 0, 0, 0, 0, 0]);
+    let different: std::collections::BTreeSet<_> = all.iter().map(|(_, id)| id).collect();
+    assert_eq!(different.len(), all.len());
+    assert_eq!(ids(&["journal", "export", "--stream", "alerts"]), all[..3]);
+    let span = ["journal", "export", "--from", "2026-01-02T03:04:02", "--to", "2026-01-02T03:04:03Z"];
+    assert_eq!(ids(&span), all[1..2], "records of this test have no time");
+    assert_eq!(ids(&["alerts", "--json", "--sid", "1", "--since", "2026-01-02T03:04:02"]), all[2..3]);
+    assert_eq!(ids(&["alerts", "--json", "--severity", "2"]), [all[0].clone(), all[2].clone()]);
+    assert_eq!(ids(&["alerts", "--json", "--src", "10.0.0.2", "--dst", "10.0.1.1"]), all[1..2]);
+    let lines = vigia(&["alerts", "--sid", "2"], &config);
+    assert_eq!(lines, "2026-01-02T03:04:02.000000+0000  3  2  10.0.0.2:1 -> 10.0.1.1:502  -  s2\n");
+
+    let stats: serde_json::Value = serde_json::from_str(&vigia(&["journal", "stats", "--json"], &config)).unwrap();
+    assert_eq!((&stats["alerts"]["events"], &stats["records"]["events"]), (&3.into(), &5.into()));
+    assert_eq!(stats["alerts"]["last"], "2026-01-02T03:04:03.000000+0000");
+    assert!(vigia(&["--lang", "es", "journal", "stats"], &config).starts_with("secuencia"));
+
+    fs::write(settings.directory.join("alerts/00000002-20260102T030406.ndjson.zst"), "not zstd").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_vigia"))
+        .args(["journal", "export", "--lang", "en", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), output.stdout.split(|byte| *byte == b'\n').count()), (Some(3), all.len() + 1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("alerts/00000002"));
+}

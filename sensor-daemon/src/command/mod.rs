@@ -1,10 +1,12 @@
 //! The command line: one file a subcommand.
 
+mod alerts;
 mod check;
 mod config;
 mod docs;
 #[cfg(target_os = "linux")]
 mod guard;
+mod journal;
 mod logging;
 #[cfg(target_os = "linux")]
 mod probes;
@@ -41,7 +43,7 @@ pub enum Outcome {
     Failed,
     /// What was checked has errors.
     Faulty,
-    /// A capture file is damaged: everything before the damage was processed.
+    /// A file that was read (a capture, a segment of the journal) is damaged: everything before the damage was processed.
     Damaged,
 }
 
@@ -78,7 +80,7 @@ Exit codes:
   0  done
   1  not done: configuration, rules, a file or the sensor stood in the way
   2  wrong command line; of `rules check`: errors in the rules
-  3  a capture file is damaged; everything before the damage was processed
+  3  a file that was read is damaged; everything before the damage was processed
 
 Example:
   vigia replay capture.pcap --rules modbus.rules --output out"
@@ -100,6 +102,8 @@ enum Command {
     Replay(Replay),
     Check(check::Check),
     Rules(rules::Rules),
+    Alerts(alerts::Alerts),
+    Journal(journal::Arguments),
     Status(status::Status),
     Reload(reload::Reload),
     Config(config::Config),
@@ -167,6 +171,10 @@ pub fn main() -> ExitCode {
         Command::Status(status) => {
             with_config(&status.config, cli.lang, context, |loaded, context| status.execute(&loaded, context))
         }
+        Command::Alerts(alerts) => {
+            with_config(&alerts.config, cli.lang, context, |loaded, context| alerts.execute(&loaded, context))
+        }
+        Command::Journal(journal) => journal.execute(cli.lang, context),
         Command::Reload(reload) => {
             with_config(&reload.config, cli.lang, context, |loaded, context| reload.execute(&loaded, context))
         }
@@ -244,6 +252,12 @@ fn localise(command: clap::Command, language: Language) -> clap::Command {
         .mut_subcommand("run", |c| about(c, Message::AboutRun))
         .mut_subcommand("replay", |c| about(c, Message::AboutReplay))
         .mut_subcommand("check", |c| about(c, Message::AboutCheck))
+        .mut_subcommand("alerts", |c| about(c, Message::AboutAlerts))
+        .mut_subcommand("journal", |c| {
+            about(c, Message::AboutJournal)
+                .mut_subcommand("export", |c| about(c, Message::AboutJournalExport))
+                .mut_subcommand("stats", |c| about(c, Message::AboutJournalStats))
+        })
         .mut_subcommand("status", |c| about(c, Message::AboutStatus))
         .mut_subcommand("reload", |c| about(c, Message::AboutReload))
         .mut_subcommand("guard", |c| about(c, Message::AboutGuard))

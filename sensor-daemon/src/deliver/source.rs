@@ -111,15 +111,13 @@ impl Source {
             }
             *failures = 0;
             any = true;
-            let (name, place) = reader.last();
             if reader.skipped() > *skipped {
-                let missed = catalogue.missed(*stream, before, place.segment);
+                let missed = catalogue.missed(*stream, before, reader.cursor().segment);
                 count_missed(met, missed, reader, skipped);
             }
-            let (name, place) = (name.to_owned(), place);
             match filter.apply(line) {
                 Some(wanted) => {
-                    let id = format!("{identity}-{}-{name}-{}", letter(*stream), place.offset);
+                    let id = reader.event_id(identity);
                     let time = event::time_of(line).unwrap_or(Timestamp(0));
                     // One that makes the batch too long begins the next.
                     batch.push(&id, &wanted, time, reader.cursor());
@@ -140,13 +138,6 @@ fn count_missed(met: &mut Met, missed: Extent, reader: &Reader, skipped: &mut u6
     met.missed.bytes += missed.bytes;
     met.missed_segments += reader.skipped() - *skipped;
     *skipped = reader.skipped();
-}
-
-fn letter(stream: Stream) -> char {
-    match stream {
-        Stream::Alerts => 'a',
-        Stream::Records => 'r',
-    }
 }
 
 /// Where the streams that a sink reads stand, for its lag.

@@ -7,17 +7,31 @@ use std::path::Path;
 
 use super::space::sync_directory;
 
-/// The identity of the journal in a directory, 16 hexadecimal digits; made where there is none.
-pub(super) fn of(journal: &Path) -> io::Result<String> {
-    let path = journal.join("identity");
-    match fs::read_to_string(&path) {
-        Ok(text) if text.trim().len() == 16 && text.trim().bytes().all(|digit| digit.is_ascii_hexdigit()) => {
-            return Ok(text.trim().to_owned());
-        }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+/// Its file in the journal's directory.
+const FILE: &str = "identity";
+
+/// The identity of the journal in a directory, 16 hexadecimal digits; none where it has none.
+pub fn identity_of(journal: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(journal.join(FILE)) {
         // A power cut may leave an empty file.
-        _ => {}
+        Ok(text) => {
+            Ok(Some(text.trim()).filter(|text| text.len() == 16 && text.bytes().all(is_digit)).map(str::to_owned))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
+}
+
+fn is_digit(byte: u8) -> bool {
+    byte.is_ascii_hexdigit()
+}
+
+/// The same; it is made where there is none.
+pub(super) fn of(journal: &Path) -> io::Result<String> {
+    if let Some(identity) = identity_of(journal)? {
+        return Ok(identity);
+    }
+    let path = journal.join(FILE);
     // The keys of the standard library's hash tables are random by design.
     let identity = format!("{:016x}", RandomState::new().hash_one(path.as_os_str()));
     if let Err(error) = save(&path, &identity) {

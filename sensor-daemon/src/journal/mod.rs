@@ -69,6 +69,7 @@ use crate::metrics::{Counter, Metrics};
 pub use batch::{AlertBatch, AlertEntry, RecordBatch, Submitter};
 pub use bookmark::{Bookmark, Positions};
 pub use catalogue::{Catalogue, Extent};
+pub use identity::identity_of;
 pub use merge::{AlertMerge, Outcome};
 pub use reader::{Cursor, Reader};
 pub use segment::Recovery;
@@ -80,7 +81,7 @@ use space::Space;
 use writer::{Sink, Writer};
 
 /// The two streams of the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Stream {
     /// Alerts.
     Alerts,

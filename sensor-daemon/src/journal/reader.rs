@@ -26,6 +26,7 @@ impl Cursor {
 /// Reads the events of a stream in order, while it is written. It never blocks: at the end it says so, and may be asked
 /// again later.
 pub struct Reader {
+    stream: Stream,
     directory: PathBuf,
     cursor: Cursor,
     /// Where the event returned last begins.
@@ -42,7 +43,16 @@ impl Reader {
     /// A reader of a stream of the journal in `journal`, from `cursor` on; [`Cursor::default`] is the oldest event there is.
     pub fn open(journal: &Path, stream: Stream, cursor: Cursor) -> Self {
         let directory = journal.join(stream.name());
-        Self { directory, cursor, last: cursor, name: String::new(), open: None, partial: Vec::new(), skipped: 0 }
+        Self {
+            stream,
+            directory,
+            cursor,
+            last: cursor,
+            name: String::new(),
+            open: None,
+            partial: Vec::new(),
+            skipped: 0,
+        }
     }
 
     /// Puts the next event into `line`, without its end of line; false when there is none yet.
@@ -87,9 +97,11 @@ impl Reader {
         self.cursor
     }
 
-    /// The position of the event returned last, and the name of its segment (number and time).
-    pub fn last(&self) -> (&str, Cursor) {
-        (&self.name, self.last)
+    /// The id of the event returned last: its place in the journal of this identity. It is the same whenever it is read,
+    /// before and after its segment is sealed.
+    pub fn event_id(&self, identity: &str) -> String {
+        let stream = self.stream.of(('a', 'r'));
+        format!("{identity}-{stream}-{}-{}", self.name, self.last.offset)
     }
 
     /// Gives up the rest of the segment, which cannot be read.

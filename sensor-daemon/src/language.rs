@@ -183,6 +183,18 @@ messages! {
     AboutJournalExport: "Print the events of the journal by stream and time",
         "Imprime los eventos del diario por secuencia y hora";
     AboutJournalStats: "Tell what the journal holds", "Dice qué contiene el diario";
+    AboutJournalVerify: "Prove that nothing was changed in the journal or taken out of it",
+        "Demuestra que nada se ha cambiado en el diario ni se ha sacado de él";
+    AboutJournalKey: "Print the public key that the journal's signatures are checked with",
+        "Imprime la clave pública con la que se comprueban las firmas del diario";
+    VerifiedKey: "key (SHA-256): {0}", "clave (SHA-256): {0}";
+    JournalHolds: "nothing was changed or taken out", "nada se ha cambiado ni sacado";
+    SegmentChanged: "changed since it was sealed", "cambiado desde que se selló";
+    SegmentMissing: "missing, and was not removed to make room", "falta, y no se quitó para hacer sitio";
+    ChainBroken: "does not follow the statement before: one was taken out, put in or moved",
+        "no sigue a la declaración anterior: alguna se sacó, se añadió o se movió";
+    ChainTruncated: "the end of the chain is missing, or was written anew", "falta el final de la cadena, o se escribió de nuevo";
+    Unsigned: "not signed with this key", "no está firmado con esta clave";
     JournalDamaged: "segment {0} of the journal cannot be read to its end: {1}",
         "el segmento {0} del diario no se puede leer hasta el final: {1}";
     AboutStatus: "Ask the running sensor how it is doing",
@@ -570,6 +582,10 @@ messages! {
     ColumnSegments: "segments", "segmentos";
     ColumnEvents: "events", "eventos";
     ColumnBytes: "bytes", "octetos";
+    ColumnProven: "proven", "probados";
+    ColumnRemoved: "removed", "quitados";
+    ColumnUnsealed: "not sealed yet", "sin sellar";
+    ColumnHead: "head", "cabeza";
     ColumnFirst: "first", "primero";
     ColumnLast: "last", "último";
     ColumnSink: "sink", "sumidero";

@@ -162,6 +162,10 @@ fn what_the_journal_had_to_let_go_is_counted_for_the_sink_that_missed_it() {
     assert_eq!(of("delivered") + of("missed_events"), 1000);
     sensor.stop().unwrap();
     assert_eq!(by_id(&receiver.join().unwrap()).len() as u64, of("delivered"));
+    assert!(
+        vigia::journal::verify(&folder.path().join("journal"), None, &[]).unwrap().holds(),
+        "the chain of the segments"
+    );
 }
 
 #[test]

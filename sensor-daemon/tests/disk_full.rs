@@ -73,4 +73,8 @@ fn capture_outlives_a_full_disk() {
     assert_eq!(series(&status, LOST_ALERTS), 0);
     assert_eq!(series(&status, "vigia_journal_full{stream=\"records\"}"), 0);
     sensor.stop().unwrap();
+    assert!(
+        vigia::journal::verify(&folder.path().join("journal"), None, &[]).unwrap().holds(),
+        "the chain of the segments"
+    );
 }

@@ -110,6 +110,7 @@ fn kill_9_costs_at_most_a_torn_line_which_is_cut_and_counted() {
     assert_eq!(numbers[..kept as usize], (0..kept).collect::<Vec<_>>());
     assert_eq!(numbers[kept as usize..], (next..next + 10).collect::<Vec<_>>());
     assert!(!events(&journal, Stream::Records).is_empty());
+    assert!(vigia::journal::verify(&journal, None, &[]).unwrap().holds(), "the chain of the segments");
 }
 
 #[test]

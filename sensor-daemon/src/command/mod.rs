@@ -79,7 +79,7 @@ pub struct Context {
 Exit codes:
   0  done
   1  not done: configuration, rules, a file or the sensor stood in the way
-  2  wrong command line; of `rules check`: errors in the rules
+  2  wrong command line; of `rules check`: errors in the rules; of `journal verify`: changes
   3  a file that was read is damaged; everything before the damage was processed
 
 Example:
@@ -257,6 +257,8 @@ fn localise(command: clap::Command, language: Language) -> clap::Command {
             about(c, Message::AboutJournal)
                 .mut_subcommand("export", |c| about(c, Message::AboutJournalExport))
                 .mut_subcommand("stats", |c| about(c, Message::AboutJournalStats))
+                .mut_subcommand("verify", |c| about(c, Message::AboutJournalVerify))
+                .mut_subcommand("key", |c| about(c, Message::AboutJournalKey))
         })
         .mut_subcommand("status", |c| about(c, Message::AboutStatus))
         .mut_subcommand("reload", |c| about(c, Message::AboutReload))

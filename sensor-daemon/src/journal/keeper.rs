@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, select, unbounded};
 
 use crate::metrics::Counter;
 
+use super::chain::{self, Chain, Reason};
 use super::segment::{self, PLAIN, SEALED, Segment};
 use super::space::{Space, sync_directory};
 use super::{JournalSettings, Stream};
@@ -24,6 +25,8 @@ const TICK: Duration = Duration::from_millis(500);
 pub(super) struct Closed {
     pub(super) stream: Stream,
     pub(super) path: PathBuf,
+    /// Nothing was in it, and it was removed.
+    pub(super) empty: bool,
 }
 
 pub(super) struct Keeper {
@@ -39,12 +42,23 @@ struct Work {
     total: u64,
     headroom: u64,
     space: Arc<Space>,
+    /// Alerts, records; none where they cannot be kept.
+    chains: Option<[Chain; 2]>,
 }
 
 impl Keeper {
     pub(super) fn start(settings: &JournalSettings, space: Arc<Space>, waiting: Vec<Closed>) -> io::Result<Self> {
         let (closed, receiver) = unbounded();
         let (stop, stopped) = crossbeam_channel::bounded(1);
+        let chains = Chain::open_all(&settings.directory).inspect_err(|error| {
+            // A full disk keeps no sensor from starting. What is sealed until the next start is signed then.
+            space.counters.add(Counter::SealErrors, 1);
+            tracing::error!(%error, "the journal's segments cannot be signed");
+        });
+        let chains = chains.ok();
+        let mut waiting = waiting;
+        waiting.extend(chains.iter().flatten().flat_map(|chain| unstated(chain, &space)));
+        waiting.sort_by(|one, other| one.path.cmp(&other.path));
         for segment in waiting {
             // The receiver stands right here.
             let _ = closed.send(segment);
@@ -57,6 +71,7 @@ impl Keeper {
             // What may be written until the next look.
             headroom: settings.segment_bytes.min(settings.total_bytes / 4),
             space,
+            chains,
         };
         let thread =
             std::thread::Builder::new().name("keeper".to_string()).spawn(move || work.run(&receiver, &stopped))?;
@@ -75,7 +90,7 @@ impl Keeper {
 }
 
 impl Work {
-    fn run(&self, closed: &Receiver<Closed>, stopped: &Receiver<()>) {
+    fn run(mut self, closed: &Receiver<Closed>, stopped: &Receiver<()>) {
         // Of this thread only: Linux keeps the priority by thread. Without it sealing is merely less polite.
         let _ = rustix::process::setpriority_process(None, 19);
         let mut last_look = None::<Instant>;
@@ -92,28 +107,54 @@ impl Work {
         }
     }
 
-    fn seal(&self, closed: &Closed) {
-        // It may have been removed to make room.
-        let compressed =
-            if self.compress && closed.path.exists() { compress(&closed.path, self.level) } else { Ok(()) };
-        if let Err(error) = compressed {
-            self.space.counters.add(Counter::SealErrors, 1);
-            tracing::warn!(segment = %closed.path.display(), %error, "a segment stays as it is");
+    fn seal(&mut self, closed: &Closed) {
+        let Some(segment) = Segment::parse(closed.path.clone()) else { return };
+        if closed.empty {
+            return self.state(closed.stream, |chain| chain.removed(segment.number, Reason::Empty));
+        }
+        // What was sealed under other settings stays as it is. It may also have been removed to make room.
+        let stated = self.chains.as_ref().is_some_and(|chains| chains[closed.stream as usize].holds(segment.number));
+        if stated || !closed.path.exists() {
             return;
         }
-        self.space.counters.add(closed.stream.of((Counter::SealedAlerts, Counter::SealedRecords)), 1);
+        let segment = match self.compress && !segment.sealed {
+            true => compress(&closed.path, self.level).map(|path| Segment { sealed: true, path, ..segment }),
+            false => Ok(segment),
+        };
+        match segment {
+            Ok(segment) => {
+                self.space.counters.add(closed.stream.of((Counter::SealedAlerts, Counter::SealedRecords)), 1);
+                self.state(closed.stream, |chain| chain.sealed(&segment));
+            }
+            Err(error) => {
+                self.space.counters.add(Counter::SealErrors, 1);
+                tracing::warn!(segment = %closed.path.display(), %error, "a segment stays as it is");
+            }
+        }
+    }
+
+    /// Has something stated in a stream's chain. What cannot be written now is tried again.
+    fn state(&mut self, stream: Stream, state: impl FnOnce(&mut Chain) -> io::Result<()>) {
+        let Some(chains) = &mut self.chains else { return };
+        if let Err(error) = state(&mut chains[stream as usize]) {
+            self.space.counters.add(Counter::SealErrors, 1);
+            tracing::warn!(stream = stream.name(), %error, "the chain of the journal's segments cannot be written");
+        }
     }
 
     /// Keeps the journal within its size and the disk from being full, then mends the reserve.
-    fn look(&self) {
+    fn look(&mut self) {
         if let Err(error) = self.make_room() {
             self.space.counters.add(Counter::SealErrors, 1);
             tracing::warn!(%error, "old segments could not be removed");
         }
         self.space.rebuild();
+        for stream in Stream::ALL {
+            self.state(stream, Chain::flush);
+        }
     }
 
-    fn make_room(&self) -> io::Result<()> {
+    fn make_room(&mut self) -> io::Result<()> {
         let [alerts, records] = Stream::ALL.map(|stream| self.removable(stream));
         let (alerts, records) = (alerts?, records?);
         let mut size = self.size()?;
@@ -124,6 +165,8 @@ impl Work {
             if size <= target && !(pressed && stream == Stream::Records) {
                 continue;
             }
+            // Before it goes, so that nobody misses it; on a full disk it is written as soon as there is room.
+            self.state(stream, |chain| chain.removed(segment.number, Reason::Retention));
             size = size.saturating_sub(segment::remove(&segment.path)?);
             self.space.catalogue.removed(stream, segment.number);
             self.space.counters.add(stream.of((Counter::EvictedAlerts, Counter::EvictedRecords)), 1);
@@ -145,8 +188,10 @@ impl Work {
 
     fn size(&self) -> io::Result<u64> {
         let mut size = self.space.reserved();
-        for stream in Stream::ALL {
-            for entry in fs::read_dir(self.space.directory(stream))? {
+        let chains = chain::folder(self.space.root());
+        let streams = Stream::ALL.map(|stream| self.space.directory(stream));
+        for directory in streams.iter().chain(Some(&chains).filter(|_| self.chains.is_some())) {
+            for entry in fs::read_dir(directory)? {
                 // A file that went away meanwhile takes no room.
                 size += entry?.metadata().map_or(0, |file| file.len());
             }
@@ -155,8 +200,16 @@ impl Work {
     }
 }
 
-/// Replaces a segment by its compressed form; at every moment one of the two is whole.
-fn compress(plain: &Path, level: i32) -> io::Result<()> {
+/// Segments that were sealed, and not stated before a crash.
+fn unstated(chain: &Chain, space: &Space) -> Vec<Closed> {
+    let stream = chain.stream();
+    let segments = segment::list(&space.directory(stream)).unwrap_or_default();
+    let newer = segments.into_iter().filter(|segment| segment.sealed && segment.number > chain.highest());
+    newer.map(|Segment { path, .. }| Closed { stream, path, empty: false }).collect()
+}
+
+/// Replaces a segment by its compressed form and gives its path; at every moment one of the two is whole.
+fn compress(plain: &Path, level: i32) -> io::Result<PathBuf> {
     let sealed = plain.with_extension(SEALED);
     debug_assert!(plain.extension().is_some_and(|ending| ending == PLAIN));
     let unfinished = plain.with_extension("ndjson.zst.tmp");
@@ -168,7 +221,7 @@ fn compress(plain: &Path, level: i32) -> io::Result<()> {
         // Already gone when the renaming went well.
         let _ = fs::remove_file(&unfinished);
     }
-    outcome
+    outcome.map(|()| sealed)
 }
 
 fn write_compressed(plain: &Path, to: &Path, level: i32) -> io::Result<()> {

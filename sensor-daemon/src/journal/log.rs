@@ -13,7 +13,7 @@ use vigia_parsers::Timestamp;
 use crate::metrics::{Block, Counter, Metrics};
 
 use super::keeper::Closed;
-use super::segment::{self, Segment};
+use super::segment;
 use super::space::{Space, sync_directory};
 use super::{At, Cursor, Extent, JournalError, JournalSettings, Recovery, Stream, SyncPolicy};
 
@@ -62,7 +62,7 @@ impl Log {
     ) -> Result<(Self, Vec<Closed>), JournalError> {
         let directory = space.directory(stream);
         fs::create_dir_all(&directory).at(&directory)?;
-        let (plain, next_number) = segment::repair(&directory, stream, recovery).at(&directory)?;
+        let (closed, next_number) = segment::repair(&directory, stream, recovery).at(&directory)?;
         let next_number = next_number.max(read.segment + 1);
         space.set_active(stream, next_number);
         space.catalogue.begin(stream, next_number);
@@ -82,8 +82,7 @@ impl Log {
             refused: None,
             keeper: None,
         };
-        let closed = plain.into_iter().map(|Segment { path, .. }| Closed { stream, path });
-        Ok((log, closed.collect()))
+        Ok((log, closed))
     }
 
     /// The stream that it is.
@@ -253,7 +252,7 @@ impl Log {
         self.syncer.force(current.file);
         if let Some(keeper) = &self.keeper {
             // Without a keeper the next start seals it.
-            let _ = keeper.send(Closed { stream: self.stream, path: current.path });
+            let _ = keeper.send(Closed { stream: self.stream, path: current.path, empty: false });
         }
     }
 }

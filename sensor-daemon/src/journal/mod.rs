@@ -14,6 +14,7 @@
 //!   lock                                      held by the process that writes
 //!   reserve                                   space for alerts when the disk is full; shrinks as they take it
 //!   identity                                  a random number that tells this journal from every other
+//!   chain/                                    what proves that sealed segments were not changed (`chain`)
 //!   delivery/soc.cursor                       where a consumer stands ([`Bookmark`])
 //!   alerts/00000001-20260102T030405.ndjson    a segment: number, time of its first event
 //!   records/00000001-20260102T030405.ndjson.zst   sealed: compressed after rotation
@@ -46,6 +47,7 @@
 mod batch;
 mod bookmark;
 mod catalogue;
+mod chain;
 mod identity;
 mod keeper;
 mod log;
@@ -69,6 +71,7 @@ use crate::metrics::{Counter, Metrics};
 pub use batch::{AlertBatch, AlertEntry, RecordBatch, Submitter};
 pub use bookmark::{Bookmark, Positions};
 pub use catalogue::{Catalogue, Extent};
+pub use chain::{Fault, FaultKind, Proof, PublicKey, Verification, verify};
 pub use identity::identity_of;
 pub use merge::{AlertMerge, Outcome};
 pub use reader::{Cursor, Reader};

@@ -9,6 +9,7 @@ use vigia_parsers::Timestamp;
 use crate::metrics::{Block, Counter};
 
 use super::Stream;
+use super::keeper::Closed;
 
 /// Ending of plain segments.
 pub(super) const PLAIN: &str = "ndjson";
@@ -27,7 +28,8 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    fn parse(path: PathBuf) -> Option<Self> {
+    /// The segment that a path names, unless it names none.
+    pub(super) fn parse(path: PathBuf) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
         let (stem, ending) = name.split_once('.')?;
         let sealed = match ending {
@@ -102,9 +104,9 @@ impl Recovery {
 }
 
 /// Makes a stream's directory whole again: unfinished compressions are removed, of a segment and its sealed copy the
-/// sealed one stays, unfinished lines are cut off, empty segments removed. Returns the plain segments that are left (to be
-/// sealed) and the number of the next.
-pub(super) fn repair(directory: &Path, stream: Stream, recovery: &mut Recovery) -> io::Result<(Vec<Segment>, u64)> {
+/// sealed one stays, unfinished lines are cut off, empty segments removed. Returns the segments to be sealed, or to be stated
+/// as empty, and the number of the next.
+pub(super) fn repair(directory: &Path, stream: Stream, recovery: &mut Recovery) -> io::Result<(Vec<Closed>, u64)> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         if path.extension().is_some_and(|ending| ending == "tmp") {
@@ -113,19 +115,21 @@ pub(super) fn repair(directory: &Path, stream: Stream, recovery: &mut Recovery) 
     }
     let segments = list(directory)?;
     let next = segments.last().map_or(1, |last| last.number + 1);
-    let mut plain = Vec::new();
+    let mut closed = Vec::new();
     for segment in &segments {
         if segment.sealed {
             continue;
         }
         let twin = segments.iter().any(|other| other.sealed && other.number == segment.number);
-        if twin || cut_torn(&segment.path, stream, recovery)? == 0 {
+        let empty = !twin && cut_torn(&segment.path, stream, recovery)? == 0;
+        if twin || empty {
             fs::remove_file(&segment.path)?;
-        } else {
-            plain.push(segment.clone());
+        }
+        if !twin {
+            closed.push(Closed { stream, path: segment.path.clone(), empty });
         }
     }
-    Ok((plain, next))
+    Ok((closed, next))
 }
 
 /// Cuts off what is not a whole line at the end of a file and returns the length that is left. A line that ends but does

@@ -125,6 +125,11 @@ impl Space {
         self.active[stream as usize].store(number, Relaxed);
     }
 
+    /// The journal's directory.
+    pub(super) fn root(&self) -> &Path {
+        &self.directory
+    }
+
     pub(super) fn directory(&self, stream: Stream) -> PathBuf {
         self.directory.join(stream.name())
     }

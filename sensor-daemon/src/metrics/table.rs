@@ -232,7 +232,7 @@ counters! {
     EvictedRecords: Counter Sum "vigia_journal_evicted_segments_total" {stream = "records"} "Segments removed to keep the journal within its size";
     SealedAlerts: Counter Sum "vigia_journal_sealed_segments_total" {stream = "alerts"} "Segments sealed";
     SealedRecords: Counter Sum "vigia_journal_sealed_segments_total" {stream = "records"} "Segments sealed";
-    SealErrors: Counter Sum "vigia_journal_seal_errors_total" "Segments that could not be compressed or removed";
+    SealErrors: Counter Sum "vigia_journal_seal_errors_total" "Times that a segment could not be sealed, signed or removed";
     SyncErrors: Counter Sum "vigia_journal_sync_errors_total" "Syncs that the disk refused";
     JournalSize: Gauge Sum "vigia_journal_size_bytes" "Bytes that the journal takes on disk";
     JournalLimit: Gauge Sum "vigia_journal_size_limit_bytes" "Bytes that the journal may take on disk";

@@ -1,7 +1,9 @@
 //! `vigia journal`: what the journal holds, and its events by time. The sensor may run meanwhile, or not.
 
 mod export;
+mod key;
 mod stats;
+mod verify;
 
 use std::io;
 use std::path::Path;
@@ -20,7 +22,8 @@ use crate::language::{Language, Message};
 #[command(after_help = "\
 Example:
   vigia journal stats
-  vigia journal export --stream alerts --from 2h > alerts.json")]
+  vigia journal export --stream alerts --from 2h > alerts.json
+  vigia journal verify")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     what: What,
@@ -30,18 +33,27 @@ pub(super) struct Arguments {
 enum What {
     Export(export::Export),
     Stats(stats::Stats),
+    Verify(verify::Verify),
+    Key(key::Key),
 }
 
 impl Arguments {
     pub(super) fn execute(&self, lang: Option<Language>, context: Context) -> anyhow::Result<Outcome> {
-        match &self.what {
-            What::Export(export) => with_config(&export.config, lang, context, |loaded, context| {
-                export.execute(&loaded.config.journal.directory, context)
-            }),
-            What::Stats(stats) => with_config(&stats.config, lang, context, |loaded, context| {
-                stats.execute(&loaded.config.journal.directory, context)
-            }),
-        }
+        let config = match &self.what {
+            What::Export(export) => &export.config,
+            What::Stats(stats) => &stats.config,
+            What::Verify(verify) => &verify.config,
+            What::Key(key) => &key.config,
+        };
+        with_config(config, lang, context, |loaded, context| {
+            let journal = &loaded.config.journal.directory;
+            match &self.what {
+                What::Export(export) => export.execute(journal, context),
+                What::Stats(stats) => stats.execute(journal, context),
+                What::Verify(verify) => verify.execute(journal, context),
+                What::Key(key) => key.execute(journal, context),
+            }
+        })
     }
 }
 

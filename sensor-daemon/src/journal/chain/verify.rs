@@ -1,0 +1,242 @@
+//! Holding the files of a journal against its chains.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Fact, PublicKey, Statement, beginning, digest, folder, hash, head_file};
+use crate::journal::Stream;
+use crate::journal::segment::{self, Segment};
+
+/// A sensor that runs may be between a segment and its statement; it is looked again after this long.
+const MEANWHILE: Duration = Duration::from_millis(500);
+
+/// How often that is done.
+const LOOKS: usize = 3;
+
+/// What is wrong with a file, or with a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FaultKind {
+    /// A segment is not what was sealed.
+    Changed,
+    /// A segment is not there, and no statement says that it was removed.
+    Missing,
+    /// A statement does not follow the one before: one was taken out, put in, or moved.
+    Broken,
+    /// The chain does not go as far as its head, or one that was noted elsewhere, says.
+    Truncated,
+    /// No signature by the key: a statement, or a segment that no statement is about.
+    Unsigned,
+}
+
+/// Something that is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Fault {
+    /// What is wrong.
+    pub kind: FaultKind,
+    /// With what: a file below the journal's directory; a line of it after a colon.
+    pub place: String,
+}
+
+/// What was found of a stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Verification {
+    /// Segments that are as they were sealed.
+    pub segments: u64,
+    /// Their bytes on disk.
+    pub bytes: u64,
+    /// Segments that were removed, as the chain says.
+    pub removed: u64,
+    /// Segments that are not sealed yet: nothing is known of them.
+    pub open: u64,
+    /// Statements in the chain.
+    pub statements: u64,
+    /// SHA-256 of the last one.
+    pub head: String,
+    /// What is not as it was written.
+    pub faults: Vec<Fault>,
+}
+
+/// What was found of a journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The key that the statements were checked with.
+    pub key: PublicKey,
+    /// By stream: alerts, records.
+    pub streams: [Verification; 2],
+}
+
+impl Proof {
+    /// Is everything as it was written?
+    pub fn holds(&self) -> bool {
+        self.streams.iter().all(|stream| stream.faults.is_empty())
+    }
+}
+
+/// Holds the files of a journal against its chains, with a key of one's own or the journal's, and looks whether the
+/// chains have the statements of which somebody noted the SHA-256.
+pub fn verify(journal: &Path, key: Option<PublicKey>, noted: &[String]) -> io::Result<Proof> {
+    let key = key.map_or_else(|| PublicKey::of_journal(journal), Ok)?;
+    let mut seen = BTreeSet::new();
+    let mut look = |stream| -> io::Result<Verification> {
+        let mut looks = 0;
+        loop {
+            let chain = Reading::of(journal, stream, &key)?;
+            let found = chain.hold_against(journal)?;
+            looks += 1;
+            if !found.faults.is_empty() && looks < LOOKS {
+                std::thread::sleep(MEANWHILE);
+                if fs::read(folder(journal).join(stream.name())).unwrap_or_default() != chain.text {
+                    continue;
+                }
+            }
+            seen.extend(chain.hashes);
+            return Ok(found);
+        }
+    };
+    let mut streams = [look(Stream::Alerts)?, look(Stream::Records)?];
+    for hash in noted.iter().filter(|hash| !seen.contains(*hash)) {
+        // Of which stream it was nobody can tell any more.
+        streams[0].faults.push(Fault { kind: FaultKind::Truncated, place: hash.clone() });
+    }
+    Ok(Proof { key, streams })
+}
+
+/// A chain as it was read.
+struct Reading {
+    stream: Stream,
+    text: Vec<u8>,
+    hashes: Vec<String>,
+    /// File, bytes and SHA-256 of the segments that were sealed, by number.
+    sealed: BTreeMap<u64, (String, u64, String)>,
+    removed: BTreeSet<u64>,
+    faults: Vec<Fault>,
+}
+
+impl Reading {
+    fn of(journal: &Path, stream: Stream, key: &PublicKey) -> io::Result<Self> {
+        // First, so that the chain is at least as long.
+        let head = read(&folder(journal).join(head_file(stream)))?;
+        let text = read(&folder(journal).join(stream.name()))?;
+        let mut chain = Self {
+            stream,
+            text,
+            hashes: Vec::new(),
+            sealed: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            faults: Vec::new(),
+        };
+        let text = String::from_utf8_lossy(&chain.text).into_owned();
+        for line in text.split_inclusive('\n') {
+            chain.take(line, key);
+        }
+        chain.check_head(&String::from_utf8_lossy(&head), key);
+        Ok(chain)
+    }
+
+    fn fault(&mut self, kind: FaultKind, place: String) {
+        self.faults.push(Fault { kind, place });
+    }
+
+    /// Takes the next line. The one after it is held against what it is, so that each fault is told once.
+    fn take(&mut self, line: &str, key: &PublicKey) {
+        let place = format!("chain/{}:{}", self.stream.name(), self.hashes.len() + 1);
+        let Some(line) = line.strip_suffix('\n') else {
+            // Being written, or what a crash left: it is cut off at the next start.
+            return;
+        };
+        let before = self.hashes.last().cloned().unwrap_or_else(beginning);
+        self.hashes.push(hash(line.rsplit_once(' ').map_or(line, |(text, _)| text)));
+        let statement = Statement::signed(line, key).filter(|statement| statement.stream == self.stream);
+        let Some(statement) = statement else {
+            return self.fault(FaultKind::Unsigned, place);
+        };
+        if statement.previous != before || statement.index != self.hashes.len() as u64 {
+            self.fault(FaultKind::Broken, place);
+        }
+        match statement.fact {
+            Fact::Sealed { name, bytes, digest } => {
+                let number = Segment::parse(name.as_str().into()).map_or(0, |segment| segment.number);
+                self.sealed.insert(number, (name, bytes, digest));
+                self.removed.remove(&number);
+            }
+            Fact::Removed { number, .. } => drop(self.removed.insert(number)),
+            Fact::Head => {}
+        }
+    }
+
+    /// The head is signed, and its statement is in the chain.
+    fn check_head(&mut self, head: &str, key: &PublicKey) {
+        let place = format!("chain/{}", head_file(self.stream));
+        let signed = Statement::signed(head, key);
+        let Some(head) = signed.filter(|head| head.fact == Fact::Head && head.stream == self.stream) else {
+            return self.fault(FaultKind::Unsigned, place);
+        };
+        let mut hashes = std::iter::once(beginning()).chain(self.hashes.iter().cloned());
+        if hashes.nth(head.index as usize) != Some(head.previous) {
+            self.fault(FaultKind::Truncated, place);
+        }
+    }
+
+    fn hold_against(&self, journal: &Path) -> io::Result<Verification> {
+        let name = self.stream.name();
+        let mut found = Verification {
+            removed: self.removed.len() as u64,
+            statements: self.hashes.len() as u64,
+            head: self.hashes.last().cloned().unwrap_or_else(beginning),
+            faults: self.faults.clone(),
+            ..Verification::default()
+        };
+        let mut fault = |kind, place: &str| found.faults.push(Fault { kind, place: format!("{name}/{place}") });
+        for (number, (file, bytes, sha256)) in &self.sealed {
+            match digest(&journal.join(name).join(file)) {
+                Ok((length, digest)) if (length, &digest) == (*bytes, sha256) => {
+                    found.segments += 1;
+                    found.bytes += length;
+                }
+                Ok(_) => fault(FaultKind::Changed, file),
+                // Stated before it goes; a crash between the two leaves it there for a while.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && self.removed.contains(number) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => fault(FaultKind::Missing, file),
+                Err(error) => return Err(error),
+            }
+        }
+        let mut numbers: BTreeSet<_> = self.sealed.keys().chain(&self.removed).copied().collect();
+        for segment in list(&journal.join(name))? {
+            let file = segment.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let stated = self.sealed.get(&segment.number).is_some_and(|(name, ..)| *name == file);
+            if !stated && (segment.sealed || numbers.contains(&segment.number)) {
+                fault(FaultKind::Unsigned, &file);
+            } else if !stated {
+                found.open += 1;
+            }
+            numbers.insert(segment.number);
+        }
+        for (before, after) in numbers.iter().zip(numbers.iter().skip(1)) {
+            match after - before {
+                1 => {}
+                2 => fault(FaultKind::Missing, &format!("{:08}", before + 1)),
+                _ => fault(FaultKind::Missing, &format!("{:08}..{:08}", before + 1, after - 1)),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The bytes of a file; none of one that is not there.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read,
+    }
+}
+
+fn list(directory: &Path) -> io::Result<Vec<Segment>> {
+    match segment::list(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed,
+    }
+}

@@ -102,6 +102,8 @@ fn transforms_and_base64() {
         ("pkt_data; url_decode; to_uppercase; content:\"A B\";", &[b"%61+b"], &[b"a-b"]),
         ("pkt_data; pcrexform:\"id=([0-9]+)\"; content:\"12\"; bsize:2;", &[b"id=12;"], &[b"id=123", b"12"]),
         ("pkt_data; subslice:1,2; content:\"bc\"; bsize:2;", &[b"abcd"], &[b"bcd"]),
+        ("pkt_data; subslice:1,9,truncate; content:\"bcd\"; bsize:3;", &[b"abcd"], &[b"bcd"]),
+        ("pkt_data; subslice:1,9; bsize:0;", &[b"abcd"], &[b"0123456789"]),
         ("base64_decode:bytes 8, offset 2; base64_data; content:\"Hello\";", &[b"--SGVsbG8="], &[b"SGVsbG8=--", b"--"]),
         ("content:\"b64:\"; base64_decode:relative; base64_data; content:\"Hi\";", &[b"b64:SGk="], &[b"SGk= b64:"]),
         ("pkt_data; to_md5; content:\"|90 01 50 98|\"; startswith; bsize:16;", &[b"abc"], &[b"abd"]),
@@ -163,6 +165,9 @@ fn fields_of_headers() {
         ("ip", 17, "vlan.id:5;", |f| vlan(f, 5), |f| vlan(f, 6)),
         ("ip", 17, "vlan.id:5,0;", |f| vlan(f, 5), |_| {}),
         ("ip", 17, "vlan.id:>4,all; vlan.layers:1;", |f| vlan(f, 5), |f| vlan(f, 3)),
+        ("ip", 17, "vlan.id:5,nb1; vlan.id:count <2;", |f| vlan(f, 5), |f| vlan(f, 3)),
+        ("ip", 17, "vlan.id:5,or_absent;", |_| {}, |f| vlan(f, 3)),
+        ("ip", 58, "ip_proto:ipv6-icmp;", |_| {}, |f| f[14 + 9] = 17),
     ];
     for (protocol, number, options, yes, no) in cases {
         let engine = engine(&format!("alert {protocol} any any -> any any ({options} sid:1;)"));

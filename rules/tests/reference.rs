@@ -321,7 +321,7 @@ impl Ask {
             }
             Self::Value(value) => format!("modbus.value:{value}; "),
             Self::ValueAbove(value) => format!("modbus.value:>{value}; "),
-            Self::NoValueOf(value) => format!("modbus.value:!{value},all; "),
+            Self::NoValueOf(value) => format!("modbus.value:!{value},all_or_absent; "),
             Self::Data(byte) => format!("modbus.data; content:\"|{byte:02x} {byte:02x}|\"; "),
         }
     }

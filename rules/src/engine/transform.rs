@@ -41,10 +41,12 @@ pub(crate) enum Transform {
         gzip: bool,
         limit: u64,
     },
-    /// From this byte on (negative: from the end), so many bytes (negative: up to so many before the end).
+    /// From this byte on (negative: from the end), so many bytes (negative: up to so many before the end). Of a part that
+    /// lies not wholly in the buffer nothing stays or, with `truncate`, what is there.
     Subslice {
         offset: i64,
         count: Option<i64>,
+        truncate: bool,
     },
 }
 
@@ -148,7 +150,9 @@ impl Transform {
                 lines.for_each(|line| out.extend_from_slice(line));
             }
             &Self::Inflate { gzip, limit } => inflate(input, gzip, limit, out),
-            &Self::Subslice { offset, count } => out.extend_from_slice(subslice(input, offset, count)),
+            &Self::Subslice { offset, count, truncate } => {
+                out.extend_from_slice(subslice(input, offset, count, truncate));
+            }
         }
     }
 }
@@ -196,14 +200,16 @@ fn inflate(input: &[u8], gzip: bool, limit: u64, out: &mut Vec<u8>) {
     };
 }
 
-fn subslice(input: &[u8], offset: i64, count: Option<i64>) -> &[u8] {
+fn subslice(input: &[u8], offset: i64, count: Option<i64>, truncate: bool) -> &[u8] {
     let length = input.len() as i64;
     let from = if offset < 0 { length.saturating_add(offset) } else { offset };
+    let from = if truncate { from.max(0) } else { from };
     let to = match count {
         None => length,
         Some(count) if count < 0 => length.saturating_add(count),
-        Some(count) => from.saturating_add(count).min(length),
+        Some(count) => from.saturating_add(count),
     };
+    let to = if truncate { to.min(length) } else { to };
     match (usize::try_from(from), usize::try_from(to)) {
         (Ok(from), Ok(to)) => input.get(from..to).unwrap_or_default(),
         _ => &[],
@@ -316,11 +322,17 @@ mod tests {
 
     #[test]
     fn slices_count_from_either_end() {
-        check(&Transform::Subslice { offset: 2, count: Some(3) }, "abcdefg", "cde");
-        check(&Transform::Subslice { offset: -3, count: None }, "abcdefg", "efg");
-        check(&Transform::Subslice { offset: 1, count: Some(-2) }, "abcdefg", "bcde");
-        check(&Transform::Subslice { offset: 9, count: None }, "abcdefg", "");
-        check(&Transform::Subslice { offset: 5, count: Some(9) }, "abcdefg", "fg");
+        let part = |offset, count, truncate| Transform::Subslice { offset, count, truncate };
+        check(&part(2, Some(3), false), "abcdefg", "cde");
+        check(&part(-3, None, false), "abcdefg", "efg");
+        check(&part(1, Some(-2), false), "abcdefg", "bcde");
+        // What lies not wholly in the buffer.
+        check(&part(9, None, false), "abcdefg", "");
+        check(&part(5, Some(9), false), "abcdefg", "");
+        check(&part(-9, None, false), "abcdefg", "");
+        check(&part(9, None, true), "abcdefg", "");
+        check(&part(5, Some(9), true), "abcdefg", "fg");
+        check(&part(-9, Some(3), true), "abcdefg", "abc");
     }
 
     #[test]
@@ -355,10 +367,11 @@ mod tests {
             input in proptest::collection::vec(any::<u8>(), 0..64),
             offset in -80i64..80,
             count in proptest::option::of(-80i64..80),
+            truncate in any::<bool>(),
         ) {
             let base64 = Base64 { bytes: Some(7), offset: 3, relative: true, strictness: Strictness::Rfc2045 };
             for transform in [
-                Transform::Subslice { offset, count },
+                Transform::Subslice { offset, count, truncate },
                 Transform::UrlDecode,
                 Transform::Inflate { gzip: true, limit: 64 },
                 Transform::Inflate { gzip: false, limit: 64 },
@@ -378,7 +391,7 @@ mod tests {
         fn patterns_are_found_before_the_transform(
             input in "[a-bA-B.:\n]{0,24}",
             (from, length) in (0usize..24, 1usize..6),
-            (offset, count) in (-30i64..30, proptest::option::of(-30i64..30)),
+            (offset, count, truncate) in (-30i64..30, proptest::option::of(-30i64..30), any::<bool>()),
         ) {
             for transform in [
                 Transform::Lowercase,
@@ -387,7 +400,7 @@ mod tests {
                 Transform::Domain,
                 Transform::TopLevelDomain,
                 Transform::DotPrefix,
-                Transform::Subslice { offset, count },
+                Transform::Subslice { offset, count, truncate },
             ] {
                 let mut out = Vec::new();
                 transform.apply(input.as_bytes(), &mut out, &Registers::default());

@@ -1,58 +1,43 @@
 //! Every field of every protocol is a keyword.
 //!
 //! Integers, numbers, flags and addresses are compared; text and bytes are sticky buffers. Of a field with many values,
-//! any one fulfils the condition, unless `,all` stands at the end.
+//! any one fulfils the condition, unless something else is said behind it (`many.rs`).
 
 use vigia_parsers::field::{Cardinality, Field, Kind, Value};
 use vigia_parsers::{Protocol, operation};
 
+use super::many::{self, Which};
 use super::{Draft, Environment};
 use crate::engine::Buffer;
 use crate::engine::view::{Condition, Key, View, as_number};
 use crate::language::Problem;
 use crate::language::decimal::{self, DecimalTest};
 use crate::language::header::{AddressSet, address_list};
-use crate::language::integer::{self, Domain, IntegerTest};
+use crate::language::integer::{Domain, IntegerTest};
 use crate::language::set::RangeSet;
 use crate::language::syntax::{Argument, Word};
 
-/// Which of a field's values must fulfil a condition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Quantifier {
-    /// At least one.
-    Any,
-    /// At least one, or there is none.
-    AnyOrAbsent,
-    /// Every one, even if there is none.
-    All,
-    /// Every one, and there is one.
-    AllPresent,
-    /// So many.
-    Count(IntegerTest),
-}
+/// Suricata's keywords behind whose condition a number is the place of a value, not another value.
+const INDEXED: &[&str] = &[
+    "dns.rrtype",
+    "enip.cip_attribute",
+    "enip.cip_class",
+    "enip.cip_instance",
+    "mqtt.connack.return_code",
+    "mqtt.reason_code",
+    "mqtt.type",
+];
 
-impl Quantifier {
-    fn holds(&self, view: &View<'_>, field: usize, test: impl Fn(Value<'_>) -> bool) -> bool {
-        let (mut met, mut total) = (0u64, 0u64);
-        view.visit(field, &mut |value| {
-            met += u64::from(test(value));
-            total += 1;
-        });
-        match self {
-            Self::Any => met > 0,
-            Self::AnyOrAbsent => met > 0 || total == 0,
-            Self::All => met == total,
-            Self::AllPresent => total > 0 && met == total,
-            Self::Count(count) => count.holds(met),
-        }
-    }
+/// Do the values of a field that are meant fulfil `test`?
+fn holds(which: &Which, view: &View<'_>, field: usize, test: impl Fn(Value<'_>) -> bool) -> bool {
+    which.holds(|meet| view.visit(field, &mut |value| meet(test(value))))
 }
 
 /// An integer or flag of the record.
 pub(super) struct Integer {
     pub(super) field: usize,
     pub(super) test: IntegerTest,
-    pub(super) quantifier: Quantifier,
+    pub(super) which: Which,
     /// Width, when it is small enough for a mask to be turned into a set.
     bits: u8,
 }
@@ -68,14 +53,14 @@ impl Integer {
             Some(Kind::Flag) => 1,
             _ => 64,
         };
-        Self { field, test, quantifier: Quantifier::Any, bits }
+        Self { field, test, which: Which::ANY, bits }
     }
 }
 
 impl Condition for Integer {
     fn holds(&self, view: &View<'_>) -> bool {
         let test = |value: Value<'_>| as_number(value).is_some_and(|number| self.test.holds(number));
-        self.quantifier.holds(view, self.field, test)
+        holds(&self.which, view, self.field, test)
     }
 
     fn seen(&self, view: &View<'_>) -> Vec<String> {
@@ -83,7 +68,7 @@ impl Condition for Integer {
     }
 
     fn domain(&self) -> Option<(Key, RangeSet<u64>)> {
-        if self.quantifier != Quantifier::Any {
+        if self.which != Which::ANY {
             return None;
         }
         let set = match &self.test {
@@ -101,12 +86,12 @@ impl Condition for Integer {
 struct Number {
     field: usize,
     test: DecimalTest,
-    quantifier: Quantifier,
+    which: Which,
 }
 
 impl Condition for Number {
     fn holds(&self, view: &View<'_>) -> bool {
-        self.quantifier.holds(view, self.field, |value| match value {
+        holds(&self.which, view, self.field, |value| match value {
             Value::Float(number) => self.test.holds(number),
             _ => false,
         })
@@ -121,12 +106,12 @@ impl Condition for Number {
 struct Address {
     field: usize,
     set: AddressSet,
-    quantifier: Quantifier,
+    which: Which,
 }
 
 impl Condition for Address {
     fn holds(&self, view: &View<'_>) -> bool {
-        self.quantifier.holds(view, self.field, |value| match value {
+        holds(&self.which, view, self.field, |value| match value {
             Value::Address(address) => self.set.contains(address),
             _ => false,
         })
@@ -165,21 +150,31 @@ pub(super) fn compile(
                 Problem::new("missing-value", format!("`{}` needs a value", argument.name.text), argument.name.span())
                     .help(format!("expected `{}:...;`", argument.name.text))
             })?;
-            let (value, quantifier) = quantified(value.unquoted(), description)?;
-            draft.conditions.push(match kind {
-                Kind::Unsigned { bits, names } => {
-                    let test = integer::parse(value, Domain { bits, signed: false, names })?;
-                    Box::new(Integer { quantifier, ..Integer::of(Some(kind), field, test) })
+            let value = value.unquoted();
+            let name = argument.name.text.to_ascii_lowercase();
+            let indexes = INDEXED.contains(&name.as_str()).then_some(i64::from(i32::MIN)..=i64::from(i32::MAX));
+            // What Suricata holds for many values may be one here.
+            let single = description.cardinality == Cardinality::One && indexes.is_none();
+            let integer = |domain| -> Result<Box<dyn Condition>, Problem> {
+                let (test, which) = many::integer(value, domain, indexes.clone())?;
+                only_any(&which, single, value)?;
+                Ok(Box::new(Integer { which, ..Integer::of(Some(kind), field, test) }))
+            };
+            let condition: Box<dyn Condition> = match kind {
+                Kind::Unsigned { bits, names } => integer(Domain { bits, signed: false, names })?,
+                Kind::Signed(bits) => integer(Domain { bits, signed: true, names: &[] })?,
+                kind => {
+                    let (value, which) = many::split(value, None)?;
+                    only_any(&which, single, value)?;
+                    match kind {
+                        Kind::Address => {
+                            Box::new(Address { field, set: address_list(environment.variables, value)?, which })
+                        }
+                        _ => Box::new(Number { field, test: decimal::parse(value)?, which }),
+                    }
                 }
-                Kind::Signed(bits) => {
-                    let test = integer::parse(value, Domain { bits, signed: true, names: &[] })?;
-                    Box::new(Integer { quantifier, ..Integer::of(Some(kind), field, test) })
-                }
-                Kind::Address => {
-                    Box::new(Address { field, set: address_list(environment.variables, value)?, quantifier })
-                }
-                _ => Box::new(Number { field, test: decimal::parse(value)?, quantifier }),
-            });
+            };
+            draft.conditions.push(condition);
             Ok(())
         }
     }
@@ -204,32 +199,18 @@ fn buffer(draft: &mut Draft, description: &Field, field: usize, argument: &Argum
 
 fn flag(argument: &Argument<'_>) -> Result<bool, Problem> {
     match argument.value.map(|value| (value.text, value)) {
-        None | Some(("true" | "1", _)) => Ok(true),
-        Some(("false" | "0", _)) => Ok(false),
+        None | Some(("true" | "yes" | "1", _)) => Ok(true),
+        Some(("false" | "no" | "0", _)) => Ok(false),
         Some((text, value)) => Err(Problem::new("invalid-value", format!("`{text}` is not a flag"), value.span())
             .help("expected true or false")),
     }
 }
 
-/// Splits off the end of the value which of a field's many values are meant: `any`, `or_absent`, `all`, `all1`
-/// or `nb>2`.
-fn quantified<'a>(value: Word<'a>, description: &Field) -> Result<(Word<'a>, Quantifier), Problem> {
-    let Some((rest, last)) = value.text.rsplit_once(',') else { return Ok((value, Quantifier::Any)) };
-    let last = value.part(last).trim();
-    let quantifier = match last.text {
-        "any" => Quantifier::Any,
-        "or_absent" => Quantifier::AnyOrAbsent,
-        "all" | "all_or_absent" => Quantifier::All,
-        "all1" => Quantifier::AllPresent,
-        text => match text.strip_prefix("nb") {
-            Some(count) => Quantifier::Count(integer::parse(last.part(count).trim(), Domain::unsigned(32))?),
-            // The last of a list of values, unless it cannot be one.
-            None => return Ok((value, Quantifier::Any)),
-        },
-    };
-    if description.cardinality == Cardinality::One {
-        return Err(Problem::new("invalid-value", "this field has always one value", last.span())
-            .help(format!("leave out `,{}`", last.text)));
+/// Of a field that has always one value, there is nothing to choose.
+fn only_any(which: &Which, single: bool, value: Word<'_>) -> Result<(), Problem> {
+    if single && *which != Which::ANY {
+        return Err(Problem::new("invalid-value", "this field has always one value", value.span())
+            .help("leave out which of many values are meant"));
     }
-    Ok((value.part(rest).trim(), quantifier))
+    Ok(())
 }

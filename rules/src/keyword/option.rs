@@ -2,6 +2,7 @@
 
 use vigia_parsers::packet::{Checksums, Packet, Transport};
 
+use super::many::{self, Which};
 use super::packet::tcp;
 use super::payload::literal;
 use super::{Arity, Draft, Environment, Keyword, Use};
@@ -51,7 +52,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     keyword("rpc", "A call of ONC RPC: program, version and procedure, each a number or *", Arity::Required, rpc),
     keyword(
         "vlan.id",
-        "VLAN id: condition, then a layer (0 is the outermost, -1 the innermost), any or all",
+        "VLAN id: condition, then which: a layer (0 is the outermost, -1 the innermost), any, all, nb>1",
         Arity::Required,
         vlan_id,
     ),
@@ -320,51 +321,21 @@ fn ipopts(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     Ok(())
 }
 
-/// Which VLAN tags a condition is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layer {
-    Any,
-    /// Every one, and there is one.
-    All,
-    /// Counted from the outermost; negative from the innermost.
-    At(i64),
-}
-
 struct VlanId {
     test: IntegerTest,
-    layer: Layer,
+    which: Which,
 }
 
 impl Condition for VlanId {
     fn holds(&self, view: &View<'_>) -> bool {
         let Some(packet) = view.moment.packet else { return false };
-        let ids = packet.vlans.ids();
-        let test = |id: &u16| self.test.holds((*id).into());
-        match self.layer {
-            Layer::Any => ids.iter().any(test),
-            Layer::All => !ids.is_empty() && ids.iter().all(test),
-            Layer::At(at) => {
-                let at = if at < 0 { ids.len() as i64 + at } else { at };
-                usize::try_from(at).ok().and_then(|at| ids.get(at)).is_some_and(test)
-            }
-        }
+        self.which.holds(|meet| packet.vlans.ids().iter().for_each(|&id| meet(self.test.holds(id.into()))))
     }
 }
 
 fn vlan_id(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
-    let (condition, layer) = match it.value.split_once(',') {
-        None => (it.value, Layer::Any),
-        Some((condition, layer)) => {
-            let layer = match layer.text {
-                "any" => Layer::Any,
-                "all" | "all1" => Layer::All,
-                _ => Layer::At(literal(layer, -3, 2)?),
-            };
-            (condition, layer)
-        }
-    };
-    let test = integer::parse(condition, Domain::unsigned(12))?;
-    draft.conditions.push(Box::new(VlanId { test, layer }));
+    let (test, which) = many::integer(it.value.unquoted(), Domain::unsigned(12), Some(-3..=2))?;
+    draft.conditions.push(Box::new(VlanId { test, which }));
     draft.packet = true;
     Ok(())
 }

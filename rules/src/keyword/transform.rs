@@ -75,7 +75,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
         let expression = pcre::plain(it.value.unquoted())?;
         draft.transform(Transform::Expression(expression), it.name)
     }),
-    keyword("subslice", "Transform: a part of the buffer: offset, length", Arity::Required, subslice),
+    keyword("subslice", "Transform: a part of the buffer: offset, length, truncate", Arity::Required, subslice),
     keyword("from_base64", "Transform: base64 decoded: bytes, offset, mode", Arity::Optional, |draft, _, it| {
         let base64 = base64(it)?;
         draft.transform(Transform::Base64(base64), it.name)
@@ -146,13 +146,17 @@ fn inflate(draft: &mut Draft, it: Use<'_>, gzip: bool) -> Outcome {
 
 fn subslice(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     const FAR: i64 = 1 << 31;
-    let mut parts = it.value.split(',');
-    let offset = literal(parts.next().unwrap_or(it.value), -FAR, FAR)?;
-    let count = parts.next().map(|word| literal(word, -FAR, FAR)).transpose()?;
-    if let Some(extra) = parts.next() {
-        return Err(Problem::new("syntax", "a slice has an offset and a length", extra.span()));
-    }
-    draft.transform(Transform::Subslice { offset, count }, it.name)
+    let mut parts: Vec<_> = it.value.split(',').collect();
+    let truncate = parts.pop_if(|last| last.text == "truncate").is_some();
+    let (offset, count) = match *parts.as_slice() {
+        [offset] => (literal(offset, -FAR, FAR)?, None),
+        [offset, count] => (literal(offset, -FAR, FAR)?, Some(literal(count, -FAR, FAR)?)),
+        _ => {
+            return Err(Problem::new("syntax", "a slice has an offset and a length", it.value.span())
+                .help("expected `offset[, length][, truncate]`"));
+        }
+    };
+    draft.transform(Transform::Subslice { offset, count, truncate }, it.name)
 }
 
 fn base64(it: Use<'_>) -> Result<Base64, Problem> {

@@ -122,6 +122,11 @@ fn parse_item(word: Word<'_>, domain: Domain) -> Result<(bool, IntegerTest), Pro
         Some(inner) => (true, word.part(inner).trim()),
         None => (false, word),
     };
+    // A name may have a hyphen, which otherwise stands between the ends of a range.
+    let bare = word.part(word.text.trim_start_matches('=')).trim();
+    if let Ok(value) = name(bare, domain) {
+        return Ok((negated, IntegerTest::In(RangeSet::one(to_u64(value, domain)))));
+    }
     let wrong = |span| {
         Problem::new("invalid-value", format!("`{}` is not an integer condition", word.text), span)
             .help("expected n, !n, >n, >=n, <n, <=n, low-high, &mask=value, or a name")
@@ -233,7 +238,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const FUNCTIONS: Names = &[(1, "read_coils"), (5, "write_single_coil"), (15, "write_multiple_coils")];
+    const FUNCTIONS: Names =
+        &[(1, "read_coils"), (9, "ipv6-icmp"), (5, "write_single_coil"), (15, "write_multiple_coils")];
     const BYTE: Domain = Domain { bits: 8, signed: false, names: FUNCTIONS };
 
     #[track_caller]
@@ -273,6 +279,8 @@ mod tests {
         check("write_single_coil", &[5], &[1]);
         check("!Read_Coils", &[5], &[1]);
         check("5, 15", &[5, 15], &[6]);
+        check("ipv6-icmp", &[9], &[1]);
+        check("!ipv6-icmp", &[1], &[9]);
         check(">4,!write_single_coil", &[6], &[4, 5]);
     }
 

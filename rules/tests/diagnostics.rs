@@ -62,6 +62,21 @@ fn keywords_lists_the_language_and_every_field() {
     assert_eq!(names.len(), count, "no keyword is listed twice");
 }
 
+#[test]
+fn what_waits_or_is_for_other_versions_is_no_mistake() {
+    for options in [
+        "filestore;",
+        "filestore:request,file;",
+        "uricontent:\"this\"; uricontent:\"is\"; within:6;",
+        "http.connection:to_client; content:\"a\";",
+        "requires: later thing; unheard.of:1;",
+    ] {
+        let compiled = common::compile(&format!("alert ip any any => any any ({options} sid:1;)"));
+        let codes: Vec<_> = compiled.diagnostics.iter().map(|it| it.code).collect();
+        assert!(compiled.failed == 0 && compiled.skipped + compiled.switched_off == 1, "{options}: {codes:?}");
+    }
+}
+
 /// Pieces that rules are made of, whole and broken.
 fn piece() -> impl Strategy<Value = String> {
     prop_oneof![

@@ -55,6 +55,7 @@ fn the_modbus_keyword_speaks_suricatas_grammar() {
         rule(15, "access read coils"),
         rule(16, "access read holding, address 12"),
         rule(17, "access read holding, address >12"),
+        rule(18, "unit 9<>500"),
     ];
     let engine = engine(&rules.concat());
     let mut talk = Talk::new(&engine, &MODBUS);

@@ -214,7 +214,6 @@ fn mistakes_in_look_ups_are_named_where_they_stand() {
         ("geoip:src;", "missing-value", "src", ""),
         ("tag:session,5;", "invalid-value", "session,5", ""),
         ("tag:sesion,5,packets;", "unknown-value", "sesion", "did you mean `session`?"),
-        ("tag:host,5,packets;", "missing-value", "host,5,packets", "expected src or dst"),
         ("tag:session,5,lines;", "unknown-value", "lines", "expected packets, bytes or seconds"),
         ("entropy:bytes 5;", "missing-value", "bytes 5", ""),
         ("entropy:value > x;", "invalid-value", "> x", ""),
@@ -247,6 +246,8 @@ fn what_is_not_configured_switches_the_rule_off() {
 fn payloads_are_matched_as_each_keyword_says() {
     let cases: &[(&str, &[u8], &[u8])] = &[
         ("entropy:value > 2.9;", b"abcdefgh", b"aaaaaaab"),
+        ("entropy: >2.9;", b"abcdefgh", b"aaaaaaab"),
+        ("entropy:bytes 0, offset 0, value = 3;", b"abcdefgh", b"aaaaaaab"),
         ("entropy:offset 4, bytes 4, value = 2;", b"aaaaabcd", b"abcdaaaa"),
         ("pkt_data; xor:offset 1,extract 1 0; content:\"@@\";", b"\x01AA", b"\x02AA"),
         ("pkt_data; header_lowercase; content:\"host: A\";", b"HOST: A\r\n", b"HOST: a\r\n"),
@@ -295,14 +296,18 @@ fn the_protocol_of_a_flow_may_be_one_of_several_or_none() {
 
 #[test]
 fn a_rule_says_what_is_to_be_recorded_and_what_is_passed_by() {
-    let rules = "alert udp any any -> any any (content:\"a\"; tag:session,5,packets; tag:host,9,seconds,dst; sid:1;)\n\
+    let rules = "alert udp any any -> any any (content:\"a\"; tag:session,5,packets; tag:host,9,seconds,dst; tag:host,src; sid:1;)\n\
                  alert udp any any -> any any (content:\"b\"; bypass; noalert; sid:2;)\n";
     let engine = engine(rules, &variables());
     let tag = |scope, limit| Tag { scope, limit };
     let rule = engine.rules().iter().find(|rule| rule.sid == 1).expect("there");
     assert_eq!(
         rule.tags,
-        [tag(TagScope::Session, TagLimit::Packets(5)), tag(TagScope::Destination, TagLimit::Seconds(9))]
+        [
+            tag(TagScope::Session, TagLimit::Packets(5)),
+            tag(TagScope::Destination, TagLimit::Seconds(9)),
+            tag(TagScope::Source, TagLimit::Packets(256)),
+        ]
     );
     let mut flow = Flow::new(&engine);
     assert_eq!((flow.packet(17, b"a", ToServer), flow.scratch.bypass()), (vec![1], false));

@@ -261,7 +261,7 @@ impl Side {
         Some(match word.text {
             "any" => Self::Any,
             "src" => Self::Source,
-            "dst" => Self::Destination,
+            "dst" | "dest" => Self::Destination,
             "both" => Self::Both,
             _ => return None,
         })

@@ -225,10 +225,8 @@ fn requires(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Ou
             "version" => version(wanted)?,
             "keyword" => environment.keywords.contains_key(wanted.text) || environment.field(wanted).is_some(),
             "feature" => false,
-            _ => {
-                return Err(Problem::new("invalid-value", format!("`{kind}` cannot be required"), requirement.span())
-                    .help("expected version, keyword or feature"));
-            }
+            // What later versions may ask for: the rule is not for this one.
+            _ => false,
         };
         if !met {
             draft.unmet = Some(Problem::new(

@@ -116,8 +116,9 @@ fn compile(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Res
                 let test = plain(value, 16)?;
                 draft.conditions.push(fields.integer("sub_function", test, value)?);
             }
+            // One byte; but an open end of a range may lie beyond it, as in `10<>500`.
             "unit" => {
-                let test = plain(value, 8)?;
+                let test = plain(value, 16)?;
                 draft.conditions.push(fields.integer("unit_id", test, value)?);
             }
             "access" => {

@@ -1,11 +1,12 @@
-//! `mqtt.flags` and `mqtt.connect.flags`: Suricata's lists of flag names, spelt out over the fields of the protocol. Its
-//! other keywords of MQTT are the fields themselves.
+//! `mqtt.flags` and `mqtt.connect.flags`: Suricata's lists of flag names, spelt out over the fields of the protocol; and
+//! an older name of `mqtt.reason_code`. Its other keywords of MQTT are the fields themselves.
 
 use vigia_parsers::field::Names;
 
-use super::field::Integer;
+use super::field::{self, Integer};
 use super::{Arity, Draft, Environment, Keyword, Use, names};
 use crate::language::integer::{self, Domain, IntegerTest};
+use crate::language::syntax::Argument;
 use crate::language::{Problem, nearest};
 
 pub(super) const KEYWORDS: &[Keyword] = &[
@@ -23,6 +24,17 @@ pub(super) const KEYWORDS: &[Keyword] = &[
         arity: Arity::Required,
         compile: |draft, environment, it| flags(draft, environment, it, "connect.flags", CONNECT),
     },
+    Keyword {
+        name: "mqtt.connack.return_code",
+        aliases: &[],
+        doc: "As mqtt.reason_code: what the sender says became of a request",
+        arity: Arity::Required,
+        compile: |draft, environment, it| {
+            let (protocol, index) = environment.dissected(names::MQTT, "reason_code", it)?;
+            let argument = Argument { name: it.name, value: Some(it.value) };
+            field::compile(draft, environment, Some(protocol), index, &argument)
+        },
+    },
 ];
 
 /// Flags by their bits (MQTT 5.0 §2.1.3).
@@ -39,9 +51,7 @@ fn flags(
     field: &str,
     known: Names,
 ) -> Result<(), Problem> {
-    let missing = || Problem::new("not-dissected", format!("mqtt.{field} is not dissected yet"), it.name.span());
-    let protocol = environment.protocol(names::MQTT).ok_or_else(missing)?;
-    let index = protocol.field(field).ok_or_else(missing)?;
+    let (protocol, index) = environment.dissected(names::MQTT, field, it)?;
     draft.need(protocol, it.name)?;
     draft.message = true;
     let value = it.value.unquoted();

@@ -18,7 +18,9 @@ type Outcome = Result<(), Problem>;
 type Compile = fn(&mut Draft, &Environment<'_>, Use<'_>) -> Outcome;
 
 pub(super) const KEYWORDS: &[Keyword] = &[
-    modifier("content", "Bytes that must (with ! must not) be in the buffer", Arity::Required, content),
+    modifier("content", "Bytes that must (with ! must not) be in the buffer", Arity::Required, |draft, _, it| {
+        content(draft, it)
+    }),
     modifier("nocase", "Letters of the content in any case", Arity::None, nocase),
     modifier("offset", "The content begins at this byte or later", Arity::Required, offset),
     modifier("depth", "The content lies within so many bytes from the offset", Arity::Required, depth),
@@ -61,7 +63,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     }),
 ];
 
-fn content(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+pub(super) fn content(draft: &mut Draft, it: Use<'_>) -> Outcome {
     let (negated, value) = match it.value.text.strip_prefix('!') {
         Some(rest) => (true, it.value.part(rest).trim()),
         None => (false, it.value),
@@ -287,9 +289,13 @@ fn entropy(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         let (key, value) = option.text.split_once(char::is_whitespace).unwrap_or((option.text, ""));
         let value = option.part(value).trim();
         match key {
+            // 0 are all that there are.
+            "bytes" if matches!(value.text, "0") => count = None,
             "bytes" => count = Some(number(draft, value, 1, 65_535)?),
             "offset" => offset = number(draft, value, 0, 65_535)?,
             "value" => test = Some(decimal::parse(value)?),
+            // Alone it needs no name.
+            _ if !key.starts_with(char::is_alphabetic) => test = Some(decimal::parse(option)?),
             _ => {
                 return Err(Problem::new(
                     "unknown-value",

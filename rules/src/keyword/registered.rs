@@ -3,7 +3,7 @@
 //! A rule that uses one is checked like any other and then switched off; one warning for each of these keywords says
 //! which rules it costs. A keyword leaves this table when it is implemented.
 
-use super::{Draft, Use};
+use super::{Draft, Use, payload};
 use crate::engine::Buffer;
 use crate::language::Problem;
 
@@ -40,6 +40,10 @@ pub(super) enum Takes {
     Integer(u8),
     /// A value.
     Value,
+    /// A value or none.
+    Optional,
+    /// Bytes that are looked for, as of `content`.
+    Content,
     /// Nothing.
     Nothing,
 }
@@ -53,7 +57,8 @@ impl Takes {
             Self::Modifier => "modifier of `content`",
             Self::Transform => "transform",
             Self::Integer(_) => "integer",
-            Self::Value => "value",
+            Self::Value | Self::Content => "value",
+            Self::Optional => "value or none",
             Self::Nothing => "no value",
         }
     }
@@ -68,15 +73,23 @@ pub(crate) fn waiting(number: u16) -> &'static str {
 pub(super) fn apply(draft: &mut Draft, number: u16, takes: Takes, it: Use<'_>) -> Result<(), Problem> {
     let given = !it.value.text.is_empty();
     match takes {
-        Takes::Integer(_) | Takes::Value if !given => {
+        Takes::Integer(_) | Takes::Value | Takes::Content if !given => {
             let problem = Problem::new("missing-value", format!("`{}` needs a value", it.name.text), it.name.span());
             Err(problem.help(format!("expected `{}:...;`", it.name.text)))
+        }
+        // A rule about both directions (`=>`) says which of the two buffers it means.
+        Takes::Buffer | Takes::Buffers if matches!(it.value.text, "to_server" | "to_client") => {
+            draft.stick(Buffer::Waiting(number), true, it.name)
         }
         Takes::Buffer | Takes::Buffers | Takes::Modifier | Takes::Nothing if given => {
             Err(Problem::new("unexpected-value", format!("`{}` takes no value", it.name.text), it.value.span()))
         }
         Takes::Buffer | Takes::Buffers => draft.stick(Buffer::Waiting(number), true, it.name),
         Takes::Modifier => draft.last_content(it.name).map(drop),
+        Takes::Content => {
+            draft.stick(Buffer::Waiting(number), false, it.name)?;
+            payload::content(draft, it)
+        }
         _ => Ok(()),
     }
 }
@@ -119,8 +132,9 @@ pub(super) const TABLE: &[(Need, Takes, &[&str])] = &[
     (
         Need::Feature("extracted files"),
         Takes::Value,
-        &["fileext", "filemagic", "filemd5", "filename", "filesha1", "filesha256", "filestore"],
+        &["fileext", "filemagic", "filemd5", "filename", "filesha1", "filesha256"],
     ),
+    (Need::Feature("extracted files"), Takes::Optional, &["filestore"]),
     (Need::Feature("elephant flows"), Takes::Value, &["flow.elephant"]),
     (Need::Protocol("ftp"), Takes::Buffer, &["ftp.command", "ftp.command_data"]),
     (Need::Protocol("ftp"), Takes::Buffers, &["ftp.completion_code", "ftp.reply"]),
@@ -178,7 +192,8 @@ pub(super) const TABLE: &[(Need, Takes, &[&str])] = &[
         ],
     ),
     (Need::Protocol("http"), Takes::Buffers, &["http.request_header", "http.response_header"]),
-    (Need::Protocol("http"), Takes::Value, &["uricontent", "urilen"]),
+    (Need::Protocol("http"), Takes::Content, &["uricontent"]),
+    (Need::Protocol("http"), Takes::Value, &["urilen"]),
     (Need::Feature("ASN.1 checks"), Takes::Value, &["asn1"]),
     (Need::Feature("variables captured by expressions"), Takes::Value, &["flowvar", "pktvar"]),
     (Need::Feature("rules that configure"), Takes::Value, &["config"]),

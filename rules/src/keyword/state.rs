@@ -322,6 +322,7 @@ fn tag(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     let parts: Vec<_> = it.value.split(',').collect();
     let (kind, count, metric, side) = match *parts.as_slice() {
         [kind] => (kind, None, None, None),
+        [kind, side] if matches!(side.text, "src" | "dst") => (kind, None, None, Some(side)),
         [kind, count, metric] => (kind, Some(count), Some(metric), None),
         [kind, count, metric, side] => (kind, Some(count), Some(metric), Some(side)),
         _ => {
@@ -332,12 +333,7 @@ fn tag(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     let scope = match (kind.text, side.map(|side| side.text)) {
         ("session", None) => TagScope::Session,
         ("host", Some("src")) => TagScope::Source,
-        ("host", Some("dst")) => TagScope::Destination,
-        ("host", None) => {
-            return Err(
-                Problem::new("missing-value", "the host is not named", it.value.span()).help("expected src or dst")
-            );
-        }
+        ("host", Some("dst") | None) => TagScope::Destination,
         ("session" | "host", Some(text)) => {
             let span = side.map_or(it.value.span(), |side| side.span());
             return Err(Problem::new("unknown-value", format!("`{text}` is not a host to tag"), span)

@@ -269,8 +269,8 @@ messages! {
     KindDate: "a date", "una fecha";
 
     // Tools for rules.
-    RulesChecked: "{0} rules load, {1} do not: {2} errors, {3} warnings",
-        "{0} reglas se cargan, {1} no: {2} errores, {3} avisos";
+    RulesChecked: "{0} rules load, {1} do not, {2} are left out on purpose: {3} errors, {4} warnings",
+        "{0} reglas se cargan, {1} no, {2} se dejan fuera a propósito: {3} errores, {4} avisos";
 
     ExplainAlert: "alerts on {0}, {1}", "alerta sobre {0}, {1}";
     ExplainDrop: "alerts on {0}, {1}; its author would drop it, Vigía never blocks",

@@ -418,7 +418,7 @@ fn engine(envelope: &mut Envelope, json: &mut JsonWriter<'_>, snapshot: &Snapsho
             envelope.time_member(json, "last_reload", Timestamp::new(ruleset.loaded_at_s, 0));
             json.number("rules_loaded", ruleset.loaded);
             json.number("rules_failed", ruleset.failed);
-            json.number("rules_skipped", 0);
+            json.number("rules_skipped", ruleset.skipped);
         });
     });
 }

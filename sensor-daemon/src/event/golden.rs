@@ -269,6 +269,7 @@ fn stats_in_suricatas_shape() {
         hash: "cafe".into(),
         loaded: 40,
         failed: 1,
+        skipped: 3,
         loaded_at_s: 1_767_323_045,
     });
     metrics.shared().alert(1);
@@ -288,6 +289,7 @@ fn stats_in_suricatas_shape() {
         ("/stats/detect/alert", 1),
         ("/stats/detect/engines/0/rules_loaded", 40),
         ("/stats/detect/engines/0/rules_failed", 1),
+        ("/stats/detect/engines/0/rules_skipped", 3),
         ("/vigia/packets/seen", 10),
         ("/vigia/packets/dropped/kernel", 2),
     ] {

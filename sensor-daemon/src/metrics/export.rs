@@ -99,6 +99,12 @@ impl Metrics {
             gauge("vigia_rules_loaded", "Rules in force", vec![], ruleset.loaded as f64),
             gauge("vigia_rules_failed", "Rules left out because they do not compile", vec![], ruleset.failed as f64),
             gauge(
+                "vigia_rules_skipped",
+                "Rules left out on purpose: a higher revision is there, or what they require or wait for is not",
+                vec![],
+                ruleset.skipped as f64,
+            ),
+            gauge(
                 "vigia_ruleset_loaded_timestamp_seconds",
                 "When the rules in force were loaded",
                 vec![],

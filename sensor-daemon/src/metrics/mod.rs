@@ -44,6 +44,8 @@ pub struct RulesetInfo {
     pub loaded: u64,
     /// Rules left out because they do not compile.
     pub failed: u64,
+    /// Rules left out on purpose: a higher revision of them is there, or what they require or wait for is not.
+    pub skipped: u64,
     /// When it was loaded, seconds since the epoch.
     pub loaded_at_s: u64,
 }

@@ -102,7 +102,7 @@ impl RuleStore {
 
 fn install(loaded: Loaded, strict: bool, generation: u64, metrics: &Metrics) -> (Rules, Report) {
     let fatal = strict && loaded.has_errors();
-    let Loaded { engine, diagnostics, failed, .. } = loaded;
+    let Loaded { engine, diagnostics, failed, skipped, .. } = loaded;
     let report = Report { diagnostics, loaded: engine.rules().len(), failed, fatal };
     let loaded_at_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let ruleset = Ruleset { generation, hash: engine.hash().to_string(), loaded_at_s };
@@ -111,6 +111,7 @@ fn install(loaded: Loaded, strict: bool, generation: u64, metrics: &Metrics) -> 
         hash: ruleset.hash.clone(),
         loaded: report.loaded as u64,
         failed: failed as u64,
+        skipped: skipped as u64,
         loaded_at_s,
     });
     (Rules { engine: Arc::new(engine), ruleset }, report)

@@ -62,6 +62,7 @@ impl Check {
             let answer = json!({
                 "rules": rules,
                 "failed": ruleset.failed,
+                "skipped": ruleset.skipped,
                 "errors": errors,
                 "warnings": warnings,
                 "diagnostics": findings,
@@ -69,7 +70,8 @@ impl Check {
             print(&format!("{answer:#}\n"))?;
         } else {
             let lines: String = found.iter().map(|diagnostic| line(diagnostic, context.language) + "\n").collect();
-            let sum = Message::RulesChecked.with([rules.into(), ruleset.failed.into(), errors.into(), warnings.into()]);
+            let counts = [rules, ruleset.failed, ruleset.skipped, errors, warnings];
+            let sum = Message::RulesChecked.with(counts.map(Into::into));
             print(&format!("{lines}{}\n", sum.text(context.language)))?;
         }
         Ok(match (errors, warnings) {

@@ -6,9 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
-use crate::tools::{cargo_command, root, succeeds, target};
+use crate::tools::{self, cargo_command, root, step, target, unpack};
 
 /// Compiles the kernel's programs; installs the toolchain for them where it is missing.
 #[derive(clap::Args)]
@@ -80,7 +80,8 @@ impl Toolchain {
         let tools = Self { folder: target().join("tools/bpf") };
         std::fs::create_dir_all(&tools.folder)?;
         if !tools.rustc().exists() {
-            tools.unpack().context("getting the compiler for BPF (Debian 12 with its security updates has it)")?;
+            unpack(&PACKAGES, &tools.folder)
+                .context("getting the compiler for BPF (Debian 12 with its security updates has it)")?;
         }
         tools.check_version()?;
         if !tools.linker().exists() {
@@ -98,7 +99,7 @@ impl Toolchain {
     }
 
     fn libraries(&self) -> PathBuf {
-        self.folder.join("root/usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH))
+        tools::libraries(&self.folder)
     }
 
     /// A command that finds the folder's libraries.
@@ -123,25 +124,6 @@ impl Toolchain {
         command
     }
 
-    fn unpack(&self) -> Result<()> {
-        println!("unpacking the compiler for BPF into {}", self.folder.display());
-        let packages = self.folder.join("packages");
-        std::fs::create_dir_all(&packages)?;
-        let download = || {
-            let mut command = Command::new("apt-get");
-            command.args(["-q", "-o", "APT::Sandbox::User=root", "download"]).args(PACKAGES).current_dir(&packages);
-            succeeds(&mut command)
-        };
-        if !download() {
-            succeeds(Command::new("apt-get").args(["-q", "update"]));
-            ensure!(download(), "apt-get download {} failed", PACKAGES.join(" "));
-        }
-        for entry in std::fs::read_dir(&packages)? {
-            done(Command::new("dpkg-deb").arg("-x").arg(entry?.path()).arg(self.folder.join("root")))?;
-        }
-        Ok(())
-    }
-
     fn install_linker(&self) -> Result<()> {
         println!("building bpf-linker into {}", self.folder.display());
         // The linker's build looks for `lib/libLLVM.so` below a prefix.
@@ -151,7 +133,7 @@ impl Toolchain {
         if !library.exists() {
             std::os::unix::fs::symlink(self.libraries().join("libLLVM.so.22.1"), &library)?;
         }
-        done(
+        step(
             self.cargo()
                 .args(["install", "bpf-linker", "--locked"])
                 .args(LINKER)
@@ -178,7 +160,7 @@ impl Toolchain {
         ];
         // No byte of the object may tell where it was made.
         flags.extend(registries()?.iter().map(|folder| format!("--remap-path-prefix={}=registry", folder.display())));
-        done(
+        step(
             self.cargo()
                 .args(["build", "--release", "--locked", "--quiet", "--target", "bpfel-unknown-none", "--target-dir"])
                 .arg(&build)
@@ -191,7 +173,7 @@ impl Toolchain {
         let made = build.join("bpfel-unknown-none/release/probes");
         let stripped = self.folder.join("probes.bpf.o");
         let strip = self.folder.join("root/usr/lib/llvm-22/bin/llvm-strip");
-        done(self.command(&strip).args(["-g", "-o"]).arg(&stripped).arg(&made))?;
+        step(self.command(&strip).args(["-g", "-o"]).arg(&stripped).arg(&made))?;
         Ok(stripped)
     }
 }
@@ -202,14 +184,6 @@ fn registries() -> Result<Vec<PathBuf>> {
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
     let sources = home.context("neither CARGO_HOME nor HOME is set")?.join("registry/src");
     // Downloads what the programs are made of, so that the folders are there.
-    done(cargo_command().args(["fetch", "--quiet", "--locked"]).current_dir(root().join("ebpf-probes")))?;
+    step(cargo_command().args(["fetch", "--quiet", "--locked"]).current_dir(root().join("ebpf-probes")))?;
     Ok(std::fs::read_dir(&sources)?.filter_map(|entry| Some(entry.ok()?.path())).collect())
-}
-
-fn done(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("running {command:?}"))?;
-    if !status.success() {
-        bail!("{command:?} ended with {status}");
-    }
-    Ok(())
 }

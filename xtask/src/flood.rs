@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use vigia_testbed::{Namespace, Sensor, TAP};
 
+use crate::release;
 use crate::tools::{self, Interrupt};
 
 const SECONDS: u64 = 5;
@@ -115,7 +116,7 @@ impl Bed {
             tools::socket("bench"),
         );
         std::fs::write(&config, text)?;
-        let vigia = tools::release("vigia");
+        let vigia = release::program();
         let mut command = namespace.command(Path::new("taskset"));
         command.args(["-c", "1", "nice", "-n", NICE]).arg(&vigia);
         let sensor = Sensor::start(command, &vigia, &config)?;
@@ -157,7 +158,7 @@ impl Bed {
 
     /// What a command of vigia says of the sensor, in JSON.
     fn ask(&self, arguments: &[&str]) -> Result<Value> {
-        let mut command = Command::new(tools::release("vigia"));
+        let mut command = Command::new(release::program());
         let output = command.args(arguments).arg("--config").arg(&self.config).output()?;
         ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(serde_json::from_slice(&output.stdout)?)

@@ -10,6 +10,7 @@ mod ebpf;
 mod flood;
 mod fuzz;
 mod new_protocol;
+mod release;
 mod test;
 mod tools;
 
@@ -28,6 +29,7 @@ enum Task {
     Fuzz(fuzz::Arguments),
     Captures(captures::Arguments),
     NewProtocol(new_protocol::Arguments),
+    Release(release::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Captures(arguments) => captures::run(&arguments).map(|()| true),
         Task::NewProtocol(arguments) => new_protocol::run(&arguments).map(|()| true),
+        Task::Release(arguments) => release::run(&arguments).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -18,7 +18,7 @@ pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
 }
 
-/// A program of the release build.
+/// A program of the plain release build.
 pub fn release(program: &str) -> PathBuf {
     target().join("release").join(program)
 }
@@ -157,6 +157,31 @@ pub fn install(packages: &[(&str, &str)]) -> Result<()> {
     apt(&[&["install", "--no-install-recommends"][..], &missing].concat())
 }
 
+/// Unpacks packages of Debian into a folder of their own, so that nothing on the machine changes.
+pub fn unpack(packages: &[&str], folder: &Path) -> Result<()> {
+    println!("unpacking {} into {}", packages.join(" "), folder.display());
+    let place = folder.join("packages");
+    std::fs::create_dir_all(&place)?;
+    let download = || {
+        let mut command = Command::new("apt-get");
+        command.args(["-q", "-o", "APT::Sandbox::User=root", "download"]).args(packages).current_dir(&place);
+        succeeds(&mut command)
+    };
+    if !download() {
+        succeeds(Command::new("apt-get").args(["-q", "update"]));
+        ensure!(download(), "apt-get download {} failed", packages.join(" "));
+    }
+    for entry in std::fs::read_dir(&place)? {
+        step(Command::new("dpkg-deb").arg("-x").arg(entry?.path()).arg(folder.join("root")))?;
+    }
+    Ok(())
+}
+
+/// Where packages unpacked into this folder have their libraries.
+pub fn libraries(folder: &Path) -> PathBuf {
+    folder.join("root/usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH))
+}
+
 /// The Python of a private environment under `target/` that holds the protocol peers of the live tests and the demo. It
 /// is made when it is not there or not of these requirements.
 pub fn peers() -> Result<PathBuf> {
@@ -182,7 +207,8 @@ pub fn peers() -> Result<PathBuf> {
     Ok(python)
 }
 
-fn step(command: &mut Command) -> Result<()> {
+/// Runs a command to its end; an error when it fails.
+pub fn step(command: &mut Command) -> Result<()> {
     let status = command.stdin(Stdio::null()).status().with_context(|| format!("running {command:?}"))?;
     if !status.success() {
         bail!("{command:?} ended with {status}");

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 use super::{ALERTS_ONLY, MIXES, input};
-use crate::tools;
+use crate::{release, tools};
 
 /// Promises of SPECIFICATION.md.
 const LOAD_S: f64 = 1.5;
@@ -166,7 +166,7 @@ fn measure(mix: &str, rules: &[&Path], runs: usize) -> Result<Vec<Cost>> {
     let settings = out.join("rules.toml");
     std::fs::write(&settings, ALERTS_ONLY)?;
     let replay = |capture: &Path, rules: &Path| {
-        let mut command = Command::new(tools::release("vigia"));
+        let mut command = Command::new(release::program());
         command.arg("replay").arg(capture).args(["--workers", "1", "--json", "--config"]).arg(&settings);
         command.arg("--rules").arg(rules).arg("--output").arg(&out).stderr(Stdio::null());
         let before = children()?;

@@ -1,0 +1,146 @@
+//! `cargo xtask release`: the sensor as it ships, optimised by what it does.
+//!
+//! The compiler decides better what to inline and which way a branch goes when it has seen the program at work
+//! (profile-guided optimisation). So the sensor is built twice: the first one counts what it runs while it replays the
+//! captures of the shipped signatures, which hold every protocol and stand in the tree; the second is made by these
+//! counts. Everything stays in a folder of its own under `target/`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::tools::{self, cargo_command, root, step};
+
+/// Builds the sensor as it ships: release profile, optimised by a profile of its own captures.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  cargo xtask release")]
+pub struct Arguments {}
+
+/// How often the captures are replayed, so that the start of the program counts for little.
+const ROUNDS: usize = 20;
+
+/// What is written in a round: alerts only, then every event.
+const SETTINGS: [&str; 2] = ["[events]\nflow = false\nanomaly = false\nrecords = false\nstats = false\n", ""];
+
+/// Builds, and says where the program is.
+pub fn run(_: &Arguments) -> Result<()> {
+    build()?;
+    println!("{}", program().display());
+    Ok(())
+}
+
+/// Where the program is put.
+pub fn program() -> PathBuf {
+    folder().join("vigia")
+}
+
+/// Builds the program by a profile, or, where the tool for profiles is not to be had, plainly and says so.
+pub fn build_as_far_as_possible() -> Result<()> {
+    let Err(error) = build() else { return Ok(()) };
+    println!("without a profile, and slower than what ships: {error:#}");
+    tools::cargo(&["build", "--release", "--package", "vigia"])?;
+    fs::copy(tools::release("vigia"), program())?;
+    Ok(())
+}
+
+/// Builds the program. What is up to date is not made again.
+fn build() -> Result<()> {
+    let compiler = Compiler::of_cargo()?;
+    let folder = folder();
+    fs::create_dir_all(&folder)?;
+    let merge = compiler.profdata()?;
+    let counts = folder.join("counts");
+    let counting = compile(&compiler, &folder.join("counting"), &format!("-Cprofile-generate={}", counts.display()))?;
+    let profile = folder.join("vigia.profdata");
+    if !is_newer(&profile, &counting) {
+        train(&counting, &folder, &counts)?;
+        step(merge().args(["merge", "--output"]).arg(&profile).arg(&counts)).context("merging the counts")?;
+    }
+    let guided = compile(&compiler, &folder.join("guided"), &format!("-Cprofile-use={}", profile.display()))?;
+    fs::copy(guided, program())?;
+    Ok(())
+}
+
+fn folder() -> PathBuf {
+    tools::target().join("release-guided")
+}
+
+/// The compiler that builds the sensor.
+struct Compiler {
+    /// Its target, which is named to cargo so that programs of the build itself count nothing.
+    host: String,
+    /// Major version of its LLVM, which is that of the profile's format.
+    llvm: String,
+    /// Where its own tools are, when they are installed.
+    tools: PathBuf,
+}
+
+impl Compiler {
+    fn of_cargo() -> Result<Self> {
+        let rustc = |arguments: &[&str]| -> Result<String> {
+            let output = Command::new("rustc").args(arguments).current_dir(root()).output().context("running rustc")?;
+            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        };
+        let version = rustc(&["-vV"])?;
+        let field = |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+        let host = field("host: ").context("rustc does not say its host")?;
+        let llvm = field("LLVM version: ").context("rustc does not say the version of its LLVM")?;
+        let llvm = llvm.split('.').next().unwrap_or_default().to_owned();
+        let tools = Path::new(&rustc(&["--print", "sysroot"])?).join("lib/rustlib").join(&host).join("bin");
+        Ok(Self { host, llvm, tools })
+    }
+
+    /// Commands of the program that merges counts: the compiler's own, else that of Debian's LLVM of the same version,
+    /// put below `target/tools`.
+    fn profdata(&self) -> Result<impl Fn() -> Command + use<>> {
+        let own = self.tools.join("llvm-profdata");
+        let folder = tools::target().join(format!("tools/llvm-{}", self.llvm));
+        let program =
+            if own.exists() { own } else { folder.join(format!("root/usr/lib/llvm-{}/bin/llvm-profdata", self.llvm)) };
+        if !program.exists() {
+            let (llvm, library) = (format!("llvm-{}", self.llvm), format!("libllvm{}", self.llvm));
+            tools::unpack(&[&llvm, &library], &folder)
+                .context("getting llvm-profdata (`rustup component add llvm-tools` has it, too)")?;
+        }
+        Ok(move || {
+            let mut command = Command::new(&program);
+            command.env("LD_LIBRARY_PATH", tools::libraries(&folder));
+            command
+        })
+    }
+}
+
+/// Compiles the sensor with one more flag for its compiler.
+fn compile(compiler: &Compiler, folder: &Path, flag: &str) -> Result<PathBuf> {
+    let mut cargo = cargo_command();
+    cargo.args(["build", "--release", "--package", "vigia", "--target", &compiler.host, "--target-dir"]).arg(folder);
+    step(cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTFLAGS", flag))?;
+    Ok(folder.join(&compiler.host).join("release/vigia"))
+}
+
+/// Lets the counting sensor work.
+fn train(counting: &Path, folder: &Path, counts: &Path) -> Result<()> {
+    println!("training on the captures of the shipped signatures");
+    let _ = fs::remove_dir_all(counts);
+    let out = folder.join("out");
+    let signatures = tools::signatures();
+    for settings in SETTINGS {
+        let config = folder.join("vigia.toml");
+        fs::write(&config, settings)?;
+        let mut replay = Command::new(counting);
+        replay.arg("replay").args(std::iter::repeat_n(signatures.join("captures"), ROUNDS));
+        replay.args(["--workers", "1", "--config"]).arg(&config).arg("--rules").arg(&signatures);
+        replay.arg("--output").arg(&out);
+        // Some captures are cut short on purpose, and the exit code says so.
+        let output = replay.stdin(Stdio::null()).output().with_context(|| format!("running {replay:?}"))?;
+        ensure!(counts.exists(), "{replay:?} counted nothing: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+fn is_newer(made: &Path, source: &Path) -> bool {
+    let time = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
+    time(made).zip(time(source)).is_some_and(|(made, source)| made > source)
+}

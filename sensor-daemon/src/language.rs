@@ -241,6 +241,10 @@ messages! {
     ExportTokenOrUser: "there is a user already", "ya hay un usuario";
     ExportCertWithKey: "`cert` and `key` go together", "`cert` y `key` van juntos";
     ExportServerName: "it must be the name of a host or an address", "debe ser el nombre de un equipo o una dirección";
+    ExportNatsUrl: "it must be a URL of nats or tls, without user and password",
+        "debe ser una URL de nats o tls, sin usuario ni contraseña";
+    ExportSubject: "it must be a subject without blanks and wildcards", "debe ser un asunto sin espacios ni comodines";
+    ExportNoServerName: "this sink takes the name from its URL", "este sumidero toma el nombre de su URL";
     ExportAddress: "it must be a host and a port", "debe ser un equipo y un puerto";
     ExportSocketPath: "the path of a socket has at most 107 bytes", "la ruta de un socket tiene como mucho 107 bytes";
 

@@ -47,7 +47,7 @@ impl Tls {
         problems
     }
 
-    fn client(&self) -> io::Result<ClientConfig> {
+    pub(super) fn client(&self) -> io::Result<ClientConfig> {
         let ca = self.ca.clone().unwrap_or_else(|| SYSTEM_ROOTS.into());
         let mut roots = RootCertStore::empty();
         let (usable, _) = roots.add_parsable_certificates(certificates(&ca)?);

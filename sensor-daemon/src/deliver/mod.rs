@@ -117,6 +117,8 @@ exports! {
     unix: sink::unix::Settings;
     /// Post to a server over HTTP: Elasticsearch, OpenSearch, Splunk, or one that takes lines of JSON.
     http: sink::http::Settings;
+    /// Publish to a stream of NATS JetStream.
+    nats: sink::nats::Settings;
     /// Send to a syslog server: EVE JSON, CEF or LEEF over UDP, TCP or TLS.
     syslog: sink::syslog::Settings;
 }

@@ -3,6 +3,7 @@
 
 pub mod authority;
 pub mod server;
+pub mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

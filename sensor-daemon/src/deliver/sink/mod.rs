@@ -3,6 +3,7 @@
 mod datagram;
 pub(super) mod file;
 pub(super) mod http;
+pub(super) mod nats;
 mod stream;
 pub(super) mod syslog;
 pub(super) mod unix;

@@ -15,8 +15,8 @@ mod thresholds;
 pub mod tuning;
 
 pub use engine::{
-    Action, Compiled, Delayed, Engine, FlowFacts, FlowMemory, Gate, GivenUp, Left, Match, Moment, Reference, Rule,
-    RuleId, Scratch, Subject, Tag, TagLimit, TagScope, Tagged, Target, Verdict, Watch,
+    Action, Asked, Compiled, Delayed, Engine, FlowFacts, FlowMemory, Gate, GivenUp, Leaving, Left, Match, Moment,
+    Reference, Rule, RuleId, Scratch, Silence, Subject, Tag, TagLimit, TagScope, Tagged, Target, Verdict, Watch,
 };
 pub use keyword::{KeywordInfo, keywords};
 pub use language::{Countries, Diagnostic, Library, Reputation, Severity, Source, Variables};

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Flow, Talk, engine, modbus};
-use vigia_parsers::Direction::{ToClient, ToServer};
+use vigia_parsers::Direction::{self, ToClient, ToServer};
 use vigia_parsers::ot::modbus::PROTOCOL as MODBUS;
 
 const READ: &[u8] = &[3, 0, 10, 0, 2];
@@ -131,7 +131,7 @@ fn tcp_contents_are_searched_in_the_stream_unless_they_have_a_place_or_packet_fi
 }
 
 /// What a rule with a place says of segments that come in turn, as the sensor shows them: as stream bytes, then as packets.
-fn segments(rule: &str, segments: &[(&[u8], vigia_parsers::Direction)]) -> Vec<Vec<u32>> {
+fn segments(rule: &str, segments: &[(&[u8], Direction)]) -> Vec<Vec<u32>> {
     let engine = engine(rule);
     let mut flow = Flow::new(&engine);
     let mut each = |(bytes, way): &(&[u8], _)| [flow.stream(bytes, *way), flow.packet(6, bytes, *way)].concat();
@@ -344,6 +344,75 @@ fn thresholds_by_flow_count_in_the_flow_and_others_at_the_gate() {
     };
     use vigia_rules::Verdict::{Report, Suppress};
     assert_eq!([admit(0), admit(30), admit(61)], [Report, Suppress, Report]);
+}
+
+/// What is said at these seconds, with the ids that it raises and the matches that are found silent.
+fn counted(rule: &str, gate: vigia_rules::Gate, said: &[(u64, Direction, u16)]) -> Vec<(Vec<u32>, u64)> {
+    let engine = engine(rule);
+    let mut talk = Talk::new(&engine, &MODBUS);
+    talk.flow.gate = Some(gate);
+    let said = said.iter().map(|&(seconds, direction, transaction)| {
+        talk.flow.seconds = seconds;
+        let pdu: &[u8] = if direction == ToServer { &[3, 0, 0, 0, 1] } else { &[3, 2, 0, 7] };
+        let raised = talk.say(direction, &modbus(transaction, pdu));
+        (raised, std::mem::take(&mut talk.flow.silent))
+    });
+    said.collect()
+}
+
+#[test]
+fn a_rule_that_has_said_enough_is_not_inspected_until_its_window_ends_and_says_the_same() {
+    let rule = |options: &str| format!("alert modbus any any -> any any (modbus.function:3; {options} sid:1;)");
+    let limited = rule("threshold:type limit, track by_both, count 1, seconds 60;");
+    let said = [
+        (0, ToServer, 1),
+        (10, ToServer, 2),
+        (20, ToServer, 3),
+        // The answer to what was asked before.
+        (30, ToClient, 3),
+        (60, ToServer, 4),
+        // Its rule has matched for its request.
+        (61, ToClient, 4),
+        (62, ToServer, 5),
+    ];
+    let raised = |at, silent| (if at { vec![1] } else { Vec::new() }, silent);
+    assert_eq!(
+        counted(&limited, vigia_rules::Gate::default(), &said),
+        [
+            raised(true, 0),
+            raised(false, 1),
+            raised(false, 1),
+            raised(false, 0),
+            raised(false, 1),
+            raised(false, 0),
+            raised(true, 0)
+        ]
+    );
+    // Every match counts.
+    let nth = rule("threshold:type threshold, track by_both, count 3, seconds 600;");
+    let third = counted(&nth, vigia_rules::Gate::default(), &said);
+    let at: Vec<usize> = third.iter().enumerate().filter(|(_, said)| !said.0.is_empty()).map(|(at, _)| at).collect();
+    assert_eq!((at, third.iter().map(|said| said.1).sum::<u64>()), (vec![2], 0));
+    // What a match does besides goes on.
+    let marking = rule("flowint:asked,+,1; threshold:type limit, track by_both, count 1, seconds 60;");
+    assert_eq!(counted(&marking, vigia_rules::Gate::default(), &said).iter().map(|said| said.1).sum::<u64>(), 0);
+}
+
+#[test]
+fn whom_a_full_gate_forgot_is_asked_anew() {
+    let text = "alert modbus any any -> any any (modbus.function:3; threshold:type limit, track by_both, count 1, seconds 60; sid:1;)\n\
+                alert modbus any any -> any any (modbus.function:6; threshold:type limit, track by_both, count 1, seconds 60; sid:2;)";
+    let engine = engine(text);
+    let mut talk = Talk::new(&engine, &MODBUS);
+    talk.flow.gate = Some(vigia_rules::Gate::new(1));
+    let mut transaction = 0;
+    let mut ask = |function| {
+        transaction += 1;
+        talk.flow.seconds += 1;
+        talk.ask(&modbus(transaction, &[function, 0, 0, 0, 1]))
+    };
+    // There is room for one counter, so the other rule's match makes it forget this one's.
+    assert_eq!([3, 3, 3, 6, 3].map(&mut ask), [vec![1], vec![], vec![], vec![2], vec![1]]);
 }
 
 #[test]

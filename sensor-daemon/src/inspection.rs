@@ -11,7 +11,9 @@ use std::sync::Arc;
 use vigia_parsers::conversation::{self, Conversation, Medium, Opening};
 use vigia_parsers::packet::{DecodeEvent, DecodeEvents, Packet, Tcp, Transport, Vlans};
 use vigia_parsers::{Anomaly, Bound, Direction, Envelope, Protocol, Record, Sink, Timestamp, registry};
-use vigia_rules::{Delayed, Engine, FlowFacts, FlowMemory, GivenUp, Match, Moment, RuleId, Scratch, Subject};
+use vigia_rules::{
+    Asked, Delayed, Engine, FlowFacts, FlowMemory, GivenUp, Left, Match, Moment, RuleId, Scratch, Subject,
+};
 
 use crate::capture::InterfaceId;
 use crate::config::Dissection;
@@ -224,6 +226,8 @@ impl Inspector {
     pub fn use_capture(&mut self, name: &str) {
         name.clone_into(&mut self.names.capture);
         self.output.begin_session();
+        // Another session has counters of its own.
+        self.scratch = Scratch::default();
     }
 
     /// Takes over new rules.
@@ -825,24 +829,19 @@ impl<'p> Inspection<'p> {
         self.conversation = Some(conversation);
     }
 
-    /// Shows a subject to the rules and reports what matches.
-    fn inspect(&mut self, direction: Direction, subject: &Subject<'_>, bytes: &[u8]) {
+    /// What surrounds a subject that goes this way, of which the protocol may be known.
+    #[inline]
+    fn moment(&self, direction: Direction, protocol: Option<&'static Protocol>) -> Moment<'p> {
         let [source, destination] = self.facts.ends(direction);
-        let known = self.conversation.as_ref().and_then(|conversation| conversation.protocol());
-        let record = match subject {
-            Subject::Message { record, .. } => *record,
-            _ => None,
-        };
-        let protocol = record.map(|record| record.protocol()).or(known).or(self.facts.protocol);
-        let moment = Moment {
+        let known = || self.conversation.as_ref().and_then(|conversation| conversation.protocol());
+        Moment {
             packet: self.facts.packet,
             source,
             destination,
             direction: Some(direction),
             ip_protocol: self.facts.ip_protocol,
-            // Stream bytes and messages of TCP come only after a handshake, or of a session picked up midstream.
-            established: self.facts.established || (self.facts.ip_protocol == 6 && !matches!(subject, Subject::Packet)),
-            protocol,
+            established: self.facts.established,
+            protocol: protocol.or_else(known).or(self.facts.protocol),
             timestamp: self.facts.timestamp,
             flow: Some(FlowFacts {
                 start: self.facts.start,
@@ -851,7 +850,22 @@ impl<'p> Inspection<'p> {
                 sent: self.facts.sent,
                 seen: self.facts.seen[direction.index()],
             }),
+        }
+    }
+
+    /// Shows a subject to the rules and reports what matches.
+    fn inspect(&mut self, direction: Direction, subject: &Subject<'_>, bytes: &[u8]) {
+        let protocol = match subject {
+            Subject::Message { record, .. } => record.map(|record| record.protocol()),
+            _ => None,
         };
+        let moment = self.moment(direction, protocol);
+        self.inspect_at(moment, direction, subject, bytes);
+    }
+
+    fn inspect_at(&mut self, mut moment: Moment<'_>, direction: Direction, subject: &Subject<'_>, bytes: &[u8]) {
+        // Stream bytes and messages of TCP come only after a handshake, or of a session picked up midstream.
+        moment.established |= moment.ip_protocol == 6 && !matches!(subject, Subject::Packet);
         let is_new = self.memory.is_none();
         ask(self.observer.as_deref_mut(), self.rules, &moment, subject, self.memory, self.scratch);
         *self.bypass |= self.scratch.bypass();
@@ -860,9 +874,27 @@ impl<'p> Inspection<'p> {
             self.matched();
             let stream = matches!(subject, Subject::Stream(_));
             if !(stream && self.facts.packet.is_some() && self.hold(direction, bytes)) {
-                self.report(direction, protocol, record, bytes, stream);
+                self.report(direction, moment.protocol, subject, bytes);
             }
         }
+        self.remember(is_new);
+    }
+
+    /// What fields and flow leave of the rules on a message; `None` when there is nothing to be inspected.
+    fn left(&mut self, asked: Asked, moment: &Moment<'_>, record: &dyn Record) -> Option<Left> {
+        let is_new = self.memory.is_none();
+        let leaving = self.rules.left(asked, moment, record.transaction(), self.memory, self.scratch);
+        if leaving.silent > 0 {
+            *self.alerted = true;
+            self.output.silenced(leaving.silent);
+            self.remember(is_new);
+        }
+        leaving.left
+    }
+
+    /// Counts what rules remember of the flow, which they may have begun to.
+    #[inline]
+    fn remember(&mut self, is_new: bool) {
         if let Some(memory) = self.memory.as_deref_mut() {
             self.held.remembered += u64::from(is_new);
             let bounded = memory.take_bounded();
@@ -906,7 +938,7 @@ impl<'p> Inspection<'p> {
 
     /// Reports a match that was held back.
     fn report_held(&mut self, held: &Delayed) {
-        let Some(entry) = self.admit(held.rule, held.direction, held.noted) else { return };
+        let Some(entry) = self.admit(held.rule, held.direction, held.noted, None) else { return };
         let header = self.facts.header(held.direction);
         let protocol = self.conversation.as_ref().and_then(|conversation| conversation.protocol());
         let alert = self.alert(held.direction, protocol.or(self.facts.protocol), None, &held.payload, true);
@@ -918,15 +950,19 @@ impl<'p> Inspection<'p> {
         &mut self,
         direction: Direction,
         protocol: Option<&'static Protocol>,
-        record: Option<&dyn Record>,
+        subject: &Subject<'_>,
         payload: &[u8],
-        stream: bool,
     ) {
+        let (record, left) = match *subject {
+            Subject::Message { record, left, .. } => (record, left),
+            _ => (None, None),
+        };
+        let stream = matches!(subject, Subject::Stream(_));
         let mut written = None;
         for at in 0..self.scratch.matches().len() {
             let Some(&rule) = self.scratch.matches().get(at) else { return };
             let noted = self.scratch.noted(rule);
-            let Some(entry) = self.admit(rule, direction, noted) else { continue };
+            let Some(entry) = self.admit(rule, direction, noted, left) else { continue };
             let whole = || (self.facts.header(direction), self.alert(direction, protocol, record, payload, stream));
             let (header, alert) = written.get_or_insert_with(whole);
             self.output.alert(entry, header, &Alert { noted, ..*alert });
@@ -934,11 +970,18 @@ impl<'p> Inspection<'p> {
     }
 
     /// Counts a match; `None` when nobody is to see it. Most matches of rules with a threshold are such, so this comes
-    /// before anything is made of them.
-    fn admit(&mut self, rule: RuleId, direction: Direction, noted: u64) -> Option<AlertEntry> {
+    /// before anything is made of them, and where a rule was `left` for a message, it is not inspected again for as long as
+    /// it is silent.
+    fn admit(&mut self, rule: RuleId, direction: Direction, noted: u64, left: Option<Left>) -> Option<AlertEntry> {
         let [source, destination] = self.facts.ends(direction);
         let number = self.facts.packet.map_or(0, |packet| packet_number(packet, self.facts.names));
-        self.output.matched(rule, number, Match { source, destination, timestamp: self.facts.timestamp, value: noted })
+        let found = Match { source, destination, timestamp: self.facts.timestamp, value: noted };
+        let entry = self.output.matched(rule, number, found);
+        self.scratch.hear(self.output.forgotten());
+        if let Some((left, silence)) = left.zip(self.output.silence()) {
+            self.rules.hush(left, rule, silence, self.scratch);
+        }
+        entry
     }
 
     /// An alert as it stands now.
@@ -1010,12 +1053,20 @@ impl Sink for Inspection<'_> {
             let header = self.facts.header(envelope.direction);
             self.output.anomaly(&header, &Anomalous::Application(protocol, *anomaly));
         }
-        let left = self.rules.left(record);
+        let asked = self.rules.asked(record);
         let about_anomalies = !anomalies.is_empty() && self.rules.wants_messages(protocol);
+        if asked.is_none() && !about_anomalies && self.observer.is_none() {
+            return;
+        }
+        let moment = self.moment(envelope.direction, Some(protocol));
+        let left = match asked.filter(|_| self.observer.is_none()) {
+            Some(asked) => self.left(asked, &moment, record),
+            None => None,
+        };
         if left.is_some() || about_anomalies || self.observer.is_some() {
             let subject = Subject::Message { record: Some(record), anomalies, left };
             let payload = self.facts.packet.map(Packet::payload).unwrap_or_default();
-            self.inspect(envelope.direction, &subject, payload);
+            self.inspect_at(moment, envelope.direction, &subject, payload);
         }
     }
 

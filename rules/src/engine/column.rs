@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use vigia_parsers::packet::Transport;
 use vigia_parsers::{Direction, Record, operation};
 
+use super::Moment;
 use super::view::{Key, View, as_number, protocol_number};
 use crate::language::header::AddressSet;
 use crate::language::set::RangeSet;
@@ -183,13 +184,13 @@ impl Column {
 
     /// The row of what is inspected, for keys that have one value there.
     #[inline]
-    pub(super) fn find(&self, view: &View<'_>) -> u32 {
-        value(self.key, view).map_or(self.indifferent, |value| self.number(value))
+    pub(super) fn find(&self, moment: &Moment<'_>) -> u32 {
+        value(self.key, moment).map_or(self.indifferent, |value| self.number(value))
     }
 
     /// Leaves those rules that allow what is inspected.
     pub(super) fn narrow(&self, view: &View<'_>, live: &mut [u64], row: &mut Vec<u64>) {
-        let Key::Field(field) = self.key else { return and(live, self.row(self.find(view))) };
+        let Key::Field(field) = self.key else { return and(live, self.row(self.find(view.moment))) };
         row.clear();
         row.extend_from_slice(self.row(self.indifferent));
         view.visit(field, &mut |value| {
@@ -205,8 +206,14 @@ impl Column {
     pub(super) fn few(&self, view: &View<'_>) -> u64 {
         match (self.key, view.record) {
             (Key::Field(_), Some(record)) => self.few_of(record),
-            _ => self.word(self.find(view)),
+            _ => self.few_at(view.moment),
         }
+    }
+
+    /// The same for a key that has one value at a moment.
+    #[inline]
+    pub(super) fn few_at(&self, moment: &Moment<'_>) -> u64 {
+        self.word(self.find(moment))
     }
 
     /// The same for a field of a record.
@@ -251,8 +258,7 @@ impl Rows {
 
 /// The one value that a key has at a moment; none of a header that is not there.
 #[inline]
-fn value(key: Key, view: &View<'_>) -> Option<u64> {
-    let moment = view.moment;
+fn value(key: Key, moment: &Moment<'_>) -> Option<u64> {
     let transport = || moment.packet.map(|packet| packet.transport);
     Some(match key {
         Key::IpProtocol => moment.ip_protocol.into(),

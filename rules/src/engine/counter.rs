@@ -95,6 +95,11 @@ impl Counter {
         if report { Verdict::Report } else { Verdict::Suppress }
     }
 
+    /// Does it let nothing through any more until its window ends?
+    pub(super) fn is_full(&self, threshold: &Threshold) -> bool {
+        matches!(threshold.mode, Mode::Limit | Mode::Both) && self.count >= threshold.count
+    }
+
     /// Did its window end before `now`, or has the clock been set?
     pub(super) fn is_over(&self, threshold: &Threshold, now: Timestamp) -> bool {
         now.since(self.start).max(self.start.since(now)) > threshold.window()

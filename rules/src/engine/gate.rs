@@ -20,6 +20,28 @@ pub enum Verdict {
     Suppress,
 }
 
+/// For how long the matches of a rule between the same ends are all suppressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silence {
+    /// From then on, as far as the clock is set back.
+    pub(super) from: Timestamp,
+    /// Until then.
+    pub(super) until: Timestamp,
+}
+
+impl Silence {
+    pub(super) const ALWAYS: Self = Self { from: Timestamp(0), until: Timestamp(u64::MAX) };
+
+    pub(super) fn covers(&self, now: Timestamp) -> bool {
+        (self.from..=self.until).contains(&now)
+    }
+
+    /// As long as both last.
+    pub(super) fn and(&self, other: Self) -> Self {
+        Self { from: self.from.max(other.from), until: self.until.min(other.until) }
+    }
+}
+
 /// Addresses for which a rule does not report.
 #[derive(Debug, Clone)]
 pub(crate) struct Suppression {
@@ -97,6 +119,8 @@ pub struct Gate {
     session: u32,
     capacity: usize,
     evicted: u64,
+    silence: Option<Silence>,
+    forgotten: u64,
 }
 
 /// A counter with the length of its window, and the ports that were counted in it.
@@ -135,13 +159,20 @@ impl Entry {
 /// Counters remembered as full; one more takes the place of another.
 const FULL: usize = 512;
 
-/// A counter of [`Mode::Limit`] that lets nothing through until its window ends. Most matches meet such a one: then no more
-/// than this is looked at.
+/// A counter that lets nothing through until its window ends. Most matches meet such a one: then no more than this is looked
+/// at.
 #[derive(Debug, Clone, Copy)]
 struct Full {
     key: Key,
     threshold: Threshold,
     counter: Counter,
+}
+
+impl Full {
+    fn silence(&self) -> Silence {
+        let (start, window) = (self.counter.start.0, self.threshold.window());
+        Silence { from: Timestamp(start.saturating_sub(window)), until: Timestamp(start.saturating_add(window)) }
+    }
 }
 
 /// Whose counter it is.
@@ -217,6 +248,8 @@ impl Gate {
             session: 0,
             capacity: capacity.max(1),
             evicted: 0,
+            silence: None,
+            forgotten: 0,
         }
     }
 
@@ -241,8 +274,20 @@ impl Gate {
         self.evicted + self.hosts.evicted
     }
 
+    /// How often counters were forgotten to make room: what was said to be silent may not be any more.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// For how long the rule of the last match is silent about its ends, when it has said enough: until then none of its
+    /// matches changes anything here.
+    pub fn silence(&self) -> Option<Silence> {
+        self.silence
+    }
+
     /// Counts a match and says whether it is to be reported. What rules mark on hosts is asked and done here too.
     pub fn admit(&mut self, engine: &Engine, rule: RuleId, found: &Match) -> Verdict {
+        self.silence = None;
         let Some(gated) = engine.gated(rule) else { return Verdict::Report };
         if !self.hosts.admit(gated.bits, found) || gated.silent {
             return Verdict::Suppress;
@@ -253,7 +298,12 @@ impl Gate {
         if gated.rate.is_some_and(|filter| self.is_too_often(gated.rule, filter, found)) {
             return Verdict::Suppress;
         }
-        gated.threshold.map_or(Verdict::Report, |threshold| self.count(gated.rule, threshold, found))
+        let verdict = gated.threshold.map_or(Verdict::Report, |threshold| self.count(gated.rule, threshold, found));
+        // The matches of these do change something, be they silent or not.
+        if gated.rate.is_some() || !gated.bits.is_empty() {
+            self.silence = None;
+        }
+        verdict
     }
 
     /// Counts a match for its rate filter: is the rule silent?
@@ -306,12 +356,15 @@ impl Gate {
             && (full.key, full.threshold) == (key, *threshold)
             && !full.counter.is_over(threshold, now)
         {
+            self.silence = Some(full.silence());
             return Verdict::Suppress;
         }
         let (verdict, counter) = self.entry(key, now).count(threshold, found);
-        if let Some(full) = self.full.get_mut(place) {
-            let is_full = verdict == Verdict::Suppress && threshold.mode == Mode::Limit && threshold.unique.is_none();
-            *full = is_full.then_some(Full { key, threshold: *threshold, counter });
+        let is_full = counter.is_full(threshold) && threshold.unique.is_none();
+        let full = is_full.then_some(Full { key, threshold: *threshold, counter });
+        self.silence = full.map(|full| full.silence());
+        if let Some(known) = self.full.get_mut(place) {
+            *known = full;
         }
         verdict
     }
@@ -320,6 +373,7 @@ impl Gate {
     fn make_room(&mut self, now: Timestamp) {
         let before = self.counters.len();
         self.full.fill(None);
+        self.forgotten += 1;
         self.counters.retain(|_, entry| now.since(entry.counter.start) <= entry.window);
         if self.counters.len() < before {
             return;

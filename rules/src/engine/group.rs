@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use vigia_parsers::{Protocol, Record};
 
+use super::Moment;
 use super::buffer::Buffer;
 use super::column::{Column, Domains, and, ones, set};
 use super::plain::{Plain, Word};
@@ -133,8 +134,8 @@ impl Group {
     }
 
     /// What the packets of one direction of a flow have in common.
-    pub(crate) fn path(&self, view: &View<'_>) -> Path {
-        Path { plain: self.plain.path(view), cells: self.shelves.path(view) }
+    pub(crate) fn path(&self, moment: &Moment<'_>) -> Path {
+        Path { plain: self.plain.path(moment), cells: self.shelves.path(moment) }
     }
 
     /// Appends the rules that the view may match, each once, in no order.
@@ -145,11 +146,26 @@ impl Group {
 
     /// What the fields of a message leave of the rules; `None` when it is nothing.
     #[inline]
-    pub(super) fn left(&self, record: &dyn Record) -> Option<Word> {
-        self.plain.left(record).or((!self.keyed).then_some(None))
+    pub(super) fn asked(&self, record: &dyn Record) -> Option<Word> {
+        self.plain.asked(record).or((!self.keyed).then_some(None))
     }
 
-    /// As [`Group::select`] for a message of which that is known.
+    /// Those of the first 64 rules on messages that addresses, ports and direction leave.
+    pub(super) fn allowed(&self, moment: &Moment<'_>) -> u64 {
+        self.plain.path(moment)
+    }
+
+    /// Is there nothing left to look for where exact keys leave none of the rules?
+    pub(super) fn is_keyed(&self) -> bool {
+        self.keyed
+    }
+
+    /// The engine's indices of up to 64 of the rules on messages.
+    pub(super) fn rules(&self) -> &[u32] {
+        self.plain.rules()
+    }
+
+    /// As [`Group::select`] for a message of which it is known what fields and path leave.
     pub(super) fn select_left(&self, left: Word, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
         let sought = self.plain.select_left(left, view, work, candidates);
         self.search(sought, view, work, candidates);
@@ -165,7 +181,7 @@ impl Group {
     /// Looks for patterns, unless exact keys leave no rule that has one.
     fn search(&self, sought: bool, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
         if sought || !self.keyed && !self.shelves.is_empty() {
-            self.shelves.select(&self.shelves.path(view), view, work, candidates);
+            self.shelves.select(&self.shelves.path(view.moment), view, work, candidates);
         }
     }
 }
@@ -255,10 +271,10 @@ impl Shelves {
         self.rules.is_empty()
     }
 
-    fn path(&self, view: &View<'_>) -> [u32; SHELVES] {
-        let place = self.places.iter().fold(0, |place, column| place * column.rows() + column.find(view) as usize);
+    fn path(&self, moment: &Moment<'_>) -> [u32; SHELVES] {
+        let place = self.places.iter().fold(0, |place, column| place * column.rows() + column.find(moment) as usize);
         self.shelves.each_ref().map(|shelf| {
-            let row = shelf.ports.as_ref().map_or(0, |ports| ports.find(view) as usize);
+            let row = shelf.ports.as_ref().map_or(0, |ports| ports.find(moment) as usize);
             shelf.cells.get(row * self.count + place).copied().unwrap_or(0)
         })
     }

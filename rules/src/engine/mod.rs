@@ -36,7 +36,7 @@ use vigia_parsers::packet::Packet;
 use vigia_parsers::{Anomaly, Direction, Protocol, Record, Timestamp};
 
 pub(crate) use buffer::{Buffer, HeaderBuffer};
-pub use gate::{Gate, Match, Verdict};
+pub use gate::{Gate, Match, Silence, Verdict};
 pub use memory::{Delayed, FlowMemory, Tagged};
 
 use crate::language::{Diagnostic, Source, Variables};
@@ -227,12 +227,29 @@ struct Messages {
     events: Vec<u32>,
 }
 
-/// What the fields of a message leave of the rules on it ([`Engine::left`]).
+/// What the fields of a message leave of the rules on it ([`Engine::asked`]).
 #[derive(Debug, Clone, Copy)]
-pub struct Left {
+pub struct Asked {
     /// The place of its protocol's rules among `messages`.
     of: usize,
     rules: Word,
+}
+
+/// What fields and flow leave of the rules on a message ([`Engine::left`]).
+#[derive(Debug, Clone, Copy)]
+pub struct Left {
+    asked: Asked,
+    /// Where what is known of its flow and direction stands.
+    place: usize,
+}
+
+/// What [`Engine::left`] finds.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaving {
+    /// The rules to be inspected; `None` when there is none.
+    pub left: Option<Left>,
+    /// Matches that nobody is to see: these are counted, and that is all.
+    pub silent: u64,
 }
 
 /// The packet and flow around what is inspected.
@@ -286,7 +303,7 @@ pub enum Subject<'a> {
         record: Option<&'a dyn Record>,
         /// What was wrong in it.
         anomalies: &'a [Anomaly],
-        /// What [`Engine::left`] says of it, where that was asked.
+        /// What [`Engine::left`] leaves of the rules on it, where that was asked.
         left: Option<Left>,
     },
 }
@@ -337,6 +354,12 @@ impl Scratch {
     /// The value that a match of the last inspection noted for a set ([`Match::value`]); 0 without.
     pub fn noted(&self, rule: RuleId) -> u64 {
         self.noted.iter().find(|noted| noted.0 == rule).map_or(0, |noted| noted.1)
+    }
+
+    /// How often the gate has forgotten counters ([`Gate::forgotten`]): whoever was silent then is asked anew.
+    #[inline]
+    pub fn hear(&mut self, forgotten: u64) {
+        self.paths.hear(forgotten);
     }
 
     /// Did a rule of the last inspection ask that its flow be passed by (`bypass`)?
@@ -399,9 +422,49 @@ impl Engine {
     /// What the fields of a message leave of the rules on it; `None` when it is nothing: then there is no point in inspecting
     /// it, unless for what is wrong in it. Much cheaper than that.
     #[inline]
-    pub fn left(&self, record: &dyn Record) -> Option<Left> {
+    pub fn asked(&self, record: &dyn Record) -> Option<Asked> {
         let of = self.number(record.protocol())?;
-        Some(Left { of, rules: self.messages.get(of)?.records.left(record)? })
+        Some(Asked { of, rules: self.messages.get(of)?.records.asked(record)? })
+    }
+
+    /// What the flow leaves of the rules that fields have left: those that allow its ends, and are not silent about them
+    /// ([`Engine::hush`]). A match of one that is silent is remembered as any other, for the message's transaction.
+    pub fn left(
+        &self,
+        asked: Asked,
+        moment: &Moment<'_>,
+        transaction: u64,
+        memory: &mut Option<Box<FlowMemory>>,
+        scratch: &mut Scratch,
+    ) -> Leaving {
+        let all = Leaving { left: Some(Left { asked, place: usize::MAX }), silent: 0 };
+        let (Some(rules), Some(messages)) = (asked.rules, self.messages.get(asked.of)) else { return all };
+        let group = &messages.records;
+        let (allowed, silent, place) = scratch.paths.standing(self.stamp, moment, || group.allowed(moment));
+        let (rules, silent) = (rules & allowed & !silent, rules & allowed & silent);
+        let known = memory.as_deref().is_some_and(|memory| memory.knows(transaction));
+        let mut matches = 0;
+        for at in column::ones(&[silent]) {
+            let program = group.rules().get(at).and_then(|&rule| self.programs.get(rule as usize));
+            matches += u64::from(program.is_some_and(|program| fires(program, transaction, known, memory)));
+        }
+        let any = rules != 0 || !group.is_keyed();
+        let left = Left { asked: Asked { rules: Some(rules), ..asked }, place };
+        Leaving { left: any.then_some(left), silent: matches }
+    }
+
+    /// Matches of this rule with the ends of a message that it was left for are not reported for a while. From now on they
+    /// are found without inspection.
+    pub fn hush(&self, left: Left, rule: RuleId, silence: Silence, scratch: &mut Scratch) {
+        let rules = self.messages.get(left.asked.of).map_or(&[][..], |messages| messages.records.rules());
+        let number = rules.iter().take(64).position(|&known| known == rule.0);
+        let settled = |rule: RuleId| {
+            let program = self.programs.get(rule.0 as usize);
+            !self.passes && program.is_some_and(Program::is_settled) && self.rule(rule).tags.is_empty()
+        };
+        if let Some(number) = number.filter(|_| settled(rule)) {
+            scratch.paths.hush(left.place, 1 << number, silence);
+        }
     }
 
     /// The rules on messages of this protocol.
@@ -589,11 +652,11 @@ impl Engine {
     fn select_message(&self, view: &View<'_>, left: Option<Left>, scratch: &mut Scratch) {
         let protocol = || view.record.map(|record| record.protocol()).or(view.moment.protocol);
         let messages = match left {
-            Some(left) => self.messages.get(left.of),
+            Some(left) => self.messages.get(left.asked.of),
             None => protocol().and_then(|protocol| self.about(protocol)),
         };
         if let Some(messages) = messages.filter(|_| view.record.is_some()) {
-            let left = left.and_then(|left| left.rules);
+            let left = left.and_then(|left| left.asked.rules);
             messages.records.select_left(left, view, &mut scratch.work, &mut scratch.candidates);
         }
         if !view.anomalies.is_empty() {
@@ -615,7 +678,6 @@ impl Engine {
         if memory.as_deref().is_some_and(|memory| memory.passed() || self.passes && fired(memory)) {
             return;
         }
-        // What is newer than all that raised something has raised nothing before this inspection, whatever the rule.
         let known = |memory: &FlowMemory| transaction.is_some_and(|transaction| memory.knows(transaction));
         let known = memory.as_deref().is_some_and(known);
         let segment = view.moment.ip_protocol == TCP && matches!(subject, Subject::Packet);
@@ -636,14 +698,7 @@ impl Engine {
                     let direction = column::direction(view.moment.direction);
                     memory.get_or_insert_default().first(program.identity, direction)
                 }
-                (_, Some(transaction)) => {
-                    let has_fired = |memory: &FlowMemory| memory.has_fired(transaction, program.identity);
-                    let fired = known && memory.as_deref().is_some_and(has_fired);
-                    if !fired {
-                        memory.get_or_insert_default().fire(transaction, program.identity);
-                    }
-                    !fired
-                }
+                (_, Some(transaction)) => fires(program, transaction, known, memory),
                 _ => true,
             };
             if !fresh {
@@ -678,6 +733,17 @@ impl Engine {
             }
         }
     }
+}
+
+/// A rule speaks once for each transaction: true the first time that it is asked of this one. Of a transaction that was not
+/// `known` before the message, which is newer than all that raised something, it is the first time for every rule.
+fn fires(program: &Program, transaction: u64, known: bool, memory: &mut Option<Box<FlowMemory>>) -> bool {
+    let memory = memory.get_or_insert_default();
+    let fresh = !(known && memory.has_fired(transaction, program.identity));
+    if fresh {
+        memory.fire(transaction, program.identity);
+    }
+    fresh
 }
 
 /// IP protocol number of TCP.

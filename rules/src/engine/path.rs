@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use super::Moment;
 use super::column::direction;
+use super::gate::Silence;
 use super::group::{Group, Path};
 use super::view::View;
 
@@ -20,12 +21,25 @@ pub(super) struct Paths {
     entries: Box<[Entry]>,
     /// The engine that they are of.
     engine: u64,
+    /// How often the gate had forgotten counters when it was heard last.
+    forgotten: u64,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Entry {
     key: Option<FlowKey>,
     paths: [Option<Path>; GROUPS],
+    standing: Option<Standing>,
+}
+
+/// What is known of the rules on the messages of a protocol for all those of a flow's direction, a bit each.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    /// The rules that allow them.
+    allowed: u64,
+    /// Those of them whose matches nobody is to see within this time.
+    silent: u64,
+    silence: Silence,
 }
 
 /// All that a path depends on.
@@ -57,7 +71,9 @@ impl FlowKey {
             IpAddr::V6(address) => address.to_bits() as u64,
         };
         let ports = u64::from(self.source.1) << 16 | u64::from(self.destination.1);
-        let mixed = low(self.source.0).wrapping_mul(3) ^ low(self.destination.0).wrapping_mul(5) ^ ports << 20;
+        let ends = low(self.source.0).wrapping_mul(3) ^ low(self.destination.0).wrapping_mul(5) ^ ports << 20;
+        // A flow may carry messages of two protocols in turn.
+        let mixed = ends ^ (self.protocol as u64) << 8;
         (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - ENTRIES.trailing_zeros())) as usize
     }
 }
@@ -66,18 +82,59 @@ impl Paths {
     /// The path through a group (its number among those that remember) of what is inspected.
     #[inline]
     pub(super) fn find(&mut self, number: usize, group: &Group, engine: u64, view: &View<'_>) -> Path {
+        let path = self.entry(engine, view.moment).and_then(|(_, entry)| entry.paths.get_mut(number));
+        path.map_or_else(|| group.path(view.moment), |path| *path.get_or_insert_with(|| group.path(view.moment)))
+    }
+
+    /// Those of the rules on a message that this moment allows, as `allowed` tells once a flow and direction; those of them
+    /// that are silent now; and the place of what is known of both.
+    #[inline]
+    pub(super) fn standing(
+        &mut self,
+        engine: u64,
+        moment: &Moment<'_>,
+        allowed: impl FnOnce() -> u64,
+    ) -> (u64, u64, usize) {
+        let Some((place, entry)) = self.entry(engine, moment) else { return (allowed(), 0, 0) };
+        let unknown = || Standing { allowed: allowed(), silent: 0, silence: Silence::ALWAYS };
+        let standing = entry.standing.get_or_insert_with(unknown);
+        if standing.silent != 0 && !standing.silence.covers(moment.timestamp) {
+            (standing.silent, standing.silence) = (0, Silence::ALWAYS);
+        }
+        (standing.allowed, standing.silent, place)
+    }
+
+    /// This rule, a bit, is silent for a while about the moment that was said to stand at this place.
+    pub(super) fn hush(&mut self, place: usize, rule: u64, silence: Silence) {
+        let standing = self.entries.get_mut(place).and_then(|entry| entry.standing.as_mut());
+        if let Some(standing) = standing {
+            standing.silent |= rule;
+            standing.silence = standing.silence.and(silence);
+        }
+    }
+
+    /// Whom the gate silenced is asked anew, once it has forgotten counters.
+    #[inline]
+    pub(super) fn hear(&mut self, forgotten: u64) {
+        if self.forgotten != forgotten {
+            self.forgotten = forgotten;
+            self.entries.iter_mut().for_each(|entry| entry.standing = None);
+        }
+    }
+
+    /// What is known of a moment's flow and direction.
+    #[inline]
+    fn entry(&mut self, engine: u64, moment: &Moment<'_>) -> Option<(usize, &mut Entry)> {
         if self.entries.is_empty() || self.engine != engine {
             self.entries = vec![Entry::default(); ENTRIES].into();
             self.engine = engine;
         }
-        let key = FlowKey::of(view.moment);
-        let Some(entry) = self.entries.get_mut(key.place()) else { return group.path(view) };
+        let key = FlowKey::of(moment);
+        let place = key.place();
+        let entry = self.entries.get_mut(place)?;
         if entry.key != Some(key) {
-            *entry = Entry { key: Some(key), paths: Default::default() };
+            *entry = Entry { key: Some(key), ..Entry::default() };
         }
-        match entry.paths.get_mut(number) {
-            Some(path) => *path.get_or_insert_with(|| group.path(view)),
-            None => group.path(view),
-        }
+        Some((place, entry))
     }
 }

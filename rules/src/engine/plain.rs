@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use vigia_parsers::Record;
 
+use super::Moment;
 use super::column::{Column, Source, all, set};
 use super::group::{Member, Work};
 use super::view::View;
@@ -60,14 +61,20 @@ impl Plain {
 
     /// The rules that the columns leave of what all packets of a flow's direction have in common, as long as they are few
     /// enough.
-    pub(super) fn path(&self, view: &View<'_>) -> u64 {
+    pub(super) fn path(&self, moment: &Moment<'_>) -> u64 {
         let &[all] = &*self.all else { return 0 };
-        self.narrow(self.varying..self.columns.len(), all, view)
+        let columns = self.columns.get(self.varying..).unwrap_or_default();
+        columns.iter().fold(all, |live, column| live & column.few_at(moment))
+    }
+
+    /// The engine's index of each rule.
+    pub(super) fn rules(&self) -> &[u32] {
+        &self.rules
     }
 
     /// What the fields of a record leave of the rules, when they are few enough to be told; `None` when it is nothing.
     #[inline]
-    pub(super) fn left(&self, record: &dyn Record) -> Option<Word> {
+    pub(super) fn asked(&self, record: &dyn Record) -> Option<Word> {
         let mut live = match *self.all {
             [] => return None,
             [all] => all,
@@ -101,10 +108,10 @@ impl Plain {
         }
     }
 
-    /// The same where it is known what fields leave.
+    /// The same where it is known what fields and path leave.
     pub(super) fn select_left(&self, left: Word, view: &View<'_>, work: &mut Work, out: &mut Vec<u32>) -> bool {
         match left {
-            Some(left) => self.append(&[self.narrow(self.fields..self.columns.len(), left, view)], out),
+            Some(left) => self.append(&[self.narrow(self.fields..self.varying, left, view)], out),
             None => self.select(view, work, out),
         }
     }

@@ -253,6 +253,21 @@ impl Program {
             || self.rate.is_some()
     }
 
+    /// Is a message that columns leave a match whenever another with the same ends and protocol, which way it goes
+    /// included, was one? And does a match of it that is not reported change nothing but what has fired?
+    pub(crate) fn is_settled(&self) -> bool {
+        self.conditions.is_empty()
+            && self.pattern.is_none()
+            && self.flow.established.is_none()
+            && self.flow.fragment.is_none()
+            && self.bit_tests.is_empty()
+            && self.count_tests.is_empty()
+            && self.bit_effects.is_empty()
+            && self.count_effects.is_empty()
+            && !(self.pass || self.bypass || self.silent)
+            && self.scope == Scope::Each
+    }
+
     /// Does it match?
     pub(crate) fn matches(&self, view: &View<'_>, memory: Option<&FlowMemory>) -> bool {
         self.header.admits(view.moment)

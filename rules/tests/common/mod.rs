@@ -6,7 +6,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use vigia_parsers::dissector::{Dissector, Envelope};
 use vigia_parsers::packet::{Captured, DecodeLimits, LinkType, decode};
 use vigia_parsers::{Anomaly, Direction, Limits, Protocol, Record, Sink, Timestamp};
-use vigia_rules::{Compiled, Engine, FlowMemory, Moment, Scratch, Source, Subject, Variables};
+use vigia_rules::{
+    Compiled, Engine, FlowMemory, Gate, Leaving, Match, Moment, Scratch, Source, Subject, Variables, Verdict,
+};
 
 /// The station that asks.
 pub(crate) const CLIENT: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 10)), 40_000);
@@ -38,11 +40,24 @@ pub(crate) struct Flow<'e> {
     pub(crate) memory: Option<Box<FlowMemory>>,
     pub(crate) scratch: Scratch,
     pub(crate) seconds: u64,
+    /// What counts the matches in messages, if any does.
+    pub(crate) gate: Option<Gate>,
+    /// Matches that were found silent.
+    pub(crate) silent: u64,
 }
 
 impl<'e> Flow<'e> {
     pub(crate) fn new(engine: &'e Engine) -> Self {
-        Self { engine, protocol: None, established: true, memory: None, scratch: Scratch::default(), seconds: 0 }
+        Self {
+            engine,
+            protocol: None,
+            established: true,
+            memory: None,
+            scratch: Scratch::default(),
+            seconds: 0,
+            gate: None,
+            silent: 0,
+        }
     }
 
     fn moment(&self, direction: Direction) -> Moment<'static> {
@@ -98,11 +113,32 @@ impl<'e> Flow<'e> {
     ) -> Vec<u32> {
         let moment = self.moment(direction);
         // As the sensor does, which does not inspect what no rule can be about.
-        let left = record.and_then(|record| self.engine.left(record));
+        let asked = record.and_then(|record| Some((record, self.engine.asked(record)?)));
+        let left = asked.and_then(|(record, asked)| {
+            let (memory, scratch) = (&mut self.memory, &mut self.scratch);
+            let Leaving { left, silent } = self.engine.left(asked, &moment, record.transaction(), memory, scratch);
+            self.silent += silent;
+            left
+        });
         if record.is_some() && left.is_none() && anomalies.is_empty() {
             return Vec::new();
         }
-        self.inspect(&moment, &Subject::Message { record, anomalies, left })
+        let mut raised = self.inspect(&moment, &Subject::Message { record, anomalies, left });
+        if let Some(gate) = &mut self.gate {
+            let Moment { source, destination, timestamp, .. } = moment;
+            raised.clear();
+            for rule in self.scratch.matches().to_vec() {
+                if gate.admit(self.engine, rule, &Match { source, destination, timestamp, value: 0 }) == Verdict::Report
+                {
+                    raised.push(self.engine.rule(rule).sid);
+                }
+                self.scratch.hear(gate.forgotten());
+                if let Some((left, silence)) = left.zip(gate.silence()) {
+                    self.engine.hush(left, rule, silence, &mut self.scratch);
+                }
+            }
+        }
+        raised
     }
 }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use vigia_parsers::packet::Packet;
 use vigia_parsers::{Record, Timestamp};
-use vigia_rules::{Engine, Match, RuleId};
+use vigia_rules::{Engine, Match, RuleId, Silence};
 
-use crate::journal::{AlertBatch, AlertEntry, Outcome, RecordBatch, Submitter};
+use crate::journal::{AlertBatch, AlertEntry, Decision, Outcome, RecordBatch, Submitter};
 use crate::metrics::{Counter, Counters, Metrics};
 
 use super::EventSettings;
@@ -28,6 +28,8 @@ pub struct Output {
     records: RecordBatch,
     alerts: AlertBatch,
     session: u32,
+    silence: Option<Silence>,
+    forgotten: u64,
     relief: Relief,
 }
 
@@ -42,6 +44,8 @@ impl Output {
             alerts: journal.alert_batch(engine),
             journal,
             session: 0,
+            silence: None,
+            forgotten: 0,
             relief: Relief::new(settings.shed_at_percent),
         }
     }
@@ -63,14 +67,36 @@ impl Output {
     /// be made of it. `packet` is the number of the packet that raised it, 0 when none did, and live.
     pub fn matched(&mut self, rule: RuleId, packet: u64, found: Match) -> Option<AlertEntry> {
         self.counters.add(Counter::SignatureMatches, 1);
+        self.silence = None;
         let mut entry = AlertEntry { packet, session: self.session, admitted: false, rule, found, length: 0 };
         if self.alerts.engine.rule(rule).gated {
-            match self.journal.outcome(&self.alerts.engine, &entry) {
-                Some(Outcome::Suppressed) => return None,
-                outcome => entry.admitted = outcome.is_some(),
+            let Some(Decision { outcome, silence, forgotten }) = self.journal.outcome(&self.alerts.engine, &entry)
+            else {
+                return Some(entry);
+            };
+            (self.silence, self.forgotten) = (silence, forgotten);
+            if outcome == Outcome::Suppressed {
+                return None;
             }
+            entry.admitted = true;
         }
         Some(entry)
+    }
+
+    /// For how long the rule of the last match is silent about its ends, when it has said enough.
+    pub fn silence(&self) -> Option<Silence> {
+        self.silence
+    }
+
+    /// How often what counts across flows had forgotten counters at the last match of a rule that does.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// So many signatures matched that were silent: they are counted, as those are of which the journal says so.
+    pub fn silenced(&mut self, matches: u64) {
+        self.counters.add(Counter::SignatureMatches, matches);
+        self.journal.suppressed(matches);
     }
 
     /// Writes the alert of a match.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use vigia_parsers::Timestamp;
-use vigia_rules::{Engine, Gate, Match, RuleId};
+use vigia_rules::{Engine, Gate, Match, RuleId, Silence};
 
 use crate::event::Lines;
 use crate::metrics::{Block, Counter};
@@ -109,6 +109,17 @@ impl Pools {
     }
 }
 
+/// What becomes of a match, and how long that holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Decision {
+    /// Is it an alert?
+    pub outcome: Outcome,
+    /// For how long its rule is silent about its ends, when it has said enough.
+    pub silence: Option<Silence>,
+    /// How often counters of matches were forgotten.
+    pub forgotten: u64,
+}
+
 /// A worker's way into the journal.
 pub struct Submitter {
     worker: usize,
@@ -166,13 +177,19 @@ impl Submitter {
 
     /// What becomes of a match of a rule that counts across flows, where that can be said at once: live, and in a replay
     /// by one worker for what a packet raised. Else the merge says it. The outcome is final; suppressed ones are counted.
-    pub(crate) fn outcome(&self, engine: &Engine, entry: &AlertEntry) -> Option<Outcome> {
+    pub(crate) fn outcome(&self, engine: &Engine, entry: &AlertEntry) -> Option<Decision> {
         let gate = self.gate.as_ref().filter(|_| self.live || entry.packet != 0)?;
-        let outcome = merge::outcome(&mut gate.lock().unwrap_or_else(PoisonError::into_inner), engine, entry);
+        let mut gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = merge::outcome(&mut gate, engine, entry);
         if outcome == Outcome::Suppressed {
-            self.counters.add(Counter::AlertsSuppressed, 1);
+            self.suppressed(1);
         }
-        Some(outcome)
+        Some(Decision { outcome, silence: gate.silence(), forgotten: gate.forgotten() })
+    }
+
+    /// Counts matches of which it is known that they are suppressed.
+    pub(crate) fn suppressed(&self, matches: u64) {
+        self.counters.add(Counter::AlertsSuppressed, matches);
     }
 
     /// Are the alerts of several workers put in one order?

@@ -68,7 +68,7 @@ use vigia_rules::Gate;
 
 use crate::metrics::{Counter, Metrics};
 
-pub use batch::{AlertBatch, AlertEntry, RecordBatch, Submitter};
+pub use batch::{AlertBatch, AlertEntry, Decision, RecordBatch, Submitter};
 pub use bookmark::{Bookmark, Positions};
 pub use catalogue::{Catalogue, Extent};
 pub use chain::{Fault, FaultKind, Proof, PublicKey, Verification, verify};

@@ -231,6 +231,7 @@ fn events_of_decoding_and_of_the_stream_find_their_rules() {
          alert tcp any any -> any any (stream-event:pkt_invalid_ack; sid:3;)\n",
     );
     assert!(engine.wants_packets());
+    assert!(engine.wants_stream_event("pkt_invalid_ack") && !engine.wants_stream_event("pkt_broken_ack"));
     let mut flow = Flow::new(&engine);
     assert_eq!(flow.stream_event("reassembly_seq_gap"), [2]);
     let mut frame = common::frame(6, common::CLIENT, common::SERVER, b"payload");

@@ -1038,7 +1038,9 @@ impl Deliver for Inspection<'_> {
     fn event(&mut self, direction: Direction, event: StreamEvent) {
         let header = self.facts.header(direction);
         self.output.anomaly(&header, &Anomalous::Stream(event.name()));
-        self.inspect(direction, &Subject::StreamEvent(event.name()), &[]);
+        if self.rules.wants_stream_event(event.name()) {
+            self.inspect(direction, &Subject::StreamEvent(event.name()), &[]);
+        }
     }
 }
 

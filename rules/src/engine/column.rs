@@ -27,6 +27,8 @@ pub(super) struct Column {
     /// Row of each small value, so that the segment need not be looked for.
     small: Small,
     rows: Box<[u64]>,
+    /// Of up to 64 rules: what small values leave of them.
+    few: Box<[u64]>,
     /// The row of the rules that do not ask for the key: what remains when it has no value.
     indifferent: u32,
     /// The rules that ask for it.
@@ -128,6 +130,9 @@ impl Column {
             segments[segment]
         });
         let small = Small::new(small);
+        let few =
+            (0..PAGE as u64).filter(|_| words == 1).filter_map(|value| rows.words.get(small.get(value)? as usize));
+        let few = few.copied().collect();
         Some(Self {
             key,
             words,
@@ -135,6 +140,7 @@ impl Column {
             starts: starts.into(),
             segments: segments.into(),
             small,
+            few,
             rows: rows.words.into(),
             indifferent,
             asking,
@@ -223,11 +229,18 @@ impl Column {
         if let Key::Field(field) = self.key {
             operation::visit_any(record, field, &mut |value| {
                 if let Some(value) = as_number(value) {
-                    rules |= self.word(self.number(value));
+                    rules |= self.few_with(value);
                 }
             });
         }
         rules
+    }
+
+    /// Those of up to 64 rules that allow this value.
+    #[inline]
+    fn few_with(&self, value: u64) -> u64 {
+        let small = usize::try_from(value).ok().and_then(|value| self.few.get(value));
+        small.copied().unwrap_or_else(|| self.word(self.number(value)))
     }
 
     /// The first word of a row.

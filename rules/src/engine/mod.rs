@@ -414,6 +414,11 @@ impl Engine {
         !self.streams.is_empty() || !self.turns.is_empty()
     }
 
+    /// Is any rule inspected at this [`Subject::StreamEvent`]?
+    pub fn wants_stream_event(&self, event: &str) -> bool {
+        self.stream_events.contains_key(event)
+    }
+
     /// Is any rule inspected at [`Subject::Message`] of this protocol?
     pub fn wants_messages(&self, protocol: &'static Protocol) -> bool {
         !self.events.is_empty() || self.about(protocol).is_some()

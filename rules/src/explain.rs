@@ -377,6 +377,7 @@ fn key_name(key: Key, place: Option<&Place>) -> String {
         (Key::Destination, _) => "destination_address".to_owned(),
         (Key::TcpFlags, _) => "tcp.flags".to_owned(),
         (Key::IcmpType, _) => "itype".to_owned(),
+        (Key::PayloadLength, _) => "dsize".to_owned(),
         (Key::Field(field), Some(Place::Message(protocol))) => {
             let name = protocol.fields.get(field).map_or("", |field| field.name);
             format!("{}.{name}", protocol.name)

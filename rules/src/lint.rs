@@ -72,7 +72,9 @@ fn is_selective(anatomy: &Anatomy) -> bool {
         || anatomy.ready.program.member(0).domains.iter().any(|(key, values)| match key {
             Key::SourcePort | Key::DestinationPort => size(values) <= MANY_PORTS,
             Key::Field(_) | Key::TcpFlags | Key::IcmpType => true,
-            Key::IpProtocol | Key::Direction | Key::Protocol | Key::Source | Key::Destination => false,
+            Key::IpProtocol | Key::Direction | Key::Protocol | Key::Source | Key::Destination | Key::PayloadLength => {
+                false
+            }
         })
 }
 
@@ -187,6 +189,7 @@ fn keys(anatomy: &Anatomy, span: &Range<usize>) -> Option<(String, Range<usize>)
             Key::Source | Key::Destination => "address",
             Key::TcpFlags => "combination of TCP flags",
             Key::IcmpType => "ICMP type",
+            Key::PayloadLength => "length of the payload",
         };
         Some((format!("no {name} fulfils all that is asked of it"), span.clone()))
     })

@@ -347,6 +347,23 @@ fn thresholds_by_flow_count_in_the_flow_and_others_at_the_gate() {
     assert_eq!([admit(0), admit(30), admit(61)], [Report, Suppress, Report]);
 }
 
+#[test]
+fn packets_of_another_size_or_port_than_rules_ask_for_are_not_wanted() {
+    let wanted = |rules: &str, length: usize| {
+        let frame = common::frame(6, common::CLIENT, common::SERVER, &vec![0; length]);
+        let packet = vigia_parsers::packet::decode(&common::captured(&frame), &Default::default());
+        engine(rules).wants_packet(&packet)
+    };
+    let rules =
+        "alert tcp any any -> any 502 (dsize:10<>64; sid:1;)\nalert tcp any any -> any 502 (dsize:100; sid:2;)\n";
+    assert_eq!([0, 10, 11, 63, 100, 101].map(|length| wanted(rules, length)), [false, false, true, true, true, false]);
+    assert!(!wanted("alert tcp any any -> any 503 (dsize:11; sid:1;)", 11));
+    assert!(wanted(
+        "alert tcp any any -> any 502 (dsize:11; sid:1;)\nalert tcp any any -> any 502 (flags:A; sid:2;)",
+        0
+    ));
+}
+
 /// What is said at these seconds, with the ids that it raises and the matches that are found silent.
 fn counted(rule: &str, gate: vigia_rules::Gate, said: &[(u64, Direction, u16)]) -> Vec<(Vec<u32>, u64)> {
     let engine = engine(rule);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vigia_parsers::Protocol;
 use vigia_parsers::packet::DecodeEvent;
 
-use super::group::{Group, Member, receivers};
+use super::group::{Group, Member, Reach};
 use super::hosts::Mark;
 use super::program::{BitEffect, Program};
 use super::view::same;
@@ -248,7 +248,7 @@ fn assemble(
         rules,
         programs,
         flows: Group::new(flows),
-        receivers: receivers(&packets),
+        reach: Reach::new(&packets),
         packets: Group::new(packets),
         decode_events,
         streams: Group::new(streams),

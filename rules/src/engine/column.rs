@@ -8,6 +8,7 @@ use vigia_parsers::{Direction, Record, operation};
 
 use super::Moment;
 use super::view::{Key, View, as_number, protocol_number};
+use crate::keyword::payload_length;
 use crate::language::header::AddressSet;
 use crate::language::set::RangeSet;
 
@@ -151,7 +152,7 @@ impl Column {
     pub(super) fn source(&self) -> Source {
         match self.key {
             Key::Field(_) => Source::Record,
-            Key::TcpFlags | Key::IcmpType => Source::Packet,
+            Key::TcpFlags | Key::IcmpType | Key::PayloadLength => Source::Packet,
             _ => Source::Flow,
         }
     }
@@ -289,6 +290,7 @@ fn value(key: Key, moment: &Moment<'_>) -> Option<u64> {
             Some(Transport::Icmp { kind, .. }) => kind.into(),
             _ => return None,
         },
+        Key::PayloadLength => payload_length(moment.packet?),
         Key::Field(_) => return None,
     })
 }

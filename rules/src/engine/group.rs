@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 
+use vigia_parsers::packet::Packet;
 use vigia_parsers::{Protocol, Record};
 
 use super::Moment;
@@ -16,6 +17,7 @@ use super::column::{Column, Domains, and, ones, set};
 use super::plain::{Plain, Word};
 use super::sieve::{Found, Pool, Sieve, Wanted};
 use super::view::{Key, View, protocol_number};
+use crate::keyword::payload_length;
 use crate::language::set::RangeSet;
 
 /// Kinds of packets that shelves tell apart by protocol, direction and addresses, at the most.
@@ -37,6 +39,11 @@ pub(crate) struct Member {
 const LONGEST: usize = 24;
 
 impl Member {
+    /// What it first asks of a key.
+    fn allowed(&self, key: Key) -> Option<&RangeSet<u64>> {
+        self.domains.iter().find(|domain| domain.0 == key).map(|domain| &domain.1)
+    }
+
     /// The same for a group that inspects traffic of every protocol, where the rule is about one.
     pub(super) fn of(mut self, protocol: Option<&Protocol>) -> Self {
         let only = |protocol| (Key::Protocol, RangeSet::one(protocol_number(Some(protocol))));
@@ -63,12 +70,43 @@ impl Member {
     }
 }
 
+/// What can be said of a packet at once that any of some rules is about.
+pub(super) struct Reach {
+    /// The ports of receivers that they allow, a bit each; `None` when one of them does not ask for it.
+    receivers: Option<Box<[u64]>>,
+    /// The shortest and the longest payload that they allow.
+    lengths: (u64, u64),
+}
+
+impl Reach {
+    pub(super) fn new(members: &[Member]) -> Self {
+        let lengths = members.iter().map(|member| {
+            let ranges = member.allowed(Key::PayloadLength).map(|set| set.ranges());
+            let ends = ranges
+                .map(|ranges| (ranges.first().map_or(1, |first| first.0), ranges.last().map_or(0, |last| last.1)));
+            ends.unwrap_or((0, u64::MAX))
+        });
+        let lengths = lengths.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1))).unwrap_or((1, 0));
+        Self { receivers: receivers(members), lengths }
+    }
+
+    /// May any of the rules be about this packet?
+    #[inline]
+    pub(super) fn covers(&self, packet: &Packet<'_>) -> bool {
+        let [_, port] = packet.ports.map(usize::from);
+        let goes_there = |ports: &[u64]| ports.get(port / 64).is_some_and(|word| word >> (port % 64) & 1 == 1);
+        let (shortest, longest) = self.lengths;
+        shortest <= longest
+            && self.receivers.as_deref().is_none_or(goes_there)
+            && (self.lengths == (0, u64::MAX) || (shortest..=longest).contains(&payload_length(packet)))
+    }
+}
+
 /// The ports of receivers that any of these rules allows, a bit each; `None` when one of them does not ask for it.
-pub(super) fn receivers(members: &[Member]) -> Option<Box<[u64]>> {
+fn receivers(members: &[Member]) -> Option<Box<[u64]>> {
     let mut ports = vec![0; usize::from(u16::MAX) / 64 + 1];
     for member in members {
-        let (_, allowed) = member.domains.iter().find(|domain| domain.0 == Key::DestinationPort)?;
-        for &(low, high) in allowed.ranges() {
+        for &(low, high) in member.allowed(Key::DestinationPort)?.ranges() {
             (low..=high.min(u16::MAX.into())).for_each(|port| set(&mut ports, port as usize));
         }
     }

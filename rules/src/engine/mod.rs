@@ -44,7 +44,7 @@ use crate::tuning::{Change, Override, Unmatched};
 pub(crate) use column::direction as direction_number;
 use counter::Track;
 use gate::Gated;
-use group::{Group, Work};
+use group::{Group, Reach, Work};
 use path::Paths;
 use plain::Word;
 use program::{Program, Scope};
@@ -193,8 +193,8 @@ pub struct Engine {
     /// Rules about addresses and ports alone.
     flows: Group,
     packets: Group,
-    /// The ports that packets for these go to, where all of them ask for some.
-    receivers: Option<Box<[u64]>>,
+    /// What packets these are about.
+    reach: Reach,
     /// By [`vigia_parsers::packet::DecodeEvent`].
     decode_events: Vec<Vec<u32>>,
     streams: Group,
@@ -400,13 +400,10 @@ impl Engine {
     }
 
     /// Is any rule inspected at [`Subject::Packet`] for this packet? Cheaper than to inspect it: rules on decode events
-    /// ask only for packets that have some, and those for ports for packets to these.
+    /// ask only for packets that have some, and those for ports or sizes for packets of these.
     #[inline]
     pub fn wants_packet(&self, packet: &Packet<'_>) -> bool {
-        let [_, port] = packet.ports.map(usize::from);
-        let goes_there = |ports: &[u64]| ports.get(port / 64).is_some_and(|word| word >> (port % 64) & 1 == 1);
-        let to_inspect = !self.packets.is_empty() && self.receivers.as_deref().is_none_or(goes_there);
-        to_inspect || !self.flows.is_empty() || !packet.events.is_empty()
+        self.reach.covers(packet) || !self.flows.is_empty() || !packet.events.is_empty()
     }
 
     /// Is any rule inspected at [`Subject::Stream`]? When not, the caller need not ask for stream bytes.

@@ -122,6 +122,8 @@ pub(crate) enum Key {
     TcpFlags,
     /// Type of the ICMP or ICMPv6 message.
     IcmpType,
+    /// Length of the packet's payload, as `dsize` counts it.
+    PayloadLength,
     /// A field of the record.
     Field(usize),
 }

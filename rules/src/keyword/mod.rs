@@ -35,6 +35,7 @@ use vigia_parsers::{Protocol, operation};
 use crate::language::syntax::{Argument, Word};
 use crate::language::{Problem, Variables, nearest};
 
+pub(crate) use packet::payload_length;
 use registered::Takes;
 pub(crate) use registered::{Need, waiting};
 pub(crate) use rule::{Draft, Fate, Place, Section, Waiting, compile, draft, finish};

@@ -110,7 +110,11 @@ impl Condition for HeaderField {
 
 fn header(draft: &mut Draft, it: Use<'_>, domain: Domain, read: Read) -> Result<(), Problem> {
     let test = integer::parse(it.value.unquoted(), domain)?;
-    let key = (it.name.text == "itype").then_some(Key::IcmpType);
+    let key = match it.name.text {
+        "itype" => Some(Key::IcmpType),
+        "dsize" => Some(Key::PayloadLength),
+        _ => None,
+    };
     draft.conditions.push(Box::new(HeaderField { read, test, key }));
     draft.packet = true;
     Ok(())
@@ -176,7 +180,7 @@ fn icmpv6_mtu(packet: &Packet<'_>) -> Option<u64> {
 }
 
 /// Payload behind the headers; an IGMP message is a header as a whole.
-fn payload_length(packet: &Packet<'_>) -> u64 {
+pub(crate) fn payload_length(packet: &Packet<'_>) -> u64 {
     match packet.ip.as_ref() {
         Some(ip) if ip.protocol == IGMP => 0,
         _ => packet.payload().len() as u64,

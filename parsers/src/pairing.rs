@@ -79,7 +79,12 @@ impl<K: Copy + PartialEq> Outstanding<K> {
 
     /// Takes out the oldest request with this key: its answer has come.
     pub fn answered(&mut self, key: K) -> Option<Request<'_, K>> {
-        let at = self.keys.iter().position(|mark| mark.key == key)?;
+        self.answered_where(|asked| *asked == key)
+    }
+
+    /// Takes out the oldest request whose key `suits`: its answer has come.
+    pub fn answered_where(&mut self, mut suits: impl FnMut(&K) -> bool) -> Option<Request<'_, K>> {
+        let at = self.keys.iter().position(|mark| suits(&mark.key))?;
         self.take(at)
     }
 

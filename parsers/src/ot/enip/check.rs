@@ -1,7 +1,7 @@
 //! What the standard does not allow, looked for in one message.
 
-use super::cip::service::{REPLY, Service};
-use super::encapsulation::{HEADER, Message, command};
+use super::cip::service::REPLY;
+use super::encapsulation::{Contents, HEADER, Message, command};
 use super::item::PREFIX;
 use super::{INVALID_ITEM, INVALID_PATH, INVALID_PDU, UNKNOWN_COMMAND, names};
 use crate::findings::Findings;
@@ -29,11 +29,11 @@ fn body(message: &Message<'_>, findings: &mut Findings) {
         // A failed command has no data to speak of.
         _ if message.status != 0 => {}
         REGISTER_SESSION if message.register().is_none() => findings.push(INVALID_PDU, HEADER),
-        SEND_RR_DATA | SEND_UNIT_DATA => match message.items() {
+        SEND_RR_DATA | SEND_UNIT_DATA => match &message.contents {
             None => findings.push(INVALID_PDU, HEADER),
-            Some(items) => match items.fault() {
+            Some(contents) => match contents.fault {
                 Some(offset) => findings.push(INVALID_ITEM, offset),
-                None => service(message, findings),
+                None => service(contents, findings),
             },
         },
         LIST_IDENTITY | LIST_SERVICES | LIST_INTERFACES if !message.request => match message.listed() {
@@ -48,13 +48,11 @@ fn body(message: &Message<'_>, findings: &mut Findings) {
     }
 }
 
-fn service(message: &Message<'_>, findings: &mut Findings) {
-    let Some(carried) = message.cip() else {
-        return findings.push(INVALID_PDU, HEADER + PREFIX);
-    };
-    match Service::new(carried.bytes, carried.offset) {
-        Err(anomaly) => findings.push(anomaly.kind, anomaly.offset),
-        Ok(service) => {
+fn service(contents: &Contents<'_>, findings: &mut Findings) {
+    match &contents.cip {
+        None => findings.push(INVALID_PDU, HEADER + PREFIX),
+        Some(Err(anomaly)) => findings.push(anomaly.kind, anomaly.offset),
+        Some(Ok(service)) => {
             let mut unsound = None;
             let mut faults = [None; 2];
             let mut found = 0;

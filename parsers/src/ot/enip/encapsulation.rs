@@ -82,12 +82,10 @@ fn judge(message: &Message<'_>, alone: bool) -> Probe {
     let failed = message.status != 0;
     match message.command {
         SEND_RR_DATA | SEND_UNIT_DATA if failed && message.data.is_empty() => Probe::Shared,
-        SEND_RR_DATA | SEND_UNIT_DATA => match message.cip() {
+        SEND_RR_DATA | SEND_UNIT_DATA => match message.contents.and_then(|contents| contents.cip) {
             // Devices may ask each other over one connection, so the reply bit decides less than the layout.
-            Some(carried) => match Service::new(carried.bytes, carried.offset) {
-                Ok(service) if service.is_request() == message.request => Probe::Certain,
-                _ => Probe::Maybe,
-            },
+            Some(Ok(service)) if service.is_request() == message.request => Probe::Certain,
+            Some(_) => Probe::Maybe,
             None => certain(message.items().is_some_and(|mut items| items.any(|item| item.kind != 0))),
         },
         REGISTER_SESSION => match message.register() {
@@ -131,14 +129,53 @@ pub(super) struct Message<'a> {
     /// What follows the header.
     pub(super) data: &'a [u8],
     pub(super) request: bool,
+    /// What the items of Send RR Data and Send Unit Data carry; `None` when there are no items.
+    pub(super) contents: Option<Contents<'a>>,
 }
 
-/// A CIP message within the data.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Carried<'a> {
-    pub(super) bytes: &'a [u8],
-    /// Where it begins in the encapsulation message.
-    pub(super) offset: usize,
+/// What items carry. It is read once, since a message is asked for it many times.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Contents<'a> {
+    /// Where the item begins that is not whole.
+    pub(super) fault: Option<usize>,
+    /// The connection that a connected message travels in, as its receiver numbers it.
+    connection: Option<u32>,
+    /// Sequence count of a connected message (volume 1 §3-6.2).
+    sequence: Option<u16>,
+    /// The CIP message, unconnected or behind the sequence count.
+    pub(super) cip: Option<Result<Service<'a>, Anomaly>>,
+}
+
+impl<'a> Contents<'a> {
+    /// Of items of one kind the first counts.
+    fn new(mut items: Items<'a>) -> Self {
+        let (mut addressed, mut connected) = (false, false);
+        let mut contents = Self::default();
+        for item in items.by_ref() {
+            let skip = match item.kind {
+                item::UNCONNECTED_DATA => 0,
+                item::CONNECTED_DATA => {
+                    if !std::mem::replace(&mut connected, true) {
+                        contents.sequence = uint(item.data, 0);
+                    }
+                    2
+                }
+                item::CONNECTED_ADDRESS => {
+                    if !std::mem::replace(&mut addressed, true) {
+                        contents.connection = udint(item.data, 0);
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
+            let message = item.data.get(skip..).filter(|message| !message.is_empty());
+            if let (Some(message), None) = (message, contents.cip) {
+                contents.cip = Some(Service::new(message, item.offset + skip));
+            }
+        }
+        contents.fault = items.fault();
+        contents
+    }
 }
 
 /// The identity item of a List Identity reply (§2-4.3.3).
@@ -170,8 +207,9 @@ impl<'a> Message<'a> {
     pub(super) fn new(bytes: &'a [u8], direction: Direction) -> Result<Self, Anomaly> {
         let short = Anomaly { kind: INVALID_PDU, offset: bytes.len() };
         let (header, data) = bytes.split_at_checked(HEADER).ok_or(short)?;
+        let command = uint(header, 0).ok_or(short)?;
         Ok(Self {
-            command: uint(header, 0).ok_or(short)?,
+            command,
             length: uint(header, 2).ok_or(short)?,
             session: udint(header, 4).ok_or(short)?,
             status: udint(header, 8).ok_or(short)?,
@@ -179,6 +217,7 @@ impl<'a> Message<'a> {
             options: udint(header, 20).ok_or(short)?,
             data,
             request: direction == Direction::ToServer,
+            contents: items(command, data).map(Contents::new),
         })
     }
 
@@ -190,12 +229,9 @@ impl<'a> Message<'a> {
         Some((uint(self.data, 0)?, uint(self.data, 2)?))
     }
 
-    /// The items of Send RR Data and Send Unit Data, behind interface handle and timeout (§2-4.7).
+    /// The items of Send RR Data and Send Unit Data.
     pub(super) fn items(&self) -> Option<Items<'a>> {
-        if !matches!(self.command, SEND_RR_DATA | SEND_UNIT_DATA) || udint(self.data, 0)? != 0 {
-            return None;
-        }
-        Items::new(self.data.get(item::PREFIX..)?, HEADER + item::PREFIX)
+        items(self.command, self.data)
     }
 
     /// The items of a reply to one of the list commands.
@@ -206,31 +242,19 @@ impl<'a> Message<'a> {
         Items::new(self.data, HEADER)
     }
 
-    fn item(&self, kind: u16) -> Option<item::Item<'a>> {
-        self.items()?.find(|item| item.kind == kind)
-    }
-
     /// The connection that a connected message travels in, as its receiver numbers it.
     pub(super) fn connection(&self) -> Option<u32> {
-        udint(self.item(item::CONNECTED_ADDRESS)?.data, 0)
+        self.contents?.connection
     }
 
     /// Sequence count of a connected message (volume 1 §3-6.2).
     pub(super) fn sequence(&self) -> Option<u16> {
-        uint(self.item(item::CONNECTED_DATA)?.data, 0)
+        self.contents?.sequence
     }
 
-    /// The CIP message, unconnected or behind the sequence count.
-    pub(super) fn cip(&self) -> Option<Carried<'a>> {
-        self.items()?.find_map(|item| {
-            let skip = match item.kind {
-                item::UNCONNECTED_DATA => 0,
-                item::CONNECTED_DATA => 2,
-                _ => return None,
-            };
-            let bytes = item.data.get(skip..).filter(|bytes| !bytes.is_empty())?;
-            Some(Carried { bytes, offset: item.offset + skip })
-        })
+    /// The CIP message within, as far as it can be read.
+    pub(super) fn service(&self) -> Option<&Service<'a>> {
+        self.contents.as_ref()?.cip.as_ref()?.as_ref().ok()
     }
 
     /// What List Identity answers.
@@ -263,4 +287,12 @@ impl<'a> Message<'a> {
             Some(Offer { protocol_version: uint(item.data, 0)?, capabilities: uint(item.data, 2)?, name })
         })
     }
+}
+
+/// The items that a message of this command has, behind interface handle and timeout (§2-4.7).
+fn items(command: u16, data: &[u8]) -> Option<Items<'_>> {
+    if !matches!(command, SEND_RR_DATA | SEND_UNIT_DATA) || udint(data, 0)? != 0 {
+        return None;
+    }
+    Items::new(data.get(item::PREFIX..)?, HEADER + item::PREFIX)
 }

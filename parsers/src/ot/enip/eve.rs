@@ -6,7 +6,7 @@ use super::cip::path::{Logical, Path, Segment};
 use super::cip::service::Service;
 use super::encapsulation::Message;
 use super::names;
-use super::record::{Exchange, carried};
+use super::record::Exchange;
 use crate::field::{Tree, name_of};
 
 pub(super) fn write(record: &Exchange<'_>, tree: &mut dyn Tree) {
@@ -14,7 +14,7 @@ pub(super) fn write(record: &Exchange<'_>, tree: &mut dyn Tree) {
         true => (Some(record.message), None),
         false => (record.request, Some(record.message)),
     };
-    let asked = request.and_then(carried);
+    let asked = request.and_then(Message::service);
     if let Some(request) = request {
         tree.object("request");
         message(request, None, tree);
@@ -22,7 +22,7 @@ pub(super) fn write(record: &Exchange<'_>, tree: &mut dyn Tree) {
     }
     if let Some(response) = response {
         tree.object("response");
-        message(response, asked.as_ref(), tree);
+        message(response, asked, tree);
         tree.end();
     }
 }
@@ -47,9 +47,9 @@ fn message(message: &Message<'_>, asked: Option<&Service<'_>>, tree: &mut dyn Tr
         tree.end();
     }
     identity(message, tree);
-    if let Some(carried) = carried(message) {
+    if let Some(service) = message.service() {
         tree.object("cip");
-        cip(&carried, asked, tree);
+        cip(service, asked, tree);
         tree.end();
     }
 }

@@ -69,24 +69,18 @@ impl Record for Exchange<'_> {
     }
 }
 
-/// The CIP message within, as far as it can be read.
-pub(super) fn carried<'a>(message: &Message<'a>) -> Option<Service<'a>> {
-    let carried = message.cip()?;
-    Service::new(carried.bytes, carried.offset).ok()
-}
-
 impl<'a> Exchange<'a> {
     /// Calls `visit` for each CIP message within, embedded ones too.
     fn services(&self, visit: &mut dyn FnMut(&Service<'a>)) {
-        if let Some(service) = carried(self.message) {
+        if let Some(service) = self.message.service() {
             service.walk(visit, &mut |_| {});
         }
     }
 
     /// Calls `visit` for each CIP request that the message makes or answers.
     fn asked(&self, visit: &mut dyn FnMut(&Service<'a>)) {
-        let own = carried(self.message).filter(Service::is_request);
-        if let Some(service) = own.or_else(|| carried(self.request?)) {
+        let own = self.message.service().filter(|service| service.is_request());
+        if let Some(service) = own.or_else(|| self.request?.service()) {
             service.walk(visit, &mut |_| {});
         }
     }

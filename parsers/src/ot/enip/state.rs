@@ -5,7 +5,7 @@ use super::cip::connection::Connections;
 use super::cip::record::Record as CipRecord;
 use super::cip::service::{Service, code};
 use super::encapsulation::{Message, command};
-use super::record::{Exchange, carried};
+use super::record::Exchange;
 use super::{PROTOCOL, TOO_MANY_TRANSACTIONS, UNSOLICITED_RESPONSE};
 use crate::dissector::{Direction, Dissector, Envelope, Pairing, Sink};
 use crate::limits::{Kept, Limits};
@@ -51,7 +51,7 @@ impl Dissector for State {
 
 /// Is it a request? Over a connection, or by Send RR Data, either side may ask: the reply bit of the service tells.
 fn asks(message: &Message<'_>) -> bool {
-    carried(message).map_or(message.request, |service| service.is_request())
+    message.service().map_or(message.request, Service::is_request)
 }
 
 impl State {
@@ -61,14 +61,14 @@ impl State {
 
     fn request(&mut self, envelope: &Envelope, bytes: &[u8], message: &Message<'_>, sink: &mut dyn Sink) {
         let mut findings = findings(message);
-        let service = carried(message);
+        let service = message.service();
         let number = self.last + 1;
         // The answer has the next number: signatures raise an alert for each of the two, as Suricata's do, which inspects
         // the directions of this protocol apart.
-        self.last = number + 1 + service.as_ref().map_or(0, Service::count);
+        self.last = number + 1 + service.map_or(0, Service::count);
         let is_answered = !matches!(message.command, command::NOP | command::UNREGISTER_SESSION);
         if is_answered {
-            let key = key(message, service.as_ref(), envelope.direction);
+            let key = key(message, envelope.direction);
             self.requests.keep(key, number, envelope, bytes, |bound, request| {
                 findings.push(TOO_MANY_TRANSACTIONS, 0);
                 sink.bounded(bound);
@@ -82,7 +82,7 @@ impl State {
         }
         let Some(service) = service else { return };
         let carrier = message.connection().and_then(|id| self.connections.by_id(id));
-        let mut connection = carrier.or_else(|| self.connections.closed_by(&service));
+        let mut connection = carrier.or_else(|| self.connections.closed_by(service));
         let mut transaction = number + 1;
         service.walk(
             &mut |service| {
@@ -104,19 +104,19 @@ impl State {
 
     fn response(&mut self, envelope: &Envelope, message: &Message<'_>, sink: &mut dyn Sink) {
         let mut findings = findings(message);
-        let service = carried(message);
-        let wanted = key(message, service.as_ref(), envelope.direction.opposite());
+        let service = message.service();
+        let wanted = key(message, envelope.direction.opposite());
         let connections = &self.connections;
-        let found = self.requests.take_where(|request| {
-            let joined = match (request.key.connection, wanted.connection) {
-                // Identifiers differ by direction; which belong together, the Forward Open told, if it was seen.
-                (Some(one), Some(other)) => match connections.by_id(one).or(connections.by_id(other)) {
-                    Some(connection) => connection.joins(one, other),
-                    None => true,
-                },
-                (one, other) => one == other,
-            };
-            joined && Key { connection: wanted.connection, ..request.key } == wanted
+        let joined = |asked: Option<u32>| match (asked, wanted.connection) {
+            // Identifiers differ by direction; which belong together, the Forward Open told, if it was seen.
+            (Some(one), Some(other)) => match connections.by_id(one).or(connections.by_id(other)) {
+                Some(connection) => connection.joins(one, other),
+                None => true,
+            },
+            (one, other) => one == other,
+        };
+        let found = self.requests.answered_where(|asked| {
+            Key { connection: wanted.connection, ..*asked } == wanted && joined(asked.connection)
         });
         let Some(request) = found else {
             // One search can find many devices.
@@ -131,7 +131,7 @@ impl State {
             let mut answers =
                 Answers { envelope, message, connections: &mut self.connections, pairing: Pairing::None, sink };
             if let Some(service) = service {
-                self.last = answers.lone(&service, true, self.last + 1) - 1;
+                self.last = answers.lone(service, true, self.last + 1) - 1;
             }
             return;
         };
@@ -141,22 +141,21 @@ impl State {
         let record = Exchange { message, request: asked.as_ref(), transaction: number, pairing };
         sink.message(envelope, &record, findings.as_slice());
         sink.transaction(envelope, &record);
-        let asked_service = asked.as_ref().and_then(carried);
         let mut answers = Answers { envelope, message, connections: &mut self.connections, pairing, sink };
-        match (service, asked.as_ref().zip(asked_service)) {
-            (Some(service), Some((_, request))) => answers.pair(&service, &request, None, number + 1, true),
-            (Some(service), None) => self.last = answers.lone(&service, true, self.last + 1) - 1,
+        match (service, asked.as_ref().and_then(|asked| Some((asked, asked.service()?)))) {
+            (Some(service), Some((_, request))) => answers.pair(service, request, None, number + 1, true),
+            (Some(service), None) => self.last = answers.lone(service, true, self.last + 1) - 1,
             // The encapsulation refused it: what it carried got no answer.
             (None, Some((asked, request))) => {
-                each_unanswered(asked, &request, number + 1, |record| answers.sink.transaction(envelope, record));
+                each_unanswered(asked, request, number + 1, |record| answers.sink.transaction(envelope, record));
             }
             (None, None) => {}
         }
     }
 }
 
-fn key(message: &Message<'_>, service: Option<&Service<'_>>, asker: Direction) -> Key {
-    let connected = message.sequence().map(|sequence| (sequence, service.map_or(0, Service::code)));
+fn key(message: &Message<'_>, asker: Direction) -> Key {
+    let connected = message.sequence().map(|sequence| (sequence, message.service().map_or(0, Service::code)));
     let mut context = [0; 8];
     if connected.is_none() {
         context.copy_from_slice(message.context.get(..8).unwrap_or(&[0; 8]));
@@ -170,8 +169,8 @@ fn unanswered(request: &Request<'_, Key>, sink: &mut dyn Sink) {
     let pairing = Pairing::Unanswered;
     let record = Exchange { message: &message, request: None, transaction: request.transaction, pairing };
     sink.transaction(&request.envelope, &record);
-    if let Some(service) = carried(&message) {
-        each_unanswered(&message, &service, request.transaction + 2, |record| {
+    if let Some(service) = message.service() {
+        each_unanswered(&message, service, request.transaction + 2, |record| {
             sink.transaction(&request.envelope, record);
         });
     }

@@ -168,6 +168,11 @@ impl<'a> Service<'a> {
         Packed { data: self.data, offset: self.data_offset, count, next: 0 }
     }
 
+    /// May messages be embedded in it? Of nearly all the service code says that there are none.
+    fn embeds(&self) -> bool {
+        matches!(self.code(), code::MULTIPLE_SERVICE_PACKET | code::UNCONNECTED_SEND)
+    }
+
     /// How many messages it is, with those embedded.
     pub(crate) fn count(&self) -> u64 {
         self.count_within(DEEPEST)
@@ -175,6 +180,9 @@ impl<'a> Service<'a> {
 
     fn count_within(&self, depth: usize) -> u64 {
         let mut count = 1;
+        if !self.embeds() {
+            return count;
+        }
         self.each_embedded(depth, &mut |embedded, depth| count += embedded.count_within(depth), &mut |_| {});
         count
     }
@@ -186,6 +194,9 @@ impl<'a> Service<'a> {
 
     fn walk_within(&self, depth: usize, visit: &mut dyn FnMut(&Self), faults: &mut dyn FnMut(Anomaly)) {
         visit(self);
+        if !self.embeds() {
+            return;
+        }
         // Two closures cannot borrow `faults` at once, so what is wrong below is told after.
         let mut wrong = [None; 4];
         let mut found = 0;

@@ -29,9 +29,11 @@ pub struct Request<'a> {
 /// The requests of one flow that wait, oldest first.
 #[derive(Debug)]
 pub struct Requests {
-    /// Up to `used` the requests that wait; behind them may lie the one removed last.
+    /// Up to `used` the requests that wait; behind them the one `removed` last, and what is left of those before it: the
+    /// next request is written over them, which takes less than to append it.
     entries: SmallVec<[u8; INLINE]>,
     used: u32,
+    removed: bool,
     count: u16,
     most: u16,
     most_bytes: u32,
@@ -41,8 +43,9 @@ impl Requests {
     /// None yet, and never more than the limits allow; one at least.
     pub fn new(limits: &Limits) -> Self {
         Self {
-            entries: SmallVec::new(),
+            entries: SmallVec::from_buf([0; INLINE]),
             used: 0,
+            removed: false,
             count: 0,
             most: limits.requests.max(1),
             most_bytes: limits.request_bytes,
@@ -91,34 +94,55 @@ impl Requests {
     /// Adds a request; of one that is longer than all may be, the beginning.
     pub fn push(&mut self, transaction: u64, timestamp: Timestamp, bytes: &[u8]) {
         let bytes = bytes.get(..(self.most_bytes as usize).min(usize::from(u16::MAX))).unwrap_or(bytes);
-        self.entries.truncate(self.used as usize);
-        if self.count == 0 && self.entries.capacity() > SPARE && HEADER + bytes.len() <= SPARE {
-            self.entries = SmallVec::new();
+        let start = self.used as usize;
+        let end = start + HEADER + bytes.len();
+        if self.count == 0 && self.entries.len() > SPARE && end <= SPARE {
+            self.entries = SmallVec::from_buf([0; INLINE]);
         }
-        self.entries.extend_from_slice(&transaction.to_le_bytes());
-        self.entries.extend_from_slice(&timestamp.0.to_le_bytes());
-        self.entries.extend_from_slice(&(bytes.len() as u16).to_le_bytes());
-        self.entries.extend_from_slice(bytes);
-        self.used = self.entries.len() as u32;
+        if end > self.entries.len() {
+            self.entries.resize(end, 0);
+        }
+        if let Some(room) = self.entries.get_mut(start..end) {
+            write(room, transaction, timestamp, bytes);
+        }
+        self.used = end as u32;
         self.count += 1;
+        self.removed = false;
     }
 
     /// Takes out the request at this place, counted from the oldest; [`Requests::removed`] has it then.
     pub fn remove(&mut self, at: usize) {
-        let size = |request: Request<'_>| HEADER + request.bytes.len();
-        let Some(length) = self.iter().nth(at).map(size) else { return };
-        let start: usize = self.iter().take(at).map(size).sum();
-        if let Some(from) = self.entries.get_mut(start..self.used as usize) {
-            from.rotate_left(length);
-            self.used -= length as u32;
-            self.count -= 1;
+        let mut waiting = self.entries.get(..self.used as usize).unwrap_or_default();
+        for _ in 0..at {
+            let Some((_, rest)) = read(waiting) else { return };
+            waiting = rest;
         }
+        let Some((_, behind)) = read(waiting) else { return };
+        let (start, length) = (self.used as usize - waiting.len(), waiting.len() - behind.len());
+        if !behind.is_empty()
+            && let Some(from) = self.entries.get_mut(start..self.used as usize)
+        {
+            from.rotate_left(length);
+        }
+        self.used -= length as u32;
+        self.count -= 1;
+        self.removed = true;
     }
 
     /// The request that was removed last, until another is added.
     pub fn removed(&self) -> Option<Request<'_>> {
-        read(self.entries.get(self.used as usize..)?).map(|(request, _)| request)
+        let behind = self.entries.get(self.used as usize..).filter(|_| self.removed)?;
+        read(behind).map(|(request, _)| request)
     }
+}
+
+/// Writes a request over `room`, which is as long as it with its header.
+fn write(room: &mut [u8], transaction: u64, timestamp: Timestamp, bytes: &[u8]) {
+    let Some((header, message)) = room.split_first_chunk_mut::<HEADER>() else { return };
+    header[..8].copy_from_slice(&transaction.to_le_bytes());
+    header[8..16].copy_from_slice(&timestamp.0.to_le_bytes());
+    header[16..].copy_from_slice(&(bytes.len() as u16).to_le_bytes());
+    message.copy_from_slice(bytes);
 }
 
 fn read(entries: &[u8]) -> Option<(Request<'_>, &[u8])> {

@@ -8,20 +8,26 @@ use super::{Checksums, Ip, Packet, Transport};
 /// Compares the checksums of `packet` with its bytes.
 pub(super) fn check(packet: &Packet<'_>) -> Checksums {
     let Some(ip) = &packet.ip else { return Checksums::default() };
-    Checksums { ip_bad: header_bad(packet, ip), transport_bad: transport_bad(packet, ip) }
+    let Some(header) = packet.bytes.get(ip.header.clone()) else { return Checksums::default() };
+    Checksums { ip_bad: header_bad(ip, header), transport_bad: transport_bad(packet, ip, header) }
 }
 
 /// Only IPv4 has a header checksum.
-fn header_bad(packet: &Packet<'_>, ip: &Ip) -> bool {
-    let Some(header) = packet.bytes.get(ip.header.clone()) else { return false };
-    let length = header.first().map_or(0, |byte| usize::from(byte & 0x0f) * 4);
-    match (ip.source, header.get(..length)) {
-        (IpAddr::V4(_), Some(header)) => !Sum::of(header).is_right(),
-        _ => false,
+fn header_bad(ip: &Ip, header: &[u8]) -> bool {
+    if !ip.source.is_ipv4() {
+        return false;
     }
+    if let Some(plain) = header.first_chunk::<20>()
+        && plain[0] & 0x0f == 5
+    {
+        // Nearly all headers: of a known length the sum is a row of additions.
+        return !Sum(0).and(plain).is_right();
+    }
+    let length = header.first().map_or(0, |byte| usize::from(byte & 0x0f) * 4);
+    header.get(..length).is_some_and(|header| !Sum::of(header).is_right())
 }
 
-fn transport_bad(packet: &Packet<'_>, ip: &Ip) -> bool {
+fn transport_bad(packet: &Packet<'_>, ip: &Ip, header: &[u8]) -> bool {
     let number = match packet.transport {
         Transport::Tcp(_) => 6,
         Transport::Udp => 17,
@@ -30,16 +36,22 @@ fn transport_bad(packet: &Packet<'_>, ip: &Ip) -> bool {
         Transport::None | Transport::Sctp => return false,
     };
     let Some(segment) = packet.bytes.get(ip.payload.start..packet.payload.end) else { return false };
+    // Total length of IPv4, payload length of IPv6.
+    let (stated, fixed) = if ip.source.is_ipv4() { (be16(header, 2), 0) } else { (be16(header, 4), 40) };
     // A length of 0 belongs to packets that the network card was yet to divide, and to sum up.
-    let left_to_the_card = packet.bytes.get(ip.header.clone()).is_none_or(|header| stated_length(header) == 0);
+    let left_to_the_card = stated == 0;
+    // Does a part of what the checksum covers lack?
+    let cut = ip.header.start + fixed + usize::from(stated) > ip.payload.end
+        || (number == 17 && usize::from(be16(segment, 4)) > segment.len());
     let udp_without = number == 17 && ip.source.is_ipv4() && be16(segment, 6) == 0;
-    if cut(packet, ip, segment.len()) || left_to_the_card || udp_without || is_source_routed(packet, ip) {
+    if cut || left_to_the_card || udp_without {
         return false;
     }
     // ICMP of IPv4 has no pseudo-header, in which the length has 32 bits.
     let ends = match (ip.source, ip.destination) {
         _ if number == 1 => return !Sum::of(segment).is_right(),
         (IpAddr::V4(source), IpAddr::V4(destination)) => Sum(0).and(&source.octets()).and(&destination.octets()),
+        (IpAddr::V6(_), IpAddr::V6(_)) if is_source_routed(header) => return false,
         (IpAddr::V6(source), IpAddr::V6(destination)) => Sum(0).and(&source.octets()).and(&destination.octets()),
         _ => return false,
     };
@@ -76,38 +88,17 @@ impl Sum {
         Self(rest.iter().fold(sum, |sum, last| sum + u64::from(u16::from_ne_bytes([*last, 0]))))
     }
 
-    /// Is it the sum of words and their right checksum?
+    /// Is it the sum of words and their right checksum? Folded to 16 bits that is 0xffff, and to fold leaves the remainder
+    /// of 0xffff as it is.
     fn is_right(self) -> bool {
-        let halves = |sum: u64, bits: u32| (sum >> bits) + (sum & ((1 << bits) - 1));
-        // Twice, since a sum may carry again.
-        halves(halves(halves(halves(self.0, 32), 32), 16), 16) == 0xffff
+        self.0 != 0 && self.0.is_multiple_of(0xffff)
     }
 }
 
-/// Total length of IPv4, payload length of IPv6.
-fn stated_length(header: &[u8]) -> usize {
-    let offset = if header.first().is_some_and(|byte| byte >> 4 == 4) { 2 } else { 4 };
-    usize::from(be16(header, offset))
-}
-
-/// Does a part of what the checksum covers lack?
-fn cut(packet: &Packet<'_>, ip: &Ip, length: usize) -> bool {
-    let Some(header) = packet.bytes.get(ip.header.clone()) else { return true };
-    let fixed = if ip.source.is_ipv4() { 0 } else { 40 };
-    let end = ip.header.start + fixed + stated_length(header);
-    let udp_length = match packet.transport {
-        Transport::Udp => usize::from(be16(packet.bytes.get(ip.payload.clone()).unwrap_or_default(), 4)),
-        _ => 0,
-    };
-    end > ip.payload.end || udp_length > length
-}
-
-/// Does an IPv6 routing header stand in the packet? Then the destination of the pseudo-header is not the header's.
-fn is_source_routed(packet: &Packet<'_>, ip: &Ip) -> bool {
-    let Some(mut rest) = packet.bytes.get(ip.header.clone()) else { return false };
-    let (IpAddr::V6(_), Some(&next)) = (ip.source, rest.get(6)) else { return false };
-    let mut next = next;
-    rest = rest.get(40..).unwrap_or_default();
+/// Does a routing header stand in this IPv6 header? Then the destination of the pseudo-header is not the header's.
+fn is_source_routed(header: &[u8]) -> bool {
+    let Some(&(mut next)) = header.get(6) else { return false };
+    let mut rest = header.get(40..).unwrap_or_default();
     while let [following, units, ..] = rest {
         let length = match next {
             43 => return true,

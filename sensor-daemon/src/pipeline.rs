@@ -281,9 +281,7 @@ impl Worker {
     fn account(&mut self, packet: &Packet<'_>, interface: InterfaceId, fate: Fate) {
         self.count(packet.wire_length, interface, fate);
         let counters = &mut self.inspector.output.counters;
-        for layer in layers(packet).into_iter().flatten() {
-            counters.add(layer, 1);
-        }
+        count_layers(packet, counters);
         if packet.wire_length as usize > packet.bytes.len() {
             counters.add(Counter::TruncatedPackets, 1);
         }
@@ -503,31 +501,32 @@ impl Progress {
     }
 }
 
-/// The counters of a packet's layers: what stands around it, network, transport.
-fn layers(packet: &Packet<'_>) -> [Option<Counter>; 5] {
+/// Counts a packet's layers: what stands around it, network, transport.
+fn count_layers(packet: &Packet<'_>, counters: &mut Counters) {
     let six = packet.ip.as_ref().map(|ip| ip.source.is_ipv6());
-    let network = match six {
-        Some(true) => Some(Counter::Ipv6),
-        Some(false) => Some(Counter::Ipv4),
-        None => packet.ethernet.filter(|ethernet| ethernet.ethertype == 0x0806).map(|_| Counter::Arp),
-    };
-    let transport = match packet.transport {
-        Transport::Tcp(_) => Some(Counter::Tcp),
-        Transport::Udp => Some(Counter::Udp),
-        Transport::Sctp => Some(Counter::Sctp),
-        Transport::Icmp { .. } if six == Some(true) => Some(Counter::Icmpv6),
-        Transport::Icmp { .. } => Some(Counter::Icmpv4),
-        Transport::None => None,
-    };
-    let redundancy = packet.redundancy.map(|redundancy| match redundancy.kind {
-        RedundancyKind::Prp => Counter::Prp,
-        RedundancyKind::Hsr => Counter::Hsr,
-    });
-    [
-        network,
-        transport,
-        redundancy,
-        (packet.tunnel_depth > 0).then_some(Counter::Tunnelled),
-        (!packet.vlans.ids().is_empty()).then_some(Counter::Vlan),
-    ]
+    match six {
+        Some(true) => counters.add(Counter::Ipv6, 1),
+        Some(false) => counters.add(Counter::Ipv4, 1),
+        None if packet.ethernet.is_some_and(|ethernet| ethernet.ethertype == 0x0806) => counters.add(Counter::Arp, 1),
+        None => {}
+    }
+    match packet.transport {
+        Transport::Tcp(_) => counters.add(Counter::Tcp, 1),
+        Transport::Udp => counters.add(Counter::Udp, 1),
+        Transport::Sctp => counters.add(Counter::Sctp, 1),
+        Transport::Icmp { .. } if six == Some(true) => counters.add(Counter::Icmpv6, 1),
+        Transport::Icmp { .. } => counters.add(Counter::Icmpv4, 1),
+        Transport::None => {}
+    }
+    match packet.redundancy.map(|redundancy| redundancy.kind) {
+        Some(RedundancyKind::Prp) => counters.add(Counter::Prp, 1),
+        Some(RedundancyKind::Hsr) => counters.add(Counter::Hsr, 1),
+        None => {}
+    }
+    if packet.tunnel_depth > 0 {
+        counters.add(Counter::Tunnelled, 1);
+    }
+    if !packet.vlans.ids().is_empty() {
+        counters.add(Counter::Vlan, 1);
+    }
 }

@@ -313,22 +313,15 @@ impl FlowTable {
 
     /// Is it time for an interim record? Says yes once.
     pub fn is_to_be_reported(&mut self, id: FlowId) -> bool {
-        let flow = self.slab.get_mut(id.0);
-        let now = flow.last().seconds() as u32;
-        let interval = self.settings.interim_s;
-        let interim = interval > 0 && now.saturating_sub(flow.links.reported) >= interval;
-        if interim {
-            flow.links.reported = now;
-        }
-        interim
+        is_to_be_reported(self.slab.get_mut(id.0), self.settings.interim_s)
     }
 
     fn continued(&mut self, slot: u32, source_is_low: bool, packet: &Packet<'_>) -> Found {
         let flow = self.slab.get_mut(slot);
         let direction = flow.direction(source_is_low);
         flow.count(packet, direction);
-        let id = FlowId(slot);
-        Found { id, direction, created: false, interim: self.is_to_be_reported(id), replaced: None }
+        let interim = is_to_be_reported(flow, self.settings.interim_s);
+        Found { id: FlowId(slot), direction, created: false, interim, replaced: None }
     }
 
     fn end(&mut self, slot: u32, reason: EndReason) -> EndedFlow {
@@ -359,6 +352,16 @@ impl FlowTable {
         }
         Some(self.end(slot, EndReason::Forced))
     }
+}
+
+/// Is it time for an interim record, with so many seconds from one to the next? Says yes once.
+fn is_to_be_reported(flow: &mut Flow, interval: u32) -> bool {
+    let now = flow.last().seconds() as u32;
+    let interim = interval > 0 && now.saturating_sub(flow.links.reported) >= interval;
+    if interim {
+        flow.links.reported = now;
+    }
+    interim
 }
 
 /// Packet time that steps back by less than this is reordering, not another clock: nanoseconds.

@@ -49,7 +49,8 @@ impl Settings {
     fn address(&self) -> Option<ServerAddr> {
         let address: ServerAddr = self.url.parse().ok()?;
         let plain = address.username().is_none() && address.password().is_none();
-        Some(address).filter(|address| plain && matches!(address.scheme(), "nats" | "tls"))
+        Some(address)
+            .filter(|address| plain && !address.host().is_empty() && matches!(address.scheme(), "nats" | "tls"))
     }
 
     async fn connect(&self) -> Result<Context, Failure> {

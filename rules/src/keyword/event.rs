@@ -3,7 +3,7 @@
 use vigia_parsers::packet::DecodeEvent;
 
 use super::application::wait_for_protocol;
-use super::{Arity, Draft, Environment, Keyword, Use, names};
+use super::{Arity, Draft, Environment, Keyword, Need, Use, names};
 use crate::engine::view::{Condition, View};
 use crate::language::syntax::Word;
 use crate::language::{Problem, nearest};
@@ -55,8 +55,13 @@ fn decode_event(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(
 }
 
 fn stream_event(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
-    let event = names::STREAM_EVENTS.iter().find(|event| **event == it.value.text);
-    draft.stream_event = Some(event.ok_or_else(|| unknown(it.value, names::STREAM_EVENTS.iter().copied()))?);
+    let known = [names::STREAM_EVENTS, names::OTHER_STREAM_EVENTS].concat();
+    let event = known.iter().find(|event| **event == it.value.text);
+    let event = event.ok_or_else(|| unknown(it.value, known.iter().copied()))?;
+    if names::OTHER_STREAM_EVENTS.contains(event) {
+        draft.wait(it.value, Need::Feature("this event of TCP"));
+    }
+    draft.stream_event = Some(event);
     draft.selective = true;
     Ok(())
 }

@@ -35,7 +35,12 @@ fn parse(draft: &mut Draft, word: Word<'_>, negated: bool) -> Result<Expression,
     let (pattern, tail) = inner.rsplit_once('/').ok_or_else(wrong)?;
     let (letters, rest) = tail.split_once(',').unwrap_or((tail, ""));
     if !rest.is_empty() {
-        draft.wait(word.part(rest).trim(), Need::Feature("variables captured by expressions"));
+        // The rule matches as it would without; only what the groups held is not kept.
+        draft.warnings.push(Problem::new(
+            "not-supported",
+            "what the groups of this expression capture is not kept",
+            word.part(rest).trim().span(),
+        ));
     }
     let (mut flags, mut relative) = (Flags::default(), false);
     for (at, letter) in letters.trim_end().char_indices() {

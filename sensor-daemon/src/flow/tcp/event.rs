@@ -22,6 +22,42 @@ pub enum StreamEvent {
     RstWithoutSession,
     /// Data goes on in order after a reset from the same side: its receiver did not believe the reset.
     SuspectedRstInject,
+    /// An acknowledgement far outside what the other side has sent.
+    InvalidAck,
+    /// The same, while neither side has ended.
+    EstablishedInvalidAck,
+    /// The same, after the client ended.
+    FinWait1InvalidAck,
+    /// The same, after the server acknowledged that.
+    FinWait2InvalidAck,
+    /// The same, after the server ended.
+    CloseWaitInvalidAck,
+    /// The same, after both ended, and the server's end is not acknowledged.
+    LastAckInvalidAck,
+    /// The same, after both ended, and the client's end is not acknowledged.
+    ClosingInvalidAck,
+    /// The same, after both ended.
+    TimeWaitInvalidAck,
+    /// A SYN of the client, sent again after both have sent more.
+    SynResend,
+    /// A SYN of the server within an established connection.
+    SynToClient,
+    /// A SYN after one side ended.
+    ShutdownSynResend,
+    /// A SYN/ACK of the server, sent again after both have sent more.
+    SynAckResend,
+    /// The same, with another acknowledgement.
+    SynAckResendDifferentAck,
+    /// A SYN/ACK of the client within an established connection.
+    SynAckToServer,
+    /// A SYN of the server, after it answered that of the client.
+    HandshakeSynToClient,
+    /// A SYN/ACK of the client, after the server answered its SYN.
+    HandshakeSynAckToServer,
+    /// A SYN/ACK that is sent again with another acknowledgement, before the handshake is complete.
+    HandshakeSynAckDifferentAck,
+    /// A SYN/ACK of the side that sent the SYN.
+    SynAckInWrongDirection,
     /// A SYN within an established connection, with another sequence number than its first.
     SynResendDifferentSequence,
     /// A SYN/ACK within an established connection, with another sequence number than its first.
@@ -38,7 +74,7 @@ pub enum StreamEvent {
 
 impl StreamEvent {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 33] = [
         Self::SequenceGap,
         Self::OverlapDifferentData,
         Self::Retransmission,
@@ -48,6 +84,24 @@ impl StreamEvent {
         Self::FinWithoutSession,
         Self::RstWithoutSession,
         Self::SuspectedRstInject,
+        Self::InvalidAck,
+        Self::EstablishedInvalidAck,
+        Self::FinWait1InvalidAck,
+        Self::FinWait2InvalidAck,
+        Self::CloseWaitInvalidAck,
+        Self::LastAckInvalidAck,
+        Self::ClosingInvalidAck,
+        Self::TimeWaitInvalidAck,
+        Self::SynResend,
+        Self::SynToClient,
+        Self::ShutdownSynResend,
+        Self::SynAckResend,
+        Self::SynAckResendDifferentAck,
+        Self::SynAckToServer,
+        Self::HandshakeSynToClient,
+        Self::HandshakeSynAckToServer,
+        Self::HandshakeSynAckDifferentAck,
+        Self::SynAckInWrongDirection,
         Self::SynResendDifferentSequence,
         Self::SynAckResendDifferentSequence,
         Self::HandshakeSynDifferentSequence,
@@ -68,6 +122,24 @@ impl StreamEvent {
             Self::FinWithoutSession => "fin_but_no_session",
             Self::RstWithoutSession => "rst_but_no_session",
             Self::SuspectedRstInject => "suspected_rst_inject",
+            Self::InvalidAck => "pkt_invalid_ack",
+            Self::EstablishedInvalidAck => "est_invalid_ack",
+            Self::FinWait1InvalidAck => "fin1_invalid_ack",
+            Self::FinWait2InvalidAck => "fin2_invalid_ack",
+            Self::CloseWaitInvalidAck => "closewait_invalid_ack",
+            Self::LastAckInvalidAck => "lastack_invalid_ack",
+            Self::ClosingInvalidAck => "closing_invalid_ack",
+            Self::TimeWaitInvalidAck => "timewait_invalid_ack",
+            Self::SynResend => "est_syn_resend",
+            Self::SynToClient => "est_syn_toclient",
+            Self::ShutdownSynResend => "shutdown_syn_resend",
+            Self::SynAckResend => "est_synack_resend",
+            Self::SynAckResendDifferentAck => "est_synack_resend_with_different_ack",
+            Self::SynAckToServer => "est_synack_toserver",
+            Self::HandshakeSynToClient => "3whs_syn_toclient_on_syn_recv",
+            Self::HandshakeSynAckToServer => "3whs_synack_toserver_on_syn_recv",
+            Self::HandshakeSynAckDifferentAck => "3whs_synack_resend_with_different_ack",
+            Self::SynAckInWrongDirection => "3whs_synack_in_wrong_direction",
             Self::SynResendDifferentSequence => "est_syn_resend_diff_seq",
             Self::SynAckResendDifferentSequence => "est_synack_resend_with_diff_seq",
             Self::HandshakeSynDifferentSequence => "3whs_syn_resend_diff_seq_on_syn_recv",

@@ -233,6 +233,12 @@ impl Reassembler {
             return self.reset(c, tcp, direction, out);
         }
         let answer = tcp.has(Tcp::ACK);
+        if answer && direction == Direction::ToServer && c.state == TcpState::SynSent && !c.sides[1].has(SYN) {
+            out.event(direction, StreamEvent::SynAckInWrongDirection);
+        }
+        if let Some(event) = contradiction(c, tcp, direction) {
+            out.event(direction, event);
+        }
         let (established, answered) = (established(c.state), c.state == TcpState::SynRecv);
         let [this, other] = sides(c, direction);
         if this.has(SYN) && this.initial == tcp.sequence {
@@ -242,14 +248,7 @@ impl Reassembler {
             // Whichever is forged: the first stands, until the other side answers this one or data follows it.
             this.candidate = tcp.sequence;
             this.strikes = 0;
-            this.set(NEW_SYN);
-            let event = match (answer, established) {
-                (true, true) => StreamEvent::SynAckResendDifferentSequence,
-                (false, true) => StreamEvent::SynResendDifferentSequence,
-                (true, false) => StreamEvent::HandshakeSynAckDifferentSequence,
-                (false, false) => StreamEvent::HandshakeSynDifferentSequence,
-            };
-            return out.event(direction, event);
+            return this.set(NEW_SYN);
         }
         if answer && other.has(SYN) {
             // A SYN that carried data may be acknowledged with it.
@@ -292,15 +291,24 @@ impl Reassembler {
 
     /// `direction`'s sender has received everything before `acknowledged`.
     fn acknowledge<D: Deliver>(&mut self, c: &mut Connection, acknowledged: u32, direction: Direction, out: &mut D) {
+        let established = established(c.state);
         let [this, other] = sides(c, direction);
         this.acked = acknowledged;
         this.set(ACKED);
+        let (ahead, behind) = (acknowledged.wrapping_sub(other.next), other.next.wrapping_sub(acknowledged));
+        // Where the tap lost bytes, it may be that they were sent.
+        let complete = other.has(KNOWN) && other.has(SYN) && !other.has(GAP | HOLE);
+        let invalid = ahead > WINDOW && behind > WINDOW && complete && established;
         if other.strikes > 0 {
             if other.candidate == acknowledged {
                 self.resynchronise(c, acknowledged, direction.opposite(), out);
             } else {
                 other.strikes = 0;
             }
+        }
+        if invalid {
+            let events = [Some(StreamEvent::InvalidAck), invalid_ack(c.state)];
+            events.into_iter().flatten().for_each(|event| out.event(direction, event));
         }
         let opposite = direction.opposite();
         if c.sides[opposite.index()].has(HOLE) {
@@ -626,6 +634,53 @@ fn timely(c: &mut Connection, tcp: &Tcp, (value, echo): (u32, u32), direction: D
         return true;
     }
     other.has(TIMED) && other.candidate.wrapping_sub(echo) <= SYN_TICKS
+}
+
+/// An acknowledgement outside what was sent, by the state of its connection.
+fn invalid_ack(state: TcpState) -> Option<StreamEvent> {
+    Some(match state {
+        TcpState::Established => StreamEvent::EstablishedInvalidAck,
+        TcpState::FinWait1 => StreamEvent::FinWait1InvalidAck,
+        TcpState::FinWait2 => StreamEvent::FinWait2InvalidAck,
+        TcpState::CloseWait => StreamEvent::CloseWaitInvalidAck,
+        TcpState::LastAck => StreamEvent::LastAckInvalidAck,
+        TcpState::Closing => StreamEvent::ClosingInvalidAck,
+        TcpState::TimeWait => StreamEvent::TimeWaitInvalidAck,
+        TcpState::None | TcpState::SynSent | TcpState::SynRecv | TcpState::Closed => return None,
+    })
+}
+
+/// What is odd about a segment with SYN once the handshake was answered.
+fn contradiction(c: &Connection, tcp: &Tcp, direction: Direction) -> Option<StreamEvent> {
+    let (this, other) = (&c.sides[direction.index()], &c.sides[direction.opposite().index()]);
+    let answer = tcp.has(Tcp::ACK);
+    let to_server = direction == Direction::ToServer;
+    let same = this.has(SYN) && this.initial == tcp.sequence;
+    let expected = other.initial.wrapping_add(1);
+    // A SYN that carried data may have been acknowledged with it.
+    let same_ack = [expected, this.acked].contains(&tcp.acknowledgement) || !other.has(SYN);
+    // Both have gone on since, so neither can have missed the handshake.
+    let confirmed = this.next != this.initial.wrapping_add(1) && this.has(ACKED) && this.acked != expected;
+    Some(match (c.state, answer) {
+        (TcpState::None | TcpState::SynSent, _) => return None,
+        (TcpState::SynRecv, false) if !to_server && this.has(SYN) => StreamEvent::HandshakeSynToClient,
+        (TcpState::SynRecv, true) if to_server && this.has(SYN) && !same => StreamEvent::HandshakeSynAckToServer,
+        (TcpState::SynRecv, true) if same && !same_ack => StreamEvent::HandshakeSynAckDifferentAck,
+        (TcpState::SynRecv, _) if same || !this.has(SYN) => return None,
+        (TcpState::SynRecv, true) => StreamEvent::HandshakeSynAckDifferentSequence,
+        (TcpState::SynRecv, false) => StreamEvent::HandshakeSynDifferentSequence,
+        (TcpState::Established, false) if !to_server => StreamEvent::SynToClient,
+        (TcpState::Established, true) if to_server => StreamEvent::SynAckToServer,
+        (TcpState::Established, true) if same && !same_ack => StreamEvent::SynAckResendDifferentAck,
+        (TcpState::Established, _) if same && !confirmed => return None,
+        (TcpState::Established, true) if same => StreamEvent::SynAckResend,
+        (TcpState::Established, false) if same => StreamEvent::SynResend,
+        (TcpState::Established, true) => StreamEvent::SynAckResendDifferentSequence,
+        (TcpState::Established, false) => StreamEvent::SynResendDifferentSequence,
+        (_, false) => StreamEvent::ShutdownSynResend,
+        (_, true) if same => return None,
+        (_, true) => StreamEvent::SynAckResendDifferentSequence,
+    })
 }
 
 /// Is the handshake over, or was it not seen?

@@ -522,6 +522,27 @@ fn oddities_have_events() {
         events(&[opening[0], opening[1], opening[2], (ToClient, S | A, 9, 0, b"")]),
         [SynAckResendDifferentSequence]
     );
+    let again = |more: &[(Direction, u8, i64, i64, &[u8])]| {
+        let talk: [(Direction, u8, i64, i64, &[u8]); 3] =
+            [(ToServer, A, 0, 0, b"ask"), (ToClient, A, 0, 3, b"answer"), (ToServer, A, 3, 6, b"")];
+        events(&[&opening[..], &talk, more].concat())
+    };
+    // Who missed the end of the handshake sends its beginning again, and nothing is odd about it.
+    assert_eq!(events(&[opening[0], opening[1], opening[2], opening[1]]), []);
+    assert_eq!(again(&[opening[0]]), [SynResend]);
+    assert_eq!(again(&[opening[1]]), [SynAckResend]);
+    assert_eq!(again(&[(ToClient, S | A, -1, 2, b"")]), [SynAckResendDifferentAck]);
+    assert_eq!(again(&[(ToClient, S, 9, 0, b"")]), [SynToClient]);
+    assert_eq!(again(&[(ToServer, S | A, 9, 0, b"")]), [SynAckToServer]);
+    assert_eq!(again(&[(ToServer, F | A, 3, 6, b""), (ToServer, S, 2, 0, b"")]), [ShutdownSynResend]);
+    assert_eq!(events(&[opening[0], opening[1], (ToClient, S, 9, 0, b"")]), [HandshakeSynToClient]);
+    assert_eq!(events(&[opening[0], opening[1], (ToServer, S | A, 9, 0, b"")]), [HandshakeSynAckToServer]);
+    assert_eq!(events(&[opening[0], opening[1], (ToClient, S | A, -1, 9, b"")]), [HandshakeSynAckDifferentAck]);
+    assert_eq!(events(&[opening[0], (ToServer, S | A, -1, 0, b"")]), [SynAckInWrongDirection]);
+    let far = 1 << 22;
+    assert_eq!(again(&[(ToClient, A, 6, far, b"")]), [InvalidAck, EstablishedInvalidAck]);
+    assert_eq!(again(&[(ToServer, F | A, 3, 6, b""), (ToClient, A, 6, far, b"")]), [InvalidAck, FinWait1InvalidAck]);
+    assert_eq!(again(&[(ToClient, F | A, 6, 3, b""), (ToServer, A, 3, far, b"")]), [InvalidAck, CloseWaitInvalidAck]);
     let mut rig = Rig::open();
     let tcp =
         Tcp { sequence: 1000, acknowledgement: 5, flags: Tcp::PSH, window: 1, header_length: 20, timestamps: None };
@@ -632,4 +653,15 @@ proptest! {
         }
         rig.finish();
     }
+}
+
+#[test]
+fn rules_about_every_event_are_in_force() {
+    let rules: String = (1u32..)
+        .zip(StreamEvent::ALL)
+        .map(|(sid, event)| format!("alert tcp any any -> any any (stream-event:{}; sid:{sid};)\n", event.name()))
+        .collect();
+    let source = vigia_rules::Source { name: "events".into(), text: rules.as_str().into() };
+    let compiled = vigia_rules::Engine::compile(&[source], &vigia_rules::Variables::standard());
+    assert_eq!((compiled.engine.rules().len(), compiled.switched_off), (StreamEvent::ALL.len(), 0));
 }

@@ -119,6 +119,8 @@ exports! {
     http: sink::http::Settings;
     /// Publish to a stream of NATS JetStream.
     nats: sink::nats::Settings;
+    /// Append to a stream of Redis.
+    redis: sink::redis::Settings;
     /// Send to a syslog server: EVE JSON, CEF or LEEF over UDP, TCP or TLS.
     syslog: sink::syslog::Settings;
 }

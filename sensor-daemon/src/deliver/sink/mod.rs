@@ -4,6 +4,7 @@ mod datagram;
 pub(super) mod file;
 pub(super) mod http;
 pub(super) mod nats;
+pub(super) mod redis;
 mod stream;
 pub(super) mod syslog;
 pub(super) mod unix;

@@ -1,0 +1,82 @@
+//! Delivery to Debian's redis-server through the binary: away, full, gone and back.
+
+#![cfg(target_os = "linux")]
+
+mod delivery;
+#[path = "wire/live.rs"]
+mod live;
+mod wire;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use delivery::service::Service;
+use delivery::{Clients, assert_in_order_by_flow, by_id, config, sink, wait_for_alerts, waiting};
+use live::{Tap, wait};
+use serde_json::Value;
+
+const PROGRAM: &str = "/usr/bin/redis-server";
+const PORT: u16 = 6379;
+
+fn start(tap: &Tap, folder: &Path) -> Service {
+    let dir = folder.display().to_string();
+    let arguments =
+        ["--port", "6379", "--bind", "127.0.0.1", "--dir", &dir, "--appendonly", "yes", "--appendfsync", "always"];
+    let arguments = [&arguments[..], &["--requirepass", "s3cret"]].concat();
+    Service::start(tap, folder, PROGRAM, &arguments, PORT)
+}
+
+/// What the server says to a command.
+fn ask(tap: &Tap, words: &[&str]) -> String {
+    let mut command = Command::new("/usr/bin/redis-cli");
+    command.args(["-a", "s3cret", "--no-auth-warning"]).args(words);
+    let output = tap.inside(|| command.output().unwrap());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_stream_gets_every_alert_when_the_server_comes_back_and_has_room() {
+    if !Service::is_there(PROGRAM) {
+        return;
+    }
+    let Some(tap) = Tap::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("password"), "s3cret\n").unwrap();
+    let export = format!(
+        "[[export]]\nname = \"soc\"\nevents = [\"alert\"]\nretry_max_s = 1\nbatch_events = 50\n[export.redis]\n\
+         address = \"127.0.0.1:{PORT}\"\nstream = \"plant\"\nmax_entries = 100_000\npassword_file = {:?}\n",
+        folder.path().join("password")
+    );
+    let config = config(folder.path(), &export);
+    let mut clients = Clients::new(3);
+    let sensor = tap.watch(&config);
+    clients.write(&tap, 200);
+    wait_for_alerts(&sensor, 200);
+    wait(&sensor, "a try", |status| sink(status, "soc")["circuit"] == "open");
+    let server = start(&tap, folder.path());
+    wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
+
+    // Its memory is full: no event's fault.
+    assert_eq!(ask(&tap, &["CONFIG", "SET", "maxmemory", "1"]).trim(), "OK");
+    clients.write(&tap, 100);
+    let told = |status: &Value| sink(status, "soc")["error"].as_str().unwrap_or_default().starts_with("OOM");
+    let status = wait(&sensor, "the refusal", told);
+    assert_eq!((&sink(&status, "soc")["delivered"], &sink(&status, "soc")["refused"]), (&200.into(), &0.into()));
+    drop(server);
+    let _server = start(&tap, folder.path());
+    let status = wait(&sensor, "the end of the lag", |status| {
+        sink(status, "soc")["delivered"] == 300 && waiting(status, "soc", "alerts") == 0
+    });
+    assert_eq!(sink(&status, "soc")["circuit"], "closed");
+    assert!(!sensor.log().contains("s3cret"));
+    sensor.stop().unwrap();
+
+    let told = ask(&tap, &["XRANGE", "plant", "-", "+"]);
+    let events: Vec<Value> =
+        told.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.len() >= 300);
+    assert_eq!(by_id(&events).len(), 300);
+    assert_in_order_by_flow(&events);
+    assert!(events.iter().all(|event| told.contains(&format!("event_id\n{}\n", event["event_id"].as_str().unwrap()))));
+}

@@ -19,13 +19,6 @@ pub(super) fn two(number: u32) -> [u8; 2] {
     PAIRS[(number % 100) as usize]
 }
 
-/// The last four digits of a number.
-#[inline(always)]
-fn four(number: u32) -> [u8; 4] {
-    let ([a, b], [c, d]) = (two(number / 100), two(number));
-    [a, b, c, d]
-}
-
 /// Appends an unsigned number.
 #[inline]
 pub(super) fn number(out: &mut Lines, value: u64) {
@@ -36,45 +29,63 @@ pub(super) fn number(out: &mut Lines, value: u64) {
 /// Appends an unsigned number with a comma behind it.
 #[inline]
 pub(super) fn with_comma(out: &mut Lines, value: u64) {
-    match value {
-        // Most numbers of a record are of one digit.
-        0..=9 => out.fixed(&[b'0' + value as u8, b',']),
-        10..=9999 => up_to_four(out, value as u32),
-        _ => longer(out, value),
+    if value < SHORT_NUMBER {
+        out.put(|room| short_number(room, value));
+    } else {
+        out.append(itoa::Buffer::new().format(value).as_bytes());
+        out.push(b',');
     }
 }
 
-/// Appends a number below 10,000 with a comma: all four of its digits, moved over the zeros that they begin with.
+/// Numbers below this have at most eight digits.
+pub(super) const SHORT_NUMBER: u64 = 100_000_000;
+/// Bytes of such a number and a comma at the most.
+pub(super) const NUMBER: usize = 9;
+
+/// Writes a number of at most eight digits with a comma behind it to the beginning of `room`; returns their length.
 #[inline(always)]
-fn up_to_four(out: &mut Lines, value: u32) {
-    let zeros = usize::from(value < 1000) + usize::from(value < 100) + usize::from(value < 10);
-    let [a, b, c, d] = four(value);
-    let digits = u64::from_le_bytes([a, b, c, d, b',', 0, 0, 0]) >> (8 * zeros);
-    out.put::<8>(|room| {
-        *room = digits.to_le_bytes();
-        5 - zeros
-    });
+pub(super) fn short_number(room: &mut [u8; NUMBER], value: u64) -> usize {
+    // Most numbers of a record are of one digit.
+    if let (0..=9, Some(place)) = (value, room.first_chunk_mut()) {
+        *place = [b'0' + value as u8, b','];
+        return 2;
+    }
+    eight_digits(room, value)
 }
 
-#[inline(never)]
-fn longer(out: &mut Lines, value: u64) {
-    match value {
-        ..=99_999_999 => {
-            up_to_four(out, value as u32 / 10_000);
-            out.take_back(b',');
-            let [a, b, c, d] = four(value as u32 % 10_000);
-            out.fixed(&[a, b, c, d, b',']);
-        }
-        _ => {
-            out.append(itoa::Buffer::new().format(value).as_bytes());
-            out.push(b',');
-        }
+/// Works out all eight digits at once, then moves them over the zeros that they begin with.
+#[inline(always)]
+fn eight_digits(room: &mut [u8; NUMBER], value: u64) -> usize {
+    let fours = (value / 10_000) | ((value % 10_000) << 32);
+    let hundreds = ((fours * 5243) >> 19) & 0x0000_007f_0000_007f;
+    let twos = hundreds | ((fours - hundreds * 100) << 16);
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    let digits = tens | ((twos - tens * 10) << 8);
+    // The last digit stays.
+    let zeros = (digits | 1 << 56).trailing_zeros() / 8;
+    let text = (digits | 0x3030_3030_3030_3030) >> (8 * zeros);
+    let length = 8 - zeros as usize;
+    if let Some(place) = room.first_chunk_mut() {
+        *place = text.to_le_bytes();
     }
+    if let Some(end) = room.get_mut(length) {
+        *end = b',';
+    }
+    length + 1
 }
 
 /// Appends lower-case hexadecimal digits.
 pub(super) fn hex(out: &mut Lines, bytes: &[u8]) {
-    let (words, rest) = bytes.as_chunks::<4>();
+    let (blocks, rest) = bytes.as_chunks::<16>();
+    for block in blocks {
+        out.put::<32>(|room| {
+            for (room, word) in room.as_chunks_mut().0.iter_mut().zip(block.as_chunks().0) {
+                *room = hex_of_four(*word);
+            }
+            32
+        });
+    }
+    let (words, rest) = rest.as_chunks::<4>();
     for word in words {
         out.fixed(&hex_of_four(*word));
     }

@@ -2,10 +2,10 @@
 
 use vigia_parsers::field::Tree;
 
-use super::digits::{hex, with_comma};
+use super::digits::{NUMBER, SHORT_NUMBER, hex, short_number, with_comma};
 use super::escape::{escape, quoted};
 use super::lines::Lines;
-use super::phrases::{Phrases, Rest};
+use super::phrases::{BLOCK, Id, Phrases, Rest};
 
 /// Writes JSON values at the end of lines. Whatever the order of calls, the outcome is one well-formed value: an `end`
 /// too many is ignored, and [`JsonWriter::finish_line`] closes what was left open.
@@ -100,11 +100,29 @@ impl<'b> JsonWriter<'b> {
     }
 
     /// An unsigned number.
-    #[inline]
     pub(super) fn number(&mut self, key: &'static str, value: u64) {
-        if value <= 9 && !self.in_list && self.phrases.write_digit(key, value as u8, self.out) {
-            return;
+        if !self.short_number(key, value) {
+            self.long_number(key, value);
         }
+    }
+
+    /// Writes a number at one go, if its key is at hand and it is not long; else it writes nothing and returns false.
+    #[inline(always)]
+    fn short_number(&mut self, key: &'static str, value: u64) -> bool {
+        if self.in_list || value >= SHORT_NUMBER {
+            return false;
+        }
+        let Some(phrase) = self.phrases.first(&Id::of(key, Rest::Value, false)) else { return false };
+        self.out.put_in_room::<{ BLOCK + NUMBER }>(|room| {
+            let length = room.first_chunk_mut().map_or(0, |room| phrase.write(room));
+            let rest = room.get_mut(length..).and_then(|rest| rest.first_chunk_mut());
+            length + rest.map_or(0, |room| short_number(room, value))
+        })
+    }
+
+    /// As [`Self::number`], piece by piece.
+    #[inline(never)]
+    fn long_number(&mut self, key: &'static str, value: u64) {
         self.key(key);
         with_comma(self.out, value);
     }
@@ -118,7 +136,6 @@ impl<'b> JsonWriter<'b> {
     }
 
     /// Text that is part of the program.
-    #[inline]
     pub(super) fn name(&mut self, key: &'static str, name: &'static str) {
         self.phrase(key, Rest::Name(name));
     }
@@ -138,16 +155,27 @@ impl<'b> JsonWriter<'b> {
     }
 
     /// Writes a key and what follows it.
-    #[inline]
+    #[inline(always)]
     fn phrase(&mut self, key: &'static str, rest: Rest) {
-        if !self.phrases.write(key, rest, self.in_list, self.out) {
-            self.compose(key, rest);
+        let at_hand = self.phrases.first(&Id::of(key, rest, self.in_list));
+        if !at_hand.is_some_and(|phrase| self.out.put_in_room(|room| phrase.write(room))) {
+            self.other_phrase(key, rest);
+        }
+    }
+
+    /// Writes a phrase that is not at hand, or for which there is no room yet.
+    #[inline(never)]
+    fn other_phrase(&mut self, key: &'static str, rest: Rest) {
+        let id = Id::of(key, rest, self.in_list);
+        match self.phrases.find(&id) {
+            Some(phrase) => self.out.put(|room| phrase.write(room)),
+            None => self.compose(key, rest, id),
         }
     }
 
     /// Puts a phrase together, for now and the next time.
     #[cold]
-    fn compose(&mut self, key: &'static str, rest: Rest) {
+    fn compose(&mut self, key: &'static str, rest: Rest, id: Id) {
         let from = self.out.written().len();
         self.foreign_key(key);
         match rest {
@@ -161,7 +189,7 @@ impl<'b> JsonWriter<'b> {
                 self.out.push(b',');
             }
         }
-        self.phrases.keep(key, rest, self.in_list, self.out.written().get(from..).unwrap_or_default());
+        self.phrases.keep(id, self.out.written().get(from..).unwrap_or_default());
     }
 
     fn foreign_key(&mut self, key: &str) {

@@ -81,6 +81,14 @@ impl Lines {
         }
     }
 
+    /// As [`Self::put`], where there is room already; else it writes nothing and returns false.
+    #[inline(always)]
+    pub(super) fn put_in_room<const N: usize>(&mut self, write: impl FnOnce(&mut [u8; N]) -> usize) -> bool {
+        let Some(room) = self.bytes.get_mut(self.at..).and_then(|rest| rest.first_chunk_mut()) else { return false };
+        self.at += write(room);
+        true
+    }
+
     /// Doubles the buffer, or adds what is wanted where that is more.
     #[cold]
     fn grow(&mut self, wanted: usize) {

@@ -3,8 +3,6 @@
 //! Keys and the names of enumerations are part of the program, so where they stand tells them apart: what a key, or a key
 //! with a name, becomes in JSON is put together once, and copied as one block from then on.
 
-use super::lines::Lines;
-
 /// What follows a key.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Rest {
@@ -22,61 +20,67 @@ pub(super) enum Rest {
     Name(&'static str),
 }
 
-/// Bytes of the longest phrase that is kept.
-const LONGEST: usize = 64;
+/// Bytes of the longest phrase that is kept; with its id it fills a line of the processor's cache. Few are longer.
+pub(super) const BLOCK: usize = 39;
 /// Phrases that are kept at the most; a power of two. What finds no place among them is put together every time.
-const PLACES: usize = 2048;
+const PLACES: usize = 4096;
 /// Places that a phrase may have, one after another.
 const TRIED: usize = 4;
 
 /// What tells a phrase apart from all others.
-#[derive(Debug, Clone, Copy)]
-struct Id {
-    /// Where the key stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Id {
+    /// Where the key and the name stand; 0 without a name.
     key: usize,
-    /// Its length, what follows it, and whether all that is in a list, where keys are not written.
-    kind: usize,
-    /// Where the name stands, and its length.
-    name: (usize, usize),
+    name: usize,
+    /// Their lengths, what follows the key, and whether all that is in a list, where keys are not written.
+    kind: u64,
 }
 
 impl Id {
     /// Of no phrase: no text stands at 0.
-    const NONE: Self = Self { key: 0, kind: 0, name: (0, 0) };
+    const NONE: Self = Self { key: 0, name: 0, kind: 0 };
 
     #[inline(always)]
-    fn of(key: &'static str, rest: Rest, in_list: bool) -> Self {
+    pub(super) fn of(key: &'static str, rest: Rest, in_list: bool) -> Self {
         let (follows, name) = match rest {
-            Rest::Value => (0, (0, 0)),
-            Rest::Object => (1, (0, 0)),
-            Rest::List => (2, (0, 0)),
-            Rest::True => (3, (0, 0)),
-            Rest::False => (4, (0, 0)),
-            Rest::Name(name) => (5, (name.as_ptr() as usize, name.len())),
+            Rest::Value => (0, None),
+            Rest::Object => (1, None),
+            Rest::List => (2, None),
+            Rest::True => (3, None),
+            Rest::False => (4, None),
+            Rest::Name(name) => (5, Some(name)),
         };
-        Self { key: key.as_ptr() as usize, kind: key.len() << 4 | follows << 1 | usize::from(in_list), name }
-    }
-
-    #[inline(always)]
-    fn is(&self, other: &Self) -> bool {
-        self.key == other.key && self.kind == other.kind && self.name == other.name
+        // No text of the program is so long that the lengths could meet.
+        let lengths = (key.len() as u64) << 4 | (name.map_or(0, str::len) as u64) << 34;
+        let name = name.map_or(0, |name| name.as_ptr() as usize);
+        Self { key: key.as_ptr() as usize, name, kind: lengths | follows << 1 | u64::from(in_list) }
     }
 
     /// The first place that the phrase may have.
     #[inline(always)]
     fn place(&self) -> usize {
-        let both = (self.key as u64) ^ (self.name.0 as u64).rotate_left(32) ^ (self.kind as u64) << 56;
+        let both = (self.key as u64) ^ (self.name as u64).rotate_left(32) ^ self.kind << 56;
         (both.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - PLACES.ilog2())) as usize
     }
 }
 
-/// Two lines of the processor's cache.
+/// A line of the processor's cache.
 #[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
-struct Phrase {
+#[repr(C, align(64))]
+pub(super) struct Phrase {
     id: Id,
-    length: usize,
-    text: [u8; LONGEST],
+    length: u8,
+    text: [u8; BLOCK],
+}
+
+impl Phrase {
+    /// Writes the phrase to the beginning of `room`; returns its length.
+    #[inline(always)]
+    pub(super) fn write(&self, room: &mut [u8; BLOCK]) -> usize {
+        *room = self.text;
+        self.length.into()
+    }
 }
 
 /// The phrases of a writer.
@@ -87,63 +91,27 @@ pub(super) struct Phrases {
 }
 
 impl Phrases {
-    /// Appends the phrase, if it is kept.
+    /// The phrase, if it is kept and got its first place.
     #[inline(always)]
-    pub(super) fn write(&self, key: &'static str, rest: Rest, in_list: bool, out: &mut Lines) -> bool {
-        let Some(phrase) = self.find(key, rest, in_list) else { return false };
-        out.put::<LONGEST>(|room| {
-            *room = phrase.text;
-            phrase.length
-        });
-        true
+    pub(super) fn first(&self, id: &Id) -> Option<&Phrase> {
+        self.places.get(id.place()).filter(|phrase| phrase.id == *id)
     }
 
-    /// Appends a key and a number of one digit, which most numbers of a record are, with a comma; if the key is kept.
-    #[inline(always)]
-    pub(super) fn write_digit(&self, key: &'static str, digit: u8, out: &mut Lines) -> bool {
-        let Some(phrase) = self.find(key, Rest::Value, false) else { return false };
-        out.put::<{ LONGEST + 2 }>(|room| {
-            if let Some(text) = room.first_chunk_mut() {
-                *text = phrase.text;
-            }
-            if let Some(number) = room.get_mut(phrase.length..).and_then(|rest| rest.first_chunk_mut()) {
-                *number = [b'0' + digit, b','];
-            }
-            phrase.length + 2
-        });
-        true
+    /// The phrase, if it is kept.
+    pub(super) fn find(&self, id: &Id) -> Option<&Phrase> {
+        self.places.iter().skip(id.place()).take(TRIED).find(|phrase| phrase.id == *id)
     }
 
-    #[inline(always)]
-    fn find(&self, key: &'static str, rest: Rest, in_list: bool) -> Option<&Phrase> {
-        let id = Id::of(key, rest, in_list);
-        match self.places.get(id.place()) {
-            Some(phrase) if phrase.id.is(&id) => Some(phrase),
-            _ => self.search(key, rest, in_list),
-        }
-    }
-
-    /// Finds a phrase that did not get its first place.
-    #[inline(never)]
-    fn search(&self, key: &'static str, rest: Rest, in_list: bool) -> Option<&Phrase> {
-        let id = Id::of(key, rest, in_list);
-        self.places.iter().skip(id.place()).take(TRIED).find(|phrase| phrase.id.is(&id))
-    }
-
-    /// Keeps what the phrase became, if there is a place for it.
-    #[cold]
-    pub(super) fn keep(&mut self, key: &'static str, rest: Rest, in_list: bool, written: &[u8]) {
+    /// Keeps what a phrase became, if there is a place for it.
+    pub(super) fn keep(&mut self, id: Id, written: &[u8]) {
         if self.places.is_empty() {
-            self.places = vec![Phrase { id: Id::NONE, length: 0, text: [0; LONGEST] }; PLACES + TRIED];
+            self.places = vec![Phrase { id: Id::NONE, length: 0, text: [0; BLOCK] }; PLACES + TRIED];
         }
-        let id = Id::of(key, rest, in_list);
-        let Some(place) = self.places.iter_mut().skip(id.place()).take(TRIED).find(|place| place.id.is(&Id::NONE))
-        else {
-            return;
-        };
+        let free = self.places.iter_mut().skip(id.place()).take(TRIED).find(|place| place.id == Id::NONE);
+        let Some(place) = free else { return };
         if let Some(text) = place.text.get_mut(..written.len()) {
             text.copy_from_slice(written);
-            (place.id, place.length) = (id, written.len());
+            (place.id, place.length) = (id, written.len() as u8);
         }
     }
 }

@@ -6,7 +6,7 @@ use super::address::{community_id, members};
 use super::digits::with_comma;
 use super::envelope::{Endpoints, Header, PacketSource};
 use super::escape::quoted;
-use super::lines::Lines;
+use super::lines::{Lines, SHORT, short};
 
 /// Flows and directions whose text is kept; a power of two.
 const SLOTS: usize = 1024;
@@ -33,24 +33,34 @@ struct Of {
 #[derive(Debug, Default, Clone)]
 struct Slot {
     of: Option<Of>,
-    /// All members one after another.
-    text: Vec<u8>,
-    /// Where `src_ip` and `community_id` begin.
-    addresses: usize,
+    /// `flow_id` (key, 16 digits and a comma are 27 bytes), and its length.
+    flow: ([u8; SHORT], usize),
+    /// The other members, one after another.
+    all: Vec<u8>,
+    /// Where `community_id` begins.
     community: usize,
 }
 
 /// Members of an event, each with a comma behind it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ends<'a> {
-    /// `flow_id`, if the event is of a flow.
-    pub(super) flow: &'a [u8],
+    flow: &'a ([u8; SHORT], usize),
     /// `src_ip` to `pkt_src`, then `community_id`.
     pub(super) all: &'a [u8],
     community: usize,
 }
 
 impl<'a> Ends<'a> {
+    /// Writes `flow_id`, if the event is of a flow.
+    #[inline(always)]
+    pub(super) fn write_flow(&self, out: &mut Lines) {
+        let (text, length) = self.flow;
+        out.put(|room| {
+            *room = *text;
+            *length
+        });
+    }
+
     /// What stands before metadata, and what behind.
     pub(super) fn parts(&self) -> (&'a [u8], &'a [u8]) {
         self.all.split_at_checked(self.community).unwrap_or((self.all, &[]))
@@ -81,8 +91,7 @@ impl EndsCache {
         if slot.of != Some(of) {
             slot.render(of, self.seed, &mut self.lines);
         }
-        let (flow, all) = slot.text.split_at(slot.addresses);
-        Ends { flow, all, community: slot.community }
+        Ends { flow: &slot.flow, all: &slot.all, community: slot.community }
     }
 }
 
@@ -93,7 +102,8 @@ impl Slot {
         if of.flow_id != 0 {
             member(out, "flow_id", of.flow_id & ((1 << 51) - 1));
         }
-        self.addresses = out.written().len();
+        self.flow.1 = short(&mut self.flow.0, out.written());
+        out.clear();
         if let Some(endpoints) = &of.endpoints {
             members(out, endpoints);
         }
@@ -104,12 +114,12 @@ impl Slot {
         if let Some(source) = of.source {
             text(out, "pkt_src", source.name());
         }
-        self.community = out.written().len() - self.addresses;
+        self.community = out.written().len();
         if let (Some(seed), Some(endpoints)) = (seed, &of.endpoints) {
             text(out, "community_id", &community_id(endpoints, of.icmp, seed));
         }
-        self.text.clear();
-        self.text.extend_from_slice(out.written());
+        self.all.clear();
+        self.all.extend_from_slice(out.written());
     }
 }
 
@@ -143,7 +153,9 @@ mod tests {
                 let header = Header { endpoints: Some(endpoints), flow_id: (host / 2).into(), ..Header::default() };
                 let ends = cache.text(&header);
                 let id = if host < 2 { String::new() } else { format!("\"flow_id\":{},", host / 2) };
-                assert_eq!(ends.flow, id.as_bytes());
+                let mut flow = Lines::default();
+                ends.write_flow(&mut flow);
+                assert_eq!(flow.written(), id.as_bytes());
                 let (addresses, community) = ends.parts();
                 assert!(String::from_utf8_lossy(addresses).contains(&format!("\"src_ip\":\"{source}\"")));
                 let id = community_id(&endpoints, None, 0);

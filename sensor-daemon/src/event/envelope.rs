@@ -112,7 +112,7 @@ impl Envelope {
             out.fixed(b"\"timestamp\":\"");
             out.fixed(self.time.text(header.timestamp));
             out.fixed(b"\",");
-            out.append(ends.flow);
+            ends.write_flow(out);
             if !header.in_iface.is_empty() {
                 out.fixed(b"\"in_iface\":");
                 quoted(out, header.in_iface.as_bytes());
@@ -151,12 +151,10 @@ impl Envelope {
         own: impl FnOnce(&mut JsonWriter<'_>),
     ) {
         self.tail.of(header.pcap_filename);
-        json.members(|out| out.append(&self.tail.text));
         if self.tail.vigia {
-            json.nested("vigia", |json| {
-                json.number("schema", SCHEMA);
-                own(json);
-            });
+            json.nested_behind(&self.tail.text, own);
+        } else {
+            json.members(|out| out.append(&self.tail.text));
         }
         json.finish_line();
     }
@@ -171,12 +169,12 @@ impl Envelope {
     }
 }
 
-/// The members `host` and `pcap_filename`, as they are written.
+/// The members `host` and `pcap_filename`, and the beginning of Vigía's own, as they are written.
 struct Tail {
     text: Vec<u8>,
     host: String,
     capture: String,
-    /// Is there Vigía's own behind them?
+    /// Is there Vigía's own?
     vigia: bool,
 }
 
@@ -205,6 +203,10 @@ impl Tail {
                 quoted(&mut lines, value.as_bytes());
                 lines.push(b',');
             }
+        }
+        if self.vigia {
+            lines.fixed(b"\"vigia\":{\"schema\":");
+            with_comma(&mut lines, SCHEMA);
         }
         self.text = lines.written().to_vec();
     }

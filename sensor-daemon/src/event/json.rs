@@ -66,6 +66,13 @@ impl<'b> JsonWriter<'b> {
         self.guarded(write);
     }
 
+    /// As [`Self::nested`], for an object whose beginning is the end of what is written `before`.
+    pub(super) fn nested_behind(&mut self, before: &[u8], write: impl FnOnce(&mut Self)) {
+        self.out.append(before);
+        self.opened(false);
+        self.guarded(write);
+    }
+
     /// As [`Self::nested_list`], for a key from elsewhere.
     pub(super) fn nested_list_at(&mut self, key: &str, write: impl FnOnce(&mut Self)) {
         self.foreign_key(key);

@@ -2,8 +2,8 @@
 //!
 //! The compiler decides better what to inline and which way a branch goes when it has seen the program at work
 //! (profile-guided optimisation). So the sensor is built twice: the first one counts what it runs while it replays the
-//! captures of the shipped signatures, which hold every protocol and stand in the tree; the second is made by these
-//! counts. Everything stays in a folder of its own under `target/`.
+//! captures of the shipped signatures, which hold every protocol and stand in the tree, with these and with made rules on
+//! payloads; the second is made by these counts. Everything stays in a folder of its own under `target/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,22 @@ pub struct Arguments {}
 /// How often the captures are replayed, so that the start of the program counts for little.
 const ROUNDS: usize = 20;
 
-/// What is written in a round: alerts only, then every event.
-const SETTINGS: [&str; 2] = ["[events]\nflow = false\nanomaly = false\nrecords = false\nstats = false\n", ""];
+const ALERTS_ONLY: &str = "[events]\nflow = false\nanomaly = false\nrecords = false\nstats = false\n";
+const EVERYTHING: &str = "";
+
+/// Rules on payloads, of the shapes that large public sets are made of: `{text}` is another one in each rule, `{at}` a number,
+/// `{byte}` two hexadecimal digits.
+const SHAPES: [&str; 6] = [
+    r#"tcp any any -> any any (flow:established,to_server; content:"{text}"; nocase;"#,
+    r#"tcp any any -> any any (flow:established; content:"|{byte} 00|"; depth:8; content:"{text}"; distance:0; within:40;"#,
+    r#"tcp any any -> any any (dsize:>{at}; content:"{text}"; fast_pattern; content:"|{byte}|"; offset:{at}; depth:12;"#,
+    r#"udp any any -> any any (content:"|00 {byte}|"; offset:2; depth:6; content:"{text}"; pcre:"/{text}[0-9]{2}/R";"#,
+    r#"ip any any -> any any (content:"{text}"; byte_test:1,>,{at},0,relative; flowbits:isnotset,training;"#,
+    r#"dns any any -> any any (dns.query; content:"{text}.example"; nocase; endswith;"#,
+];
+
+/// Rules of each shape.
+const RULES_A_SHAPE: u32 = 500;
 
 /// Builds, and says where the program is.
 pub fn run(_: &Arguments) -> Result<()> {
@@ -120,24 +134,45 @@ fn compile(compiler: &Compiler, folder: &Path, flag: &str) -> Result<PathBuf> {
     Ok(folder.join(&compiler.host).join("release/vigia"))
 }
 
-/// Lets the counting sensor work.
+/// Lets the counting sensor work: with the shipped signatures, then with many rules on payloads.
 fn train(counting: &Path, folder: &Path, counts: &Path) -> Result<()> {
     println!("training on the captures of the shipped signatures");
     let _ = fs::remove_dir_all(counts);
-    let out = folder.join("out");
-    let signatures = tools::signatures();
-    for settings in SETTINGS {
-        let config = folder.join("vigia.toml");
+    let payloads = folder.join("payloads.rules");
+    fs::write(&payloads, payload_rules())?;
+    let (signatures, config) = (tools::signatures(), folder.join("vigia.toml"));
+    for (settings, rules) in [(ALERTS_ONLY, &signatures), (EVERYTHING, &signatures), (ALERTS_ONLY, &payloads)] {
         fs::write(&config, settings)?;
         let mut replay = Command::new(counting);
         replay.arg("replay").args(std::iter::repeat_n(signatures.join("captures"), ROUNDS));
-        replay.args(["--workers", "1", "--config"]).arg(&config).arg("--rules").arg(&signatures);
-        replay.arg("--output").arg(&out);
+        replay.args(["--workers", "1", "--config"]).arg(&config).arg("--rules").arg(rules);
+        replay.arg("--output").arg(folder.join("out"));
         // Some captures are cut short on purpose, and the exit code says so.
         let output = replay.stdin(Stdio::null()).output().with_context(|| format!("running {replay:?}"))?;
         ensure!(counts.exists(), "{replay:?} counted nothing: {}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(())
+}
+
+/// Rules of every shape, none with the text of another.
+fn payload_rules() -> String {
+    let letters = |mut number: u32| -> String {
+        let length = 4 + number % 9;
+        let letter = |_| {
+            number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from(b'a' + (number >> 24) as u8 % 26)
+        };
+        (0..length).map(letter).collect()
+    };
+    let rule = |number: u32, shape: &str| {
+        let (text, byte, at) = (letters(number), format!("{:02x}", number % 256), (number % 16).to_string());
+        let filled = shape.replace("{text}", &text).replace("{byte}", &byte).replace("{at}", &at);
+        format!("alert {filled} msg:\"training\"; sid:{number};)\n")
+    };
+    (0..RULES_A_SHAPE)
+        .flat_map(|round| (1..).zip(SHAPES).map(move |(place, shape)| (round * SHAPES.len() as u32 + place, shape)))
+        .map(|(number, shape)| rule(number, shape))
+        .collect()
 }
 
 fn is_newer(made: &Path, source: &Path) -> bool {

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{release, tools};
+use crate::release::{self, ALERTS_ONLY, EVERYTHING};
+use crate::tools;
 
 /// Measures the speed of a replay against the floor.
 #[derive(clap::Args)]
@@ -59,9 +60,6 @@ struct Measurement {
     settings: &'static str,
     promise: f64,
 }
-
-const ALERTS_ONLY: &str = "[events]\nflow = false\nanomaly = false\nrecords = false\nstats = false\n";
-const EVERYTHING: &str = "";
 
 const STARTER: &[&str] = &["modbus.rules", "dnp3.rules"];
 const SHIPPED: &[&str] = &[""];

@@ -11,8 +11,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{ALERTS_ONLY, MIXES, input};
-use crate::{release, tools};
+use super::{MIXES, input};
+use crate::release::{self, ALERTS_ONLY};
+use crate::tools;
 
 /// Promises of SPECIFICATION.md.
 const LOAD_S: f64 = 1.5;

@@ -230,6 +230,8 @@ messages! {
     ConfigMissing: "`{0}` lacks `{1}`",
         "a `{0}` le falta `{1}`";
 
+    NoInterface: "there is no interface to watch: `capture.interfaces` names none",
+        "no hay interfaz que vigilar: `capture.interfaces` no nombra ninguna";
     JournalTooSmall: "it must hold the reserve and two segments: at least {0}",
         "debe caber la reserva y dos segmentos: al menos {0}";
     ExportName: "it must be 1 to 64 letters, digits, `-` or `_`", "debe tener de 1 a 64 letras, dígitos, `-` o `_`";
@@ -611,6 +613,7 @@ messages! {
         "el sensor se negó: {0}";
     SocketAnswer: "the sensor's answer makes no sense: {0}",
         "la respuesta del sensor no tiene sentido: {0}";
+    Watching: "watching {0}; {1} rules in force", "vigila {0}; {1} reglas en vigor";
     Reloading: "loading rules again takes up to {0} MiB of memory, beyond the {1} MiB now resident",
         "recargar las reglas ocupa hasta {0} MiB de memoria, además de los {1} MiB ahora residentes";
     Reloaded: "reloaded: {0} rules in force, hash {1}", "recargado: {0} reglas en vigor, hash {1}";

@@ -12,15 +12,17 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::time::interval;
 use vigia_parsers::Timestamp;
 
 use super::affinity::pin;
+use super::service::{Manager, Rounds, Watchdog};
 use super::{Bench, Place, RuleStore};
 use crate::capture::TapSettings;
 use crate::capture::watch::Watch;
 use crate::capture::{self, Progress, Source};
 use crate::command::{Context, Outcome, Run, report, tell};
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Loaded};
 use crate::control::{self, Hooks};
 use crate::deliver::{Board, Exporter};
 use crate::diagnostic::{Diagnostic, render_all};
@@ -43,8 +45,9 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
     tracing::info!(directory = %loaded.config.journal.directory.display(), ?recovery, "journal");
     let exporter = Exporter::start(&loaded.config.export, &loaded.config.journal.directory, &journal, &metrics)
         .context("starting the delivery of events")?;
-    let Config { capture, flow, .. } = &loaded.config;
-    let capture::chain::Live { sources, watch } = capture::open_live(capture, &flow.duplicates)?;
+    let manager = Manager::of_environment();
+    let live = capture::open_live(&within(&loaded.config.capture, &manager), &loaded.config.flow.duplicates)?;
+    let capture::chain::Live { sources, watch } = live;
     for way in watch.chosen() {
         tell(&format!("{}\n", way.sentence().text(context.language)));
     }
@@ -56,6 +59,8 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
         language: context.language,
         watch,
         sinks: Arc::clone(exporter.board()),
+        rounds: Rounds::of(sources.len()),
+        manager,
     });
     let stop = AtomicBool::new(false);
     let bench = Bench { config: &loaded.config, journal: &journal, metrics: &sensor.metrics, rules: &sensor.rules };
@@ -75,10 +80,10 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
                     shunting: sensor.watch.shunting(&loaded.config.capture.tap),
                 });
                 let block_timeout = Duration::from_millis(loaded.config.capture.block_timeout_ms.into());
-                let rounds = Rounds {
+                let shift = Shift {
                     sensor: &sensor,
                     stop: &stop,
-                    first: index == 0,
+                    index,
                     stats: stats_interval(&loaded),
                     patience: DRAIN_AT_MOST + 2 * block_timeout,
                 };
@@ -87,7 +92,7 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
                 builder.spawn_scoped(scope, move || {
                     let _ending = ending;
                     pin(index, count);
-                    rounds.run(worker, source.as_mut())
+                    shift.run(worker, source.as_mut())
                 })
             })
             .collect::<Result<_, _>>()
@@ -101,6 +106,7 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
         });
         beside.context("starting the thread that watches the interfaces")?;
         let served = serve(&sensor, &loaded, &ended);
+        sensor.manager.stopping();
         sensor.watch.hold();
         stop.store(true, Ordering::Relaxed);
         let workers = workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow::anyhow!("a worker failed")));
@@ -122,6 +128,13 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
     outcome.map(|()| Outcome::Done)
 }
 
+/// The settings of capture, with waits for packets that end before the service manager would take a quiet interface for a worker
+/// that hangs.
+fn within(capture: &capture::Settings, manager: &Manager) -> capture::Settings {
+    let longest = manager.pulse().map_or(u32::MAX, |pulse| u32::try_from(pulse.as_millis()).unwrap_or(u32::MAX).max(1));
+    capture::Settings { poll_timeout_ms: capture.poll_timeout_ms.min(longest), ..capture.clone() }
+}
+
 fn stats_interval(loaded: &Loaded) -> Duration {
     Duration::from_secs(loaded.config.events.stats_interval_s.max(1))
 }
@@ -135,9 +148,19 @@ struct Sensor {
     language: Language,
     watch: Watch,
     sinks: Arc<Board>,
+    rounds: Rounds,
+    manager: Manager,
 }
 
 impl Sensor {
+    /// What the sensor does, in a line.
+    fn tell_ready(&self) {
+        let interfaces: Vec<_> = self.watch.chosen().iter().map(|way| way.interface.as_str()).collect();
+        let rules = self.metrics.ruleset().loaded.to_string();
+        let sentence = Message::Watching.with([interfaces.join(", ").into(), rules.into()]);
+        self.manager.ready(&sentence.text(self.language));
+    }
+
     fn status(&self) -> Value {
         // Before the snapshot: it has what was published then.
         let interfaces = super::watch::status(&self.watch, &self.metrics);
@@ -158,6 +181,13 @@ impl Sensor {
     /// Loads configuration and rules again; what is at fault does not take the place of what works.
     fn reload(&self) -> Result<Value, String> {
         let mut current = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        self.manager.reloading();
+        let outcome = self.exchange(&mut current);
+        self.tell_ready();
+        outcome
+    }
+
+    fn exchange(&self, current: &mut Loaded) -> Result<Value, String> {
         let failed = |counter, diagnostics: Vec<Diagnostic>| {
             self.metrics.shared().add(counter, 1);
             render_all(&diagnostics, self.language, false, usize::MAX)
@@ -171,7 +201,7 @@ impl Sensor {
             .map_err(|diagnostics| failed(Counter::ConfigReloadsFailed, diagnostics))?;
         // Workers, rings and the journal are made at the start; rules, and what the kernel drops, are what a running sensor
         // can exchange.
-        let mut lasting = [&current, &loaded].map(|loaded| loaded.config.clone());
+        let mut lasting = [&*current, &loaded].map(|loaded| loaded.config.clone());
         for config in &mut lasting {
             config.rules = Default::default();
             let TapSettings { shunt_encrypted, shunt_bulk_bytes, shunt_flows, .. } = config.capture.tap;
@@ -196,22 +226,25 @@ impl Sensor {
     }
 }
 
+/// Stands in for the pause between two looks at the workers where nobody wants to know of them.
+const UNWATCHED: Duration = Duration::from_secs(3600);
+
 /// Time the workers have to process what waits in their rings when the sensor is stopped, beyond the time in which the
 /// kernel hands it over: two timeouts of a block.
 const DRAIN_AT_MOST: Duration = Duration::from_secs(5);
 
 /// One worker's loop.
-struct Rounds<'a> {
+struct Shift<'a> {
     sensor: &'a Sensor,
     stop: &'a AtomicBool,
-    /// The worker that reports for the whole sensor.
-    first: bool,
+    /// The worker's number. The first one reports for the whole sensor.
+    index: usize,
     stats: Duration,
     /// Time to process what waits when the sensor is stopped.
     patience: Duration,
 }
 
-impl Rounds<'_> {
+impl Shift<'_> {
     fn run(&self, mut worker: Worker, source: &mut dyn Source) -> Worker {
         let mut reported = Instant::now();
         let mut stopped = None;
@@ -233,7 +266,8 @@ impl Rounds<'_> {
                     tracing::error!("{fault}");
                 }
             }
-            if self.first && reported.elapsed() >= self.stats {
+            self.sensor.rounds.count(self.index);
+            if self.index == 0 && reported.elapsed() >= self.stats {
                 reported = Instant::now();
                 worker.report_stats(&self.sensor.metrics);
             }
@@ -280,8 +314,14 @@ fn serve(sensor: &Arc<Sensor>, loaded: &Loaded, ended: &Notify) -> anyhow::Resul
         let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hangup = signal(SignalKind::hangup())?;
         tracing::info!(metrics = ?metrics.as_ref().map(metrics::Server::address), "watching");
+        sensor.tell_ready();
+        let pulse = sensor.manager.pulse();
+        let (mut pulses, mut watchdog) = (interval(pulse.unwrap_or(UNWATCHED)), Watchdog::of(sensor.rounds.workers()));
         loop {
             tokio::select! {
+                _ = pulses.tick(), if pulse.is_some() => if watchdog.all_moved(&sensor.rounds) {
+                    sensor.manager.alive();
+                },
                 _ = term.recv() => break,
                 _ = interrupt.recv() => break,
                 () = ended.notified() => anyhow::bail!("a worker ended by itself"),

@@ -6,6 +6,7 @@ mod lans;
 mod live;
 mod replay;
 mod rules;
+mod service;
 mod trial;
 pub(crate) mod watch;
 

@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -59,6 +60,18 @@ impl Tap {
     /// Starts a sensor on the tap.
     pub fn watch(&self, config: &Path) -> Sensor {
         Sensor::start(self.namespace.command(Path::new(VIGIA)), Path::new(VIGIA), config).unwrap()
+    }
+
+    /// Starts a sensor on the tap that is told more by its environment.
+    pub fn watch_with(&self, config: &Path, environment: &[(&str, &str)]) -> Sensor {
+        let mut command = self.namespace.command(Path::new(VIGIA));
+        command.envs(environment.iter().copied());
+        Sensor::start(command, Path::new(VIGIA), config).unwrap()
+    }
+
+    /// A command that runs a program where the tap is.
+    pub fn command(&self, program: &str) -> Command {
+        self.namespace.command(Path::new(program))
     }
 
     /// Starts a sensor on the tap as a user without any privilege but these capabilities (`net_raw` and the like).

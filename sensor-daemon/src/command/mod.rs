@@ -8,6 +8,7 @@ mod docs;
 mod guard;
 mod journal;
 mod logging;
+mod manual;
 #[cfg(target_os = "linux")]
 mod probes;
 mod reload;
@@ -113,6 +114,8 @@ enum Command {
     Probes(probes::Arguments),
     #[command(hide = true)]
     Docs(docs::Docs),
+    #[command(hide = true)]
+    Manual(manual::Manual),
 }
 
 /// Where the configuration comes from; part of most commands.
@@ -187,6 +190,7 @@ pub fn main() -> ExitCode {
             with_config(&probes.config, cli.lang, context, |loaded, context| probes.execute(&loaded, context))
         }
         Command::Docs(docs) => docs.execute(),
+        Command::Manual(manual) => manual.execute(&localise(Cli::command(), context.language)),
     };
     let outcome = outcome.unwrap_or_else(|error| {
         tell(&format!("{}: {error:#}\n", Message::Error.text(context.language)));

@@ -133,9 +133,11 @@ fn nothing_is_missing_after_an_outage_in_which_the_sensor_was_killed_again_and_a
 fn a_server_that_takes_and_does_not_acknowledge_gets_the_same_events_until_it_does() {
     let Some(tap) = Tap::new() else { return };
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("token"), "s3cret\n").unwrap();
-    let more = format!("token_file = {:?}\nindex = \"ot\"\n", folder.path().join("token"));
-    let config = config(folder.path(), &(export("splunk", "timeout_s = 1") + &more));
+    // As systemd hands it over (`LoadCredential=token:/etc/vigia/secrets/token`).
+    let credentials = tempfile::tempdir().unwrap();
+    fs::write(credentials.path().join("token"), "s3cret\n").unwrap();
+    let more = "token_file = \"token\"\nindex = \"ot\"\n";
+    let config = config(folder.path(), &(export("splunk", "timeout_s = 1") + more));
     let indexed = Arc::new(AtomicBool::new(false));
     let answers = Arc::clone(&indexed);
     let server = Server::start(&tap, PORT, plain(), move |request| {
@@ -148,13 +150,15 @@ fn a_server_that_takes_and_does_not_acknowledge_gets_the_same_events_until_it_do
             },
         ))
     });
-    let sensor = tap.watch(&config);
+    let sensor = tap.watch_with(&config, &[("CREDENTIALS_DIRECTORY", credentials.path().to_str().unwrap())]);
     Clients::new(2).write(&tap, 100);
     let status = wait(&sensor, "two tries", |status| sink(status, "soc")["failures"].as_u64() >= Some(2));
     assert_eq!((&sink(&status, "soc")["delivered"], waiting(&status, "soc", "alerts")), (&0.into(), 100));
     indexed.store(true, Relaxed);
     wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
     assert!(!sensor.log().contains("s3cret"));
+    let shown = wire::vigia().args(["config", "show", "--json", "--config"]).arg(&config).output().unwrap();
+    assert!(!String::from_utf8_lossy(&shown.stdout).contains("s3cret"));
     sensor.stop().unwrap();
     let requests = server.requests();
     assert!(requests.iter().all(|request| request.header("authorization") == Some("Splunk s3cret")));

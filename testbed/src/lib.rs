@@ -17,6 +17,12 @@ pub use sensor::Sensor;
 /// The environment variable that names the Python with the protocol peers' libraries.
 pub const PYTHON: &str = "VIGIA_PEERS_PYTHON";
 
+/// The environment variable that names the Debian package to test.
+pub const PACKAGE: &str = "VIGIA_PACKAGE";
+
+/// The environment variable that names the folder of a small Debian to install it in.
+pub const DEBIAN: &str = "VIGIA_DEBIAN";
+
 /// The folder of the protocol peers: Python scripts and their requirements.
 pub fn peers() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")

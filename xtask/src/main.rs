@@ -5,10 +5,12 @@
 mod bench;
 mod captures;
 mod demo;
+mod dist;
 mod docs;
 mod ebpf;
 mod flood;
 mod fuzz;
+mod licences;
 mod new_protocol;
 mod release;
 mod test;
@@ -30,6 +32,7 @@ enum Task {
     Captures(captures::Arguments),
     NewProtocol(new_protocol::Arguments),
     Release(release::Arguments),
+    Dist(dist::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Task::Captures(arguments) => captures::run(&arguments).map(|()| true),
         Task::NewProtocol(arguments) => new_protocol::run(&arguments).map(|()| true),
         Task::Release(arguments) => release::run(&arguments).map(|()| true),
+        Task::Dist(arguments) => dist::run(&arguments).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -62,7 +62,7 @@ pub fn build_as_far_as_possible() -> Result<()> {
 }
 
 /// Builds the program. What is up to date is not made again.
-fn build() -> Result<()> {
+pub fn build() -> Result<()> {
     let compiler = Compiler::of_cargo()?;
     let folder = folder();
     fs::create_dir_all(&folder)?;

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
+use crate::dist;
 use crate::tools::{self, cargo_command, succeeds};
 
 /// Installs what is missing and runs every check: format, lints, unit, property, golden and live tests.
@@ -49,6 +50,8 @@ pub fn run(_: &Arguments) -> Result<bool> {
         println!("{error:#}; what needs it is skipped");
     }
     tools::ensure_components()?;
+    // Mostly waits for the network, so the other checks need not.
+    let debian = std::thread::spawn(dist::debian);
     let scope: &[&str] = if Path::new(LIBPCAP).exists() { &["--workspace"] } else { &[] };
     let mut tally = Tally::default();
 
@@ -76,6 +79,11 @@ pub fn run(_: &Arguments) -> Result<bool> {
     match peers() {
         Ok(python) => _ = tests.env(vigia_testbed::PYTHON, python),
         Err(error) => println!("{error:#}; what needs real protocol peers is skipped"),
+    }
+    let debian = debian.join().unwrap_or_else(|_| Err(anyhow::anyhow!("making it panicked")));
+    match debian.and_then(|debian| Ok((debian, dist::for_tests()?))) {
+        Ok((debian, package)) => _ = tests.env(vigia_testbed::DEBIAN, debian).env(vigia_testbed::PACKAGE, package),
+        Err(error) => println!("{error:#}; the package is not installed in a Debian"),
     }
     run_tests(tests.arg("test").args(scope).args(["--no-fail-fast", "--", "--show-output"]), &mut tally)?;
     if !scope.is_empty() {

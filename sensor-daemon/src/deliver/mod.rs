@@ -32,6 +32,8 @@ mod courier;
 mod dead_letter;
 mod exporter;
 mod filter;
+mod http;
+mod otlp;
 mod progress;
 mod secret;
 mod sink;
@@ -115,7 +117,7 @@ exports! {
     file: sink::file::Settings;
     /// Write EVE lines to a Unix socket, as Suricata does.
     unix: sink::unix::Settings;
-    /// Post to a server over HTTP: Elasticsearch, OpenSearch, Splunk, or one that takes lines of JSON.
+    /// Post to a server over HTTP: Elasticsearch, OpenSearch, Splunk, OpenTelemetry, or one that takes lines of JSON.
     http: sink::http::Settings;
     /// Publish to a stream of NATS JetStream.
     nats: sink::nats::Settings;
@@ -143,6 +145,17 @@ mod defaults {
     }
 }
 
+/// Name of this machine; empty where it has none that is text.
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+}
+
+/// May a thing that files and metrics are named after be called so?
+fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    (1..=64).contains(&name.len()) && name.bytes().all(plain)
+}
+
 /// What the types allow of `[[export]]` and the sensor does not.
 pub(crate) fn problems(exports: &[Export]) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -151,8 +164,7 @@ pub(crate) fn problems(exports: &[Export]) -> Vec<Problem> {
             let key = if key.is_empty() { String::new() } else { format!(".{key}") };
             problems.push(Problem { key: format!("export[{index}]{key}"), reason });
         };
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-        if export.name.is_empty() || export.name.len() > 64 || !export.name.bytes().all(plain) {
+        if !is_name(&export.name) {
             found("name", Message::ExportName.into());
         }
         if exports[..index].iter().any(|other| other.name == export.name) {

@@ -9,15 +9,14 @@ use serde_json::Value;
 use serde_json::value::to_value;
 
 use super::super::{Delivery, Event, Failure, Refusal, Settled, Sink};
-use super::Settings;
-use super::client::{Client, Request};
+use super::{NDJSON, Poster, Settings};
 use crate::event;
 
 /// Where events go unless something else is set.
 const INDEX: &str = "vigia";
 
 pub(super) struct Bulk {
-    client: Client,
+    poster: Poster,
     /// How the line before each event begins, up to its id.
     action: String,
 }
@@ -42,9 +41,9 @@ struct Created {
 }
 
 impl Bulk {
-    pub(super) fn new(client: Client, settings: &Settings) -> Self {
+    pub(super) fn new(poster: Poster, settings: &Settings) -> Self {
         let index = to_value(settings.index.as_deref().unwrap_or(INDEX)).unwrap_or_default();
-        Self { client, action: format!("{{\"create\":{{\"_index\":{index},\"_id\":\"") }
+        Self { poster, action: format!("{{\"create\":{{\"_index\":{index},\"_id\":\"") }
     }
 
     async fn post(&mut self, events: &[Event<'_>]) -> Result<Settled, Failure> {
@@ -58,8 +57,7 @@ impl Bulk {
             body.extend_from_slice(event.json.strip_prefix(b"{").unwrap_or(event.json));
             body.push(b'\n');
         }
-        let path = self.client.place().below("_bulk");
-        let answer = self.client.post(Request { path, kind: "application/x-ndjson", channel: None, body }).await?;
+        let answer = self.poster.post(Some("_bulk"), NDJSON, &[], body).await?;
         answer.judge()?;
         let outcome: Outcome = serde_json::from_slice(&answer.body)
             .map_err(|error| Failure::unavailable(format!("no answer to a bulk request: {error}")))?;

@@ -10,8 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::{Delivery, Event, Failure, Settled, Sink};
-use super::Settings;
-use super::client::{Answer, Client, Request};
+use super::{Answer, Poster, Settings};
 
 /// The first pause before an acknowledgement is asked for, and the longest.
 const ASK: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
@@ -20,7 +19,7 @@ const ASK: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
 const CONTENTS: [i64; 5] = [5, 6, 12, 13, 15];
 
 pub(super) struct Collector {
-    client: Client,
+    poster: Poster,
     /// Acknowledgements are counted by channel.
     channel: String,
     /// What stands in every event after its time.
@@ -36,10 +35,10 @@ struct Receipt {
 }
 
 impl Collector {
-    pub(super) fn new(client: Client, settings: &Settings) -> Self {
+    pub(super) fn new(poster: Poster, settings: &Settings) -> Self {
         let index = settings.index.as_ref().map(|index| format!(",\"index\":{}", json!(index))).unwrap_or_default();
         let envelope = format!(",\"source\":\"vigia\",\"sourcetype\":\"suricata\"{index},\"event\":");
-        Self { client, channel: channel(), envelope }
+        Self { poster, channel: channel(), envelope }
     }
 
     async fn post(&mut self, events: &[Event<'_>]) -> Result<Settled, Failure> {
@@ -83,9 +82,8 @@ impl Collector {
     }
 
     async fn ask(&mut self, path: &str, body: Vec<u8>) -> Result<Answer, Failure> {
-        let path = self.client.place().below(path);
-        let channel = Some(self.channel.clone());
-        self.client.post(Request { path, kind: "application/json", channel, body }).await
+        let channel = [("x-splunk-request-channel", self.channel.as_str())];
+        self.poster.post(Some(path), "application/json", &channel, body).await
     }
 }
 

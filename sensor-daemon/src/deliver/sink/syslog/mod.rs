@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::net::UdpSocket;
 
 use super::super::connection::{Tls, connect};
+use super::super::host_name;
 use super::datagram::Socket;
 use super::stream::OneWay;
 use super::{Delivery, Event, Kind, Settled, Sink};
@@ -93,9 +94,8 @@ impl Kind for Settings {
     }
 
     fn sink(&self) -> Box<dyn Sink> {
-        // A name that is no text would be told as the nil value.
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let writer = Writer { body: self.body, facility: self.facility, host: token(host.trim(), 255) };
+        // A name that is no text is told as the nil value.
+        let writer = Writer { body: self.body, facility: self.facility, host: token(&host_name(), 255) };
         Box::new(Syslog { settings: self.clone(), writer, way: OneWay::default() })
     }
 }
@@ -175,7 +175,7 @@ fn token(text: &str, most: usize) -> String {
 }
 
 /// Severity as syslog counts (RFC 5424 §6.2.1): an alert of severity 1 is critical, of 2 a warning, all others a notice.
-fn severity(event: &Value) -> u16 {
+pub(super) fn severity(event: &Value) -> u16 {
     match (text(event, "/event_type"), event["alert"]["severity"].as_u64()) {
         ("alert", Some(1)) => 2,
         ("alert", Some(2)) | ("health", _) => 4,
@@ -185,7 +185,7 @@ fn severity(event: &Value) -> u16 {
 }
 
 /// The text at a place in an event; empty when there is none.
-fn text<'e>(event: &'e Value, place: &str) -> &'e str {
+pub(super) fn text<'e>(event: &'e Value, place: &str) -> &'e str {
     event.pointer(place).and_then(Value::as_str).unwrap_or_default()
 }
 

@@ -52,7 +52,7 @@ pub struct Config {
     pub journal: crate::journal::JournalSettings,
     /// Sinks that events are delivered to.
     pub export: Vec<crate::deliver::Export>,
-    /// Where metrics are served.
+    /// Where metrics are served, and sent to.
     pub metrics: crate::metrics::MetricsSettings,
     /// What the sensor says about its own work, on standard error.
     pub log: Log,
@@ -169,7 +169,7 @@ impl Config {
             problems.push(Problem { key: format!("capture.{}", error.key), reason: error.what.into() });
         }
         problems.extend(self.rules.problems());
-        problems.extend(crate::deliver::problems(&self.export));
+        problems.extend(crate::deliver::problems(&self.export, &self.metrics.push));
         let journal = &self.journal;
         let least = journal.segment_bytes.saturating_mul(2).saturating_add(journal.reserve_bytes);
         if journal.total_bytes < least {

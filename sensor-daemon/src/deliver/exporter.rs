@@ -1,4 +1,4 @@
-//! All couriers of a sensor, with the threads that they run on.
+//! All couriers and pushers of a sensor, with the threads that they run on.
 
 use std::io;
 use std::path::Path;
@@ -15,8 +15,10 @@ use super::batch::Batch;
 use super::dead_letter::DeadLetter;
 use super::filter::Filter;
 use super::progress::Progress;
+use super::push::{Pusher, Waiting};
 use super::source::Source;
 use super::{Courier, Export};
+use crate::config::Config;
 use crate::journal::{Bookmark, Catalogue, Journal, Stream};
 use crate::metrics::Metrics;
 
@@ -29,10 +31,11 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Priority of its threads: below the workers', above that of sealing.
 const NICE: i32 = 10;
 
-/// Delivers the events of a journal to all sinks.
+/// Delivers the events of a journal to all sinks, and the metrics to all servers that they are sent to.
 pub struct Exporter {
     runtime: Runtime,
-    couriers: Vec<JoinHandle<()>>,
+    /// Couriers and pushers.
+    tasks: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     board: Arc<Board>,
 }
@@ -41,6 +44,7 @@ pub struct Exporter {
 pub struct Board {
     catalogue: Arc<Catalogue>,
     sinks: Vec<Arc<Progress>>,
+    pushes: Vec<Arc<Waiting>>,
     metrics: Arc<Metrics>,
 }
 
@@ -55,12 +59,16 @@ impl Board {
         for sink in &self.sinks {
             self.metrics.set_sink(&sink.name, sink.readings(&self.catalogue));
         }
+        for push in &self.pushes {
+            self.metrics.set_push(&push.name, push.readings());
+        }
     }
 }
 
 impl Exporter {
-    /// Starts a courier for each sink. One that is away is no error; a journal that cannot keep a cursor is.
-    pub fn start(exports: &[Export], directory: &Path, journal: &Journal, metrics: &Arc<Metrics>) -> io::Result<Self> {
+    /// Starts a courier for each sink, and a pusher for each server that metrics are sent to. One that is away is no error; a
+    /// journal that cannot keep a cursor is.
+    pub fn start(config: &Config, journal: &Journal, metrics: &Arc<Metrics>) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(false);
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(1).thread_name("deliver").enable_all();
@@ -71,11 +79,15 @@ impl Exporter {
         let runtime = builder.build()?;
         let catalogue = Arc::clone(journal.catalogue());
         let mut couriers = Vec::new();
-        for export in exports {
+        let directory = config.journal.directory.as_path();
+        for export in &config.export {
             couriers.extend(courier(export, (directory, journal.identity()), &catalogue)?);
         }
         let sinks = couriers.iter().map(|courier| Arc::clone(&courier.progress)).collect();
-        let board = Arc::new(Board { catalogue, sinks, metrics: Arc::clone(metrics) });
+        let sensor = config.sensor.name.as_deref().unwrap_or_default();
+        let pushers: Vec<_> = config.metrics.push.iter().map(|push| Pusher::new(push, sensor, metrics)).collect();
+        let pushes = pushers.iter().map(|pusher| Arc::clone(pusher.waiting())).collect();
+        let board = Arc::new(Board { catalogue, sinks, pushes, metrics: Arc::clone(metrics) });
         count_earlier(&runtime, &board, directory);
         let told = Arc::clone(&board);
         runtime.spawn(async move {
@@ -84,8 +96,10 @@ impl Exporter {
                 tokio::time::sleep(TELL).await;
             }
         });
-        let couriers = couriers.into_iter().map(|courier| runtime.spawn(courier.run(stopped.clone()))).collect();
-        Ok(Self { runtime, couriers, stop, board })
+        let couriers = couriers.into_iter().map(|courier| runtime.spawn(courier.run(stopped.clone())));
+        let mut tasks: Vec<_> = couriers.collect();
+        tasks.extend(pushers.into_iter().map(|pusher| runtime.spawn(pusher.run(stopped.clone()))));
+        Ok(Self { runtime, tasks, stop, board })
     }
 
     /// What is told of the sinks.
@@ -95,14 +109,14 @@ impl Exporter {
 
     /// Delivers what the journal, closed by now, still holds, for some seconds at the most, and ends.
     pub fn finish(self) {
-        let Self { runtime, couriers, stop, board } = self;
-        // Without couriers nobody hears it.
+        let Self { runtime, tasks, stop, board } = self;
+        // Without tasks nobody hears it.
         let _ = stop.send(true);
         runtime.block_on(async {
             let all = async {
-                for courier in couriers {
-                    // One that failed has left its cursor where it was.
-                    let _ = courier.await;
+                for task in tasks {
+                    // A courier that failed has left its cursor where it was.
+                    let _ = task.await;
                 }
             };
             let _ = tokio::time::timeout(DRAIN, all).await;

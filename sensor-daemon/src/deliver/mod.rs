@@ -35,12 +35,14 @@ mod filter;
 mod http;
 mod otlp;
 mod progress;
+mod push;
 mod secret;
 mod sink;
 mod source;
 
 pub use batch::Event;
 pub use exporter::{Board, Exporter};
+pub use push::Push;
 pub use sink::{Delivery, Failure, Kind, Refusal, Settled, Sink};
 
 use courier::Courier;
@@ -156,9 +158,9 @@ fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(plain)
 }
 
-/// What the types allow of `[[export]]` and the sensor does not.
-pub(crate) fn problems(exports: &[Export]) -> Vec<Problem> {
-    let mut problems = Vec::new();
+/// What the types allow of `[[export]]` and `[[metrics.push]]` and the sensor does not.
+pub(crate) fn problems(exports: &[Export], pushes: &[Push]) -> Vec<Problem> {
+    let mut problems = push::problems(pushes);
     for (index, export) in exports.iter().enumerate() {
         let mut found = |key: &str, reason: Argument| {
             let key = if key.is_empty() { String::new() } else { format!(".{key}") };

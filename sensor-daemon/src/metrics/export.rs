@@ -14,6 +14,14 @@ use super::{Metrics, STREAMS};
 impl Metrics {
     /// All metrics in the text format of Prometheus (version 0.0.4).
     pub fn encode(&self) -> String {
+        let mut text = Vec::new();
+        // Writing into memory cannot fail, and every family has a name and a metric.
+        let _ = TextEncoder::new().encode(&self.families(), &mut text);
+        String::from_utf8(text).unwrap_or_default()
+    }
+
+    /// All metrics as they are now.
+    pub(crate) fn families(&self) -> Vec<MetricFamily> {
         let mut families = self.table();
         families.extend(self.of_subjects());
         families.push(self.histogram(
@@ -27,10 +35,7 @@ impl Metrics {
             &self.latency,
         ));
         families.extend(self.about());
-        let mut text = Vec::new();
-        // Writing into memory cannot fail, and every family has a name and a metric.
-        let _ = TextEncoder::new().encode(&families, &mut text);
-        String::from_utf8(text).unwrap_or_default()
+        families
     }
 
     /// The families of the table; series of a family stand together there.

@@ -6,7 +6,8 @@
 //! - A worker counts in plain integers ([`Counters`]) and publishes them once a batch into its [`Block`] of shared atomics;
 //!   threads beside the workers (journal, command line) count in the shared block directly. No lock, no read-modify-write
 //!   and no allocation on the way of a packet.
-//! - [`Metrics`] reads the blocks: the Prometheus text ([`Metrics::encode`], served by [`serve`]), and [`Snapshot`].
+//! - [`Metrics`] reads the blocks: the Prometheus text ([`Metrics::encode`], served by [`serve`]), what is pushed
+//!   ([`crate::deliver::Push`]), and [`Snapshot`].
 //!
 //! **Invariant.** `seen = processed + shunted + dropped by cause`, in packets: [`Snapshot::packets`] says whether it holds.
 //! A packet can only be dropped by naming its [`DropCause`].
@@ -125,6 +126,16 @@ impl Metrics {
     /// What is told of a sink, in place of what was told before.
     pub fn set_sink(&self, sink: &str, readings: Vec<Reading>) {
         self.set_subject(Subject::Sink, sink, readings);
+    }
+
+    /// What is told of a server that metrics are sent to, in place of what was told before.
+    pub fn set_push(&self, push: &str, readings: Vec<Reading>) {
+        self.set_subject(Subject::Push, push, readings);
+    }
+
+    /// When this process began to count.
+    pub(crate) fn started_at(&self) -> SystemTime {
+        self.started_at
     }
 
     fn set_subject(&self, subject: Subject, name: &str, readings: Vec<Reading>) {

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::Metrics;
+use crate::deliver::Push;
 
 /// Where metrics are served.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
@@ -21,11 +22,13 @@ pub struct MetricsSettings {
     pub enabled: bool,
     /// Address and port to listen on. Loopback by default: nothing is served to a network unless asked for.
     pub listen: SocketAddr,
+    /// Servers that metrics are sent to.
+    pub push: Vec<Push>,
 }
 
 impl Default for MetricsSettings {
     fn default() -> Self {
-        Self { enabled: true, listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)) }
+        Self { enabled: true, listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)), push: Vec::new() }
     }
 }
 

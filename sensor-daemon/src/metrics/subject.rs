@@ -1,4 +1,4 @@
-//! What is told of subjects whose names are known only while the sensor runs: interfaces and sinks. A metric has the name of
+//! What is told of subjects whose names are known only while the sensor runs: interfaces, sinks, and servers that metrics are sent to. A metric has the name of
 //! its subject as a label, and one more where it needs it (an EtherType, a cause). Set as a whole by who watches the subject.
 
 use super::table::Kind;
@@ -10,6 +10,8 @@ pub enum Subject {
     Interface,
     /// A sink that events are delivered to.
     Sink,
+    /// A server that metrics are sent to.
+    Push,
 }
 
 impl Subject {
@@ -18,6 +20,7 @@ impl Subject {
         match self {
             Self::Interface => "interface",
             Self::Sink => "sink",
+            Self::Push => "push",
         }
     }
 }
@@ -86,6 +89,11 @@ families! {
     EXPORT_MISSED_SEGMENTS: Sink Counter "vigia_export_missed_segments_total" "Segments of them";
     EXPORT_REFUSED_BYTES: Sink Gauge "vigia_export_refused_bytes" "Size of the file of events that a sink refused";
     EXPORT_CURSOR_ERRORS: Sink Counter "vigia_export_cursor_errors_total" "Times that the disk refused to keep how far a sink is";
+
+    PUSH_SAMPLES: Push Counter "vigia_push_samples_total" {"outcome"} "Samples of metrics that a server took (delivered) or refused, or that went to make room while it took none (dropped)";
+    PUSH_FAILURES: Push Counter "vigia_push_failures_total" "Times that a server did not take metrics that are sent to it again";
+    PUSH_WAITING: Push Gauge "vigia_push_waiting_samples" "Samples of metrics that wait for a server";
+    PUSH_WAITING_BYTES: Push Gauge "vigia_push_waiting_bytes" "Bytes of them, compressed";
 }
 
 /// One number of a subject.

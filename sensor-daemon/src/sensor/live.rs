@@ -43,8 +43,7 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
     tracing::info!(loaded = found.loaded, failed = found.failed, "rules");
     let (journal, recovery) = Journal::open(&loaded.config.journal, &metrics)?;
     tracing::info!(directory = %loaded.config.journal.directory.display(), ?recovery, "journal");
-    let exporter = Exporter::start(&loaded.config.export, &loaded.config.journal.directory, &journal, &metrics)
-        .context("starting the delivery of events")?;
+    let exporter = Exporter::start(&loaded.config, &journal, &metrics).context("starting the delivery of events")?;
     let manager = Manager::of_environment();
     let live = capture::open_live(&within(&loaded.config.capture, &manager), &loaded.config.flow.duplicates)?;
     let capture::chain::Live { sources, watch } = live;

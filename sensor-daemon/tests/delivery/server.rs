@@ -127,6 +127,7 @@ fn read(reader: &mut impl BufRead) -> Option<Request> {
             flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut plain).unwrap();
             plain
         }
+        Some("snappy") => snap::raw::Decoder::new().decompress_vec(&body).unwrap(),
         Some("zstd") => zstd::decode_all(&body[..]).unwrap(),
         _ => body,
     };

@@ -2,6 +2,7 @@
 //! `opentelemetry-proto` 1.7. What logs and metrics share; each signal has a file.
 
 pub(super) mod logs;
+pub(super) mod metrics;
 
 use prost::{Message, Oneof};
 

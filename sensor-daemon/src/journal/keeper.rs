@@ -47,7 +47,12 @@ struct Work {
 }
 
 impl Keeper {
-    pub(super) fn start(settings: &JournalSettings, space: Arc<Space>, waiting: Vec<Closed>) -> io::Result<Self> {
+    /// Gives the chain of the evidence, too, where the chains can be kept.
+    pub(super) fn start(
+        settings: &JournalSettings,
+        space: Arc<Space>,
+        waiting: Vec<Closed>,
+    ) -> io::Result<(Self, Option<Chain>)> {
         let (closed, receiver) = unbounded();
         let (stop, stopped) = crossbeam_channel::bounded(1);
         let chains = Chain::open_all(&settings.directory).inspect_err(|error| {
@@ -55,9 +60,13 @@ impl Keeper {
             space.counters.add(Counter::SealErrors, 1);
             tracing::error!(%error, "the journal's segments cannot be signed");
         });
-        let chains = chains.ok();
+        let (chains, evidence) = match chains {
+            Ok([alerts, records, evidence]) => (Some([alerts, records]), Some(evidence)),
+            Err(_) => (None, None),
+        };
         let mut waiting = waiting;
-        waiting.extend(chains.iter().flatten().flat_map(|chain| unstated(chain, &space)));
+        let of_streams = Stream::ALL.into_iter().zip(chains.iter().flatten());
+        waiting.extend(of_streams.flat_map(|(stream, chain)| unstated(stream, chain, &space)));
         waiting.sort_by(|one, other| one.path.cmp(&other.path));
         for segment in waiting {
             // The receiver stands right here.
@@ -75,7 +84,7 @@ impl Keeper {
         };
         let thread =
             std::thread::Builder::new().name("keeper".to_string()).spawn(move || work.run(&receiver, &stopped))?;
-        Ok(Self { closed, stop, thread })
+        Ok((Self { closed, stop, thread }, evidence))
     }
 
     pub(super) fn sender(&self) -> Sender<Closed> {
@@ -124,7 +133,7 @@ impl Work {
         match segment {
             Ok(segment) => {
                 self.space.counters.add(closed.stream.of((Counter::SealedAlerts, Counter::SealedRecords)), 1);
-                self.state(closed.stream, |chain| chain.sealed(&segment));
+                self.state(closed.stream, |chain| chain.sealed(&segment.path));
             }
             Err(error) => {
                 self.space.counters.add(Counter::SealErrors, 1);
@@ -201,8 +210,7 @@ impl Work {
 }
 
 /// Segments that were sealed, and not stated before a crash.
-fn unstated(chain: &Chain, space: &Space) -> Vec<Closed> {
-    let stream = chain.stream();
+fn unstated(stream: Stream, chain: &Chain, space: &Space) -> Vec<Closed> {
     let segments = segment::list(&space.directory(stream)).unwrap_or_default();
     let newer = segments.into_iter().filter(|segment| segment.sealed && segment.number > chain.highest());
     newer.map(|Segment { path, .. }| Closed { stream, path, empty: false }).collect()

@@ -378,8 +378,10 @@ pub(super) struct PlainFile {
 }
 
 impl PlainFile {
-    pub(super) fn create(path: &Path, counters: Arc<Block>) -> io::Result<Self> {
-        Ok(Self { path: path.to_path_buf(), file: File::create(path)?, counters, failed: None })
+    /// Appends to a file.
+    pub(super) fn open(path: &Path, counters: Arc<Block>) -> io::Result<Self> {
+        let file = File::options().create(true).append(true).open(path)?;
+        Ok(Self { path: path.to_path_buf(), file, counters, failed: None })
     }
 
     pub(super) fn append(&mut self, stream: Stream, lines: &[u8], events: u64) {

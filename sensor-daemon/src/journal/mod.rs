@@ -19,6 +19,7 @@
 //!   alerts/00000001-20260102T030405.ndjson    a segment: number, time of its first event
 //!   records/00000001-20260102T030405.ndjson.zst   sealed: compressed after rotation
 //!   records/00000002-20260102T040405.ndjson   the segment being written is the last one, never compressed
+//!   evidence/                                 packets of alerts, which have bounds of their own (`crate::evidence`)
 //! ```
 //!
 //! A segment only grows, until it is sealed. Sealing writes `*.zst.tmp`, syncs it, renames it and then removes the plain
@@ -47,7 +48,7 @@
 mod batch;
 mod bookmark;
 mod catalogue;
-mod chain;
+pub(crate) mod chain;
 mod identity;
 mod keeper;
 mod log;
@@ -60,7 +61,7 @@ mod writer;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, bounded};
@@ -74,7 +75,7 @@ pub use catalogue::{Catalogue, Extent};
 pub use chain::{Fault, FaultKind, Proof, PublicKey, Verification, verify};
 pub use identity::identity_of;
 pub use merge::{AlertMerge, Outcome};
-pub use reader::{Cursor, Reader};
+pub use reader::{Cursor, Reader, event_of};
 pub use segment::Recovery;
 
 use batch::{Message, Pools};
@@ -102,6 +103,11 @@ impl Stream {
             Self::Alerts => "alerts",
             Self::Records => "records",
         }
+    }
+
+    /// What stands for it in the ids of events.
+    const fn letter(self) -> char {
+        self.of(('a', 'r'))
     }
 
     /// The member of a pair (alerts, records).
@@ -224,6 +230,8 @@ pub struct Journal {
     /// Asked by workers themselves where no other's matches could come before theirs.
     gate: Option<Arc<Mutex<Gate>>>,
     keeper: Option<Keeper>,
+    /// Until somebody writes evidence.
+    evidence: Mutex<Option<chain::Chain>>,
     catalogue: Arc<Catalogue>,
     identity: String,
     _lock: Option<File>,
@@ -252,7 +260,7 @@ impl Journal {
         }
         recovery.count(metrics.shared());
         let catalogue = Arc::clone(&space.catalogue);
-        let keeper = Keeper::start(settings, Arc::clone(&space), closed).at(directory)?;
+        let (keeper, evidence) = Keeper::start(settings, Arc::clone(&space), closed).at(directory)?;
         let pools = Pools::default();
         let mut writers = Vec::new();
         let mut gates = Vec::new();
@@ -284,6 +292,7 @@ impl Journal {
             // The alerts' writer is the first.
             gate: gates.into_iter().next(),
             keeper: Some(keeper),
+            evidence: Mutex::new(evidence),
             catalogue,
             identity,
             _lock: Some(lock),
@@ -294,7 +303,13 @@ impl Journal {
     /// The output of a replay by `workers` workers: both streams in one file, which is created or overwritten. Nothing is
     /// lost: workers wait for the disk. Alerts are put in packet order.
     pub fn single_file(path: &Path, workers: usize, metrics: &Arc<Metrics>) -> Result<Self, JournalError> {
-        let file = PlainFile::create(path, Arc::clone(metrics.shared())).at(path)?;
+        fs::write(path, "").at(path)?;
+        Self::more_of_file(path, workers, metrics)
+    }
+
+    /// The same, behind what stands in the file.
+    pub fn more_of_file(path: &Path, workers: usize, metrics: &Arc<Metrics>) -> Result<Self, JournalError> {
+        let file = PlainFile::open(path, Arc::clone(metrics.shared())).at(path)?;
         let (sender, receiver) = bounded(REPLAY_QUEUE);
         let pools = Pools::default();
         let merge = AlertMerge::new(workers);
@@ -309,6 +324,7 @@ impl Journal {
             writers: vec![writer.spawn().at(path)?],
             gate,
             keeper: None,
+            evidence: Mutex::default(),
             catalogue: Arc::default(),
             identity: String::new(),
             _lock: None,
@@ -330,6 +346,11 @@ impl Journal {
     /// What its segments hold.
     pub fn catalogue(&self) -> &Arc<Catalogue> {
         &self.catalogue
+    }
+
+    /// The chain of files of evidence, for who writes them: once, and where the chains can be kept.
+    pub(crate) fn take_evidence_chain(&self) -> Option<chain::Chain> {
+        self.evidence.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Tells it from every other journal; empty for the file of a replay.

@@ -3,8 +3,8 @@
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
-use super::Stream;
 use super::segment::{self, Segment};
+use super::{Stream, identity_of};
 
 /// A position in a stream: between two events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, serde::Deserialize, serde::Serialize)]
@@ -21,6 +21,22 @@ impl Cursor {
     const fn beginning(segment: u64) -> Self {
         Self { segment, offset: 0, event: 0 }
     }
+}
+
+/// The event with an id, as its line without the end; none where the journal does not have it, or not any more.
+pub fn event_of(journal: &Path, id: &str) -> io::Result<Option<Vec<u8>>> {
+    let Some(identity) = identity_of(journal)? else { return Ok(None) };
+    let place = id.strip_prefix(&identity).and_then(|rest| rest.strip_prefix('-')).and_then(|rest| {
+        let (stream, rest) = rest.split_once('-')?;
+        let (segment, offset) = rest.rsplit_once('-')?;
+        let stream = Stream::ALL.into_iter().find(|one| one.letter().to_string() == stream)?;
+        let segment = segment.split('-').next()?.parse().ok()?;
+        Some((stream, Cursor { segment, offset: offset.parse().ok()?, event: 0 }))
+    });
+    let Some((stream, cursor)) = place else { return Ok(None) };
+    let mut reader = Reader::open(journal, stream, cursor);
+    let mut line = Vec::new();
+    Ok((reader.next(&mut line)? && reader.event_id(&identity) == id).then_some(line))
 }
 
 /// Reads the events of a stream in order, while it is written. It never blocks: at the end it says so, and may be asked
@@ -100,7 +116,7 @@ impl Reader {
     /// The id of the event returned last: its place in the journal of this identity. It is the same whenever it is read,
     /// before and after its segment is sealed.
     pub fn event_id(&self, identity: &str) -> String {
-        let stream = self.stream.of(('a', 'r'));
+        let stream = self.stream.letter();
         format!("{identity}-{stream}-{}-{}", self.name, self.last.offset)
     }
 

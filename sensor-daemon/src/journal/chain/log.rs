@@ -1,4 +1,4 @@
-//! The chain of a stream as the keeper writes it.
+//! A chain as those write it who write the files.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -10,14 +10,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use vigia_parsers::Timestamp;
 
 use super::key::{Key, save};
-use super::{Fact, Reason, Statement, beginning, digest, folder, hash, head_file};
+use super::{Fact, Reason, Statement, Subject, beginning, digest, folder, hash, head_file};
 use crate::event::text_of;
-use crate::journal::Stream;
-use crate::journal::segment::Segment;
 
-/// A stream's chain, open for more.
-pub(in crate::journal) struct Chain {
-    stream: Stream,
+/// A chain, open for more.
+pub(crate) struct Chain {
+    subject: Subject,
     folder: PathBuf,
     file: File,
     /// Bytes of whole lines.
@@ -36,8 +34,8 @@ pub(in crate::journal) struct Chain {
 }
 
 impl Chain {
-    /// Opens the chains of a journal: alerts, records. At the first start their key is made.
-    pub(in crate::journal) fn open_all(journal: &Path) -> io::Result<[Self; 2]> {
+    /// Opens the chains of a journal: alerts, records, evidence. At the first start their key is made.
+    pub(in crate::journal) fn open_all(journal: &Path) -> io::Result<[Self; 3]> {
         let folder = folder(journal);
         fs::create_dir_all(&folder)?;
         let (key, document) = match Key::load(&folder)? {
@@ -46,23 +44,24 @@ impl Chain {
         };
         let key = Arc::new(key);
         if let Some(document) = document {
-            for stream in Stream::ALL {
-                Self::begin(&folder, stream, &key)?.save_head()?;
+            for subject in Subject::ALL {
+                Self::begin(&folder, subject, &key)?.save_head()?;
             }
             // Last: where there is a key there are heads, so that one that is taken away is missed.
             Key::keep(&folder, &document)?;
             tracing::info!(folder = %folder.display(), "made the key that signs the journal's segments");
         }
         key.publish(&folder)?;
-        Ok([Self::open(&folder, Stream::Alerts, &key)?, Self::open(&folder, Stream::Records, &key)?])
+        let [alerts, records, evidence] = Subject::ALL.map(|subject| Self::open(&folder, subject, &key));
+        Ok([alerts?, records?, evidence?])
     }
 
-    /// The chain of a stream before its first statement is read or made.
-    fn begin(folder: &Path, stream: Stream, key: &Arc<Key>) -> io::Result<Self> {
+    /// A chain before its first statement is read or made.
+    fn begin(folder: &Path, subject: Subject, key: &Arc<Key>) -> io::Result<Self> {
         Ok(Self {
-            stream,
+            subject,
             folder: folder.to_owned(),
-            file: File::options().create(true).append(true).open(folder.join(stream.name()))?,
+            file: File::options().create(true).append(true).open(folder.join(subject.name()))?,
             length: 0,
             key: Arc::clone(key),
             count: 0,
@@ -73,10 +72,10 @@ impl Chain {
         })
     }
 
-    /// Opens the chain of a stream. A line that a crash left unfinished is cut off.
-    fn open(folder: &Path, stream: Stream, key: &Arc<Key>) -> io::Result<Self> {
-        let mut chain = Self::begin(folder, stream, key)?;
-        let text = fs::read(folder.join(stream.name()))?;
+    /// Opens a chain. A line that a crash left unfinished is cut off.
+    fn open(folder: &Path, subject: Subject, key: &Arc<Key>) -> io::Result<Self> {
+        let mut chain = Self::begin(folder, subject, key)?;
+        let text = fs::read(folder.join(subject.name()))?;
         let whole = memchr::memrchr(b'\n', &text).map_or(0, |at| at + 1);
         chain.length = whole as u64;
         chain.file.set_len(chain.length)?;
@@ -96,12 +95,12 @@ impl Chain {
     /// What the head says is not forgotten when somebody cut the chain: the next statement follows the one that is gone, so
     /// the verification finds that it is. Without a head it follows none.
     fn follow_head(&mut self) {
-        let text = fs::read_to_string(self.folder.join(head_file(self.stream))).unwrap_or_default();
+        let text = fs::read_to_string(self.folder.join(head_file(self.subject))).unwrap_or_default();
         let head = Statement::signed(&text, &self.key.public()).filter(|head| head.fact == Fact::Head);
         let (count, last) = head.map_or((self.count + 1, hash("no head")), |head| (head.index, head.previous));
         if count > self.count {
             tracing::error!(
-                stream = self.stream.name(),
+                subject = self.subject.name(),
                 "the chain of the journal's segments is cut: see `vigia journal verify`"
             );
             (self.count, self.last) = (count, last);
@@ -110,7 +109,7 @@ impl Chain {
 
     fn remember(&mut self, fact: &Fact) {
         let number = match fact {
-            Fact::Sealed { name, .. } => Segment::parse(name.into()).map(|segment| segment.number),
+            Fact::Sealed { name, .. } => self.subject.file(name).map(|(number, _)| number),
             Fact::Removed { number, .. } => Some(*number),
             Fact::Head => None,
         };
@@ -122,31 +121,26 @@ impl Chain {
         };
     }
 
-    /// The stream that it is of.
-    pub(in crate::journal) fn stream(&self) -> Stream {
-        self.stream
-    }
-
     /// Is a segment of this number sealed, and there?
-    pub(in crate::journal) fn holds(&self, number: u64) -> bool {
+    pub(crate) fn holds(&self, number: u64) -> bool {
         self.held.contains(&number)
     }
 
     /// The highest number that was ever sealed or removed.
-    pub(in crate::journal) fn highest(&self) -> u64 {
+    pub(crate) fn highest(&self) -> u64 {
         self.highest
     }
 
-    /// States that a segment has its last form.
-    pub(in crate::journal) fn sealed(&mut self, segment: &Segment) -> io::Result<()> {
-        let name = segment.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (bytes, digest) = digest(&segment.path)?;
+    /// States that a file has its last form.
+    pub(crate) fn sealed(&mut self, path: &Path) -> io::Result<()> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (bytes, digest) = digest(path)?;
         self.state(Fact::Sealed { name, bytes, digest });
         self.flush()
     }
 
     /// States that a segment is removed.
-    pub(in crate::journal) fn removed(&mut self, number: u64, reason: Reason) -> io::Result<()> {
+    pub(crate) fn removed(&mut self, number: u64, reason: Reason) -> io::Result<()> {
         self.state(Fact::Removed { number, reason });
         self.flush()
     }
@@ -163,7 +157,7 @@ impl Chain {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let time = text_of(Timestamp::new(now.as_secs(), now.subsec_nanos()));
         let previous = self.last.clone();
-        Statement { stream: self.stream, index: self.count, time, fact, previous }.to_string()
+        Statement { subject: self.subject, index: self.count, time, fact, previous }.to_string()
     }
 
     fn signed(&self, text: &str) -> String {
@@ -171,7 +165,7 @@ impl Chain {
     }
 
     /// Writes what waits, and the head. What cannot be written goes on waiting.
-    pub(in crate::journal) fn flush(&mut self) -> io::Result<()> {
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
         if self.waiting.is_empty() {
             return Ok(());
         }
@@ -187,7 +181,7 @@ impl Chain {
 
     fn save_head(&self) -> io::Result<()> {
         let head = self.signed(&self.statement(Fact::Head));
-        save(&self.folder, &head_file(self.stream), 0o644, head.as_bytes())
+        save(&self.folder, &head_file(self.subject), 0o644, head.as_bytes())
     }
 }
 
@@ -196,12 +190,12 @@ mod tests {
     use super::*;
     use crate::journal::chain::{FaultKind, verify};
 
-    fn segment(journal: &Path, number: u64) -> Segment {
+    fn segment(journal: &Path, number: u64) -> PathBuf {
         let folder = journal.join("alerts");
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join(format!("{number:08}-20260102T030405.ndjson.zst"));
         fs::write(&path, format!("segment {number}")).unwrap();
-        Segment::parse(path).unwrap()
+        path
     }
 
     fn alerts(journal: &Path) -> Chain {
@@ -222,7 +216,7 @@ mod tests {
         let mut chain = alerts(journal);
         assert_eq!(([1, 2, 3].map(|number| chain.holds(number)), chain.highest()), ([true, true, false], 2));
         chain.removed(1, Reason::Retention).unwrap();
-        fs::remove_file(segment(journal, 1).path).unwrap();
+        fs::remove_file(segment(journal, 1)).unwrap();
         chain.sealed(&segment(journal, 3)).unwrap();
         let proof = verify(journal, None, &[]).unwrap();
         let [alerts, _] = &proof.streams;
@@ -236,7 +230,7 @@ mod tests {
             let journal = tempfile::tempdir().unwrap();
             let journal = journal.path();
             alerts(journal).sealed(&segment(journal, 1)).unwrap();
-            fs::remove_file(segment(journal, 1).path).unwrap();
+            fs::remove_file(segment(journal, 1)).unwrap();
             files.iter().for_each(|file| fs::remove_file(folder(journal).join(file)).unwrap());
             alerts(journal).sealed(&segment(journal, 2)).unwrap();
             let [alerts, _] = verify(journal, None, &[]).unwrap().streams;

@@ -1,4 +1,5 @@
-//! What proves that the journal's sealed segments are as they were written: a chain of signed statements by stream.
+//! What proves that the journal's sealed segments, and the files of evidence, are as they were written: a chain of signed
+//! statements for each kind of them.
 //!
 //! # Layout on disk
 //!
@@ -9,6 +10,7 @@
 //!   alerts           a statement a line, with its signature; only ever grows
 //!   alerts.head      signed apart: which statement is the last one
 //!   records, records.head
+//!   evidence, evidence.head   of files of evidence, each a segment here
 //! ```
 //!
 //! A line is a [`Statement`] as text, a space, and the signature of the text in base64. The text of a statement ends with
@@ -37,11 +39,13 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::Stream;
+use super::segment::Segment;
 
 pub use key::PublicKey;
 pub use verify::{Fault, FaultKind, Proof, Verification, verify};
 
-pub(super) use log::Chain;
+pub(crate) use log::Chain;
+pub(crate) use verify::is_as_sealed;
 
 /// Folder of the chains in the journal's directory.
 const FOLDER: &str = "chain";
@@ -53,9 +57,42 @@ pub(super) fn folder(journal: &Path) -> PathBuf {
     journal.join(FOLDER)
 }
 
+/// What a chain is about: numbered files in a folder of the journal's directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// Segments of a stream.
+    Stream(Stream),
+    /// Files of evidence.
+    Evidence,
+}
+
+impl Subject {
+    /// All.
+    const ALL: [Self; 3] = [Self::Stream(Stream::Alerts), Self::Stream(Stream::Records), Self::Evidence];
+
+    /// Its name: of the folder, and in statements.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Stream(stream) => stream.name(),
+            Self::Evidence => "evidence",
+        }
+    }
+
+    /// The number of a file, and whether it has its last form; none of what is no such file.
+    pub(crate) fn file(self, name: &str) -> Option<(u64, bool)> {
+        match self {
+            Self::Stream(_) => Segment::parse(name.into()).map(|segment| (segment.number, segment.sealed)),
+            Self::Evidence => {
+                let number = name.strip_suffix(".pcapng")?.split('-').next()?.parse().ok()?;
+                Some((number, true))
+            }
+        }
+    }
+}
+
 /// Why a segment went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(crate) enum Reason {
     /// To keep the journal within its size.
     Retention,
     /// Nothing was in it: a crash came before its first event was whole.
@@ -73,10 +110,10 @@ enum Fact {
     Head,
 }
 
-/// A statement about a stream: the `index`th, made at `time`, after the one whose SHA-256 is `previous`.
+/// A statement about a subject: the `index`th, made at `time`, after the one whose SHA-256 is `previous`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Statement {
-    stream: Stream,
+    subject: Subject,
     index: u64,
     time: String,
     fact: Fact,
@@ -86,8 +123,8 @@ struct Statement {
 impl fmt::Display for Statement {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [name, version] = PREFIX;
-        let Self { stream, index, time, fact, previous } = self;
-        write!(out, "{name} {version} {} {index} {time} ", stream.name())?;
+        let Self { subject, index, time, fact, previous } = self;
+        write!(out, "{name} {version} {} {index} {time} ", subject.name())?;
         match fact {
             Fact::Sealed { name, bytes, digest } => write!(out, "sealed {name} {bytes} {digest}")?,
             Fact::Removed { number, reason: Reason::Retention } => write!(out, "removed {number} retention")?,
@@ -108,7 +145,7 @@ impl Statement {
     fn parse(text: &str) -> Option<Self> {
         let words: Vec<_> = text.split(' ').collect();
         let (prefix, words) = words.split_first_chunk()?;
-        let ([stream, index, time], words) = words.split_first_chunk()?;
+        let ([subject, index, time], words) = words.split_first_chunk()?;
         let (fact, ["after", previous]) = words.split_last_chunk()? else { return None };
         let fact = match *fact {
             ["sealed", name, bytes, digest] => {
@@ -121,15 +158,15 @@ impl Statement {
             ["head"] => Fact::Head,
             _ => return None,
         };
-        let stream = Stream::ALL.into_iter().find(|one| one.name() == *stream).filter(|_| *prefix == PREFIX)?;
+        let subject = Subject::ALL.into_iter().find(|one| one.name() == *subject).filter(|_| *prefix == PREFIX)?;
         let (time, previous) = ((*time).to_owned(), (*previous).to_owned());
-        Some(Self { stream, index: index.parse().ok()?, time, fact, previous })
+        Some(Self { subject, index: index.parse().ok()?, time, fact, previous })
     }
 }
 
-/// The name of the file of a stream's head.
-fn head_file(stream: Stream) -> String {
-    format!("{}.head", stream.name())
+/// The name of the file of a chain's head.
+fn head_file(subject: Subject) -> String {
+    format!("{}.head", subject.name())
 }
 
 /// The hash that the first statement follows.
@@ -160,9 +197,9 @@ mod tests {
             Fact::Removed { number: 4, reason: Reason::Empty },
             Fact::Head,
         ];
-        for fact in facts {
+        for (fact, subject) in facts.into_iter().zip(Subject::ALL.into_iter().cycle()) {
             let time = "2026-01-02T03:04:05.000000+0000".to_owned();
-            let statement = Statement { stream: Stream::Records, index: 12, time, fact, previous: beginning() };
+            let statement = Statement { subject, index: 12, time, fact, previous: beginning() };
             assert_eq!(Statement::parse(&statement.to_string()), Some(statement));
         }
         for wrong in

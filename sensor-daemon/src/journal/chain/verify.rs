@@ -6,9 +6,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Fact, PublicKey, Statement, beginning, digest, folder, hash, head_file};
-use crate::journal::Stream;
-use crate::journal::segment::{self, Segment};
+use super::{Fact, PublicKey, Statement, Subject, beginning, digest, folder, hash, head_file};
 
 /// A sensor that runs may be between a segment and its statement; it is looked again after this long.
 const MEANWHILE: Duration = Duration::from_millis(500);
@@ -41,7 +39,7 @@ pub struct Fault {
     pub place: String,
 }
 
-/// What was found of a stream.
+/// What was found of a stream, or of the evidence, whose files are the segments then.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Verification {
     /// Segments that are as they were sealed.
@@ -67,12 +65,19 @@ pub struct Proof {
     pub key: PublicKey,
     /// By stream: alerts, records.
     pub streams: [Verification; 2],
+    /// Of files of evidence.
+    pub evidence: Verification,
 }
 
 impl Proof {
     /// Is everything as it was written?
     pub fn holds(&self) -> bool {
-        self.streams.iter().all(|stream| stream.faults.is_empty())
+        self.faults().next().is_none()
+    }
+
+    /// All that is not as it was written.
+    pub fn faults(&self) -> impl Iterator<Item = &Fault> {
+        self.streams.iter().chain([&self.evidence]).flat_map(|found| &found.faults)
     }
 }
 
@@ -81,15 +86,15 @@ impl Proof {
 pub fn verify(journal: &Path, key: Option<PublicKey>, noted: &[String]) -> io::Result<Proof> {
     let key = key.map_or_else(|| PublicKey::of_journal(journal), Ok)?;
     let mut seen = BTreeSet::new();
-    let mut look = |stream| -> io::Result<Verification> {
+    let mut look = |subject: Subject| -> io::Result<Verification> {
         let mut looks = 0;
         loop {
-            let chain = Reading::of(journal, stream, &key)?;
+            let chain = Reading::of(journal, subject, &key)?;
             let found = chain.hold_against(journal)?;
             looks += 1;
             if !found.faults.is_empty() && looks < LOOKS {
                 std::thread::sleep(MEANWHILE);
-                if fs::read(folder(journal).join(stream.name())).unwrap_or_default() != chain.text {
+                if fs::read(folder(journal).join(subject.name())).unwrap_or_default() != chain.text {
                     continue;
                 }
             }
@@ -97,17 +102,28 @@ pub fn verify(journal: &Path, key: Option<PublicKey>, noted: &[String]) -> io::R
             return Ok(found);
         }
     };
-    let mut streams = [look(Stream::Alerts)?, look(Stream::Records)?];
+    let [alerts, records, evidence] = Subject::ALL.map(&mut look);
+    let mut streams = [alerts?, records?];
+    let evidence = evidence?;
     for hash in noted.iter().filter(|hash| !seen.contains(*hash)) {
         // Of which stream it was nobody can tell any more.
         streams[0].faults.push(Fault { kind: FaultKind::Truncated, place: hash.clone() });
     }
-    Ok(Proof { key, streams })
+    Ok(Proof { key, streams, evidence })
+}
+
+/// Is a file as it was sealed? None where no signed statement is about it.
+pub(crate) fn is_as_sealed(journal: &Path, subject: Subject, name: &str) -> io::Result<Option<bool>> {
+    let chain = Reading::of(journal, subject, &PublicKey::of_journal(journal)?)?;
+    let mut sealed = chain.sealed.values();
+    let Some((_, bytes, sha256)) = sealed.find(|(file, ..)| file == name) else { return Ok(None) };
+    let found = digest(&journal.join(subject.name()).join(name))?;
+    Ok(Some((found.0, &found.1) == (*bytes, sha256)))
 }
 
 /// A chain as it was read.
 struct Reading {
-    stream: Stream,
+    subject: Subject,
     text: Vec<u8>,
     hashes: Vec<String>,
     /// File, bytes and SHA-256 of the segments that were sealed, by number.
@@ -117,12 +133,12 @@ struct Reading {
 }
 
 impl Reading {
-    fn of(journal: &Path, stream: Stream, key: &PublicKey) -> io::Result<Self> {
+    fn of(journal: &Path, subject: Subject, key: &PublicKey) -> io::Result<Self> {
         // First, so that the chain is at least as long.
-        let head = read(&folder(journal).join(head_file(stream)))?;
-        let text = read(&folder(journal).join(stream.name()))?;
+        let head = read(&folder(journal).join(head_file(subject)))?;
+        let text = read(&folder(journal).join(subject.name()))?;
         let mut chain = Self {
-            stream,
+            subject,
             text,
             hashes: Vec::new(),
             sealed: BTreeMap::new(),
@@ -143,14 +159,14 @@ impl Reading {
 
     /// Takes the next line. The one after it is held against what it is, so that each fault is told once.
     fn take(&mut self, line: &str, key: &PublicKey) {
-        let place = format!("chain/{}:{}", self.stream.name(), self.hashes.len() + 1);
+        let place = format!("chain/{}:{}", self.subject.name(), self.hashes.len() + 1);
         let Some(line) = line.strip_suffix('\n') else {
             // Being written, or what a crash left: it is cut off at the next start.
             return;
         };
         let before = self.hashes.last().cloned().unwrap_or_else(beginning);
         self.hashes.push(hash(line.rsplit_once(' ').map_or(line, |(text, _)| text)));
-        let statement = Statement::signed(line, key).filter(|statement| statement.stream == self.stream);
+        let statement = Statement::signed(line, key).filter(|statement| statement.subject == self.subject);
         let Some(statement) = statement else {
             return self.fault(FaultKind::Unsigned, place);
         };
@@ -159,7 +175,7 @@ impl Reading {
         }
         match statement.fact {
             Fact::Sealed { name, bytes, digest } => {
-                let number = Segment::parse(name.as_str().into()).map_or(0, |segment| segment.number);
+                let number = self.subject.file(&name).map_or(0, |(number, _)| number);
                 self.sealed.insert(number, (name, bytes, digest));
                 self.removed.remove(&number);
             }
@@ -170,9 +186,9 @@ impl Reading {
 
     /// The head is signed, and its statement is in the chain.
     fn check_head(&mut self, head: &str, key: &PublicKey) {
-        let place = format!("chain/{}", head_file(self.stream));
+        let place = format!("chain/{}", head_file(self.subject));
         let signed = Statement::signed(head, key);
-        let Some(head) = signed.filter(|head| head.fact == Fact::Head && head.stream == self.stream) else {
+        let Some(head) = signed.filter(|head| head.fact == Fact::Head && head.subject == self.subject) else {
             return self.fault(FaultKind::Unsigned, place);
         };
         let mut hashes = std::iter::once(beginning()).chain(self.hashes.iter().cloned());
@@ -182,7 +198,7 @@ impl Reading {
     }
 
     fn hold_against(&self, journal: &Path) -> io::Result<Verification> {
-        let name = self.stream.name();
+        let name = self.subject.name();
         let mut found = Verification {
             removed: self.removed.len() as u64,
             statements: self.hashes.len() as u64,
@@ -205,15 +221,14 @@ impl Reading {
             }
         }
         let mut numbers: BTreeSet<_> = self.sealed.keys().chain(&self.removed).copied().collect();
-        for segment in list(&journal.join(name))? {
-            let file = segment.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let stated = self.sealed.get(&segment.number).is_some_and(|(name, ..)| *name == file);
-            if !stated && (segment.sealed || numbers.contains(&segment.number)) {
+        for (number, sealed, file) in list(&journal.join(name), self.subject)? {
+            let stated = self.sealed.get(&number).is_some_and(|(name, ..)| *name == file);
+            if !stated && (sealed || numbers.contains(&number)) {
                 fault(FaultKind::Unsigned, &file);
             } else if !stated {
                 found.open += 1;
             }
-            numbers.insert(segment.number);
+            numbers.insert(number);
         }
         for (before, after) in numbers.iter().zip(numbers.iter().skip(1)) {
             match after - before {
@@ -234,9 +249,17 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-fn list(directory: &Path) -> io::Result<Vec<Segment>> {
-    match segment::list(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        listed => listed,
+/// The files of a subject in order: number, whether it has its last form, name.
+fn list(directory: &Path, subject: Subject) -> io::Result<Vec<(u64, bool, String)>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        files.extend(subject.file(&name).map(|(number, sealed)| (number, sealed, name)));
     }
+    files.sort();
+    Ok(files)
 }

@@ -225,6 +225,9 @@ impl Inspector {
     /// Events from now on are of this capture file.
     pub fn use_capture(&mut self, name: &str) {
         name.clone_into(&mut self.names.capture);
+        if let Some(recorder) = &mut self.output.evidence {
+            recorder.begin_capture(name);
+        }
         self.output.begin_session();
         // Another session has counters of its own.
         self.scratch = Scratch::default();
@@ -297,21 +300,23 @@ impl Inspector {
         let mut packet = packet.clone();
         packet.payload.end = packet.payload.start;
         let packet = &packet;
-        let Some(found) = flows.lookup(packet) else { return self.without_flow(packet, interface) };
+        let Some(found) = flows.lookup(packet) else { return self.flowless(packet, interface) };
         if let Some(ended) = found.replaced {
             self.ended(*ended);
         }
+        self.keep_packet(flows.get_mut(found.id), packet, interface);
         self.inspect_packet(flows.get_mut(found.id), found.direction, packet, interface);
         flows.settle(found.id);
     }
 
     /// Takes a packet, which is no fragment, through its flow.
     pub fn packet(&mut self, flows: &mut FlowTable, packet: &Packet<'_>, interface: InterfaceId) {
-        let Some(found) = flows.lookup(packet) else { return self.without_flow(packet, interface) };
+        let Some(found) = flows.lookup(packet) else { return self.flowless(packet, interface) };
         if let Some(ended) = found.replaced {
             self.ended(*ended);
         }
         let flow = flows.get_mut(found.id);
+        self.keep_packet(flow, packet, interface);
         if found.created {
             self.count_flow(packet);
         }
@@ -324,6 +329,11 @@ impl Inspector {
         let unseen = flow.bypass || flow.custody[found.direction.index()] == Custody::Kernel;
         if unseen && let Transport::Tcp(header) = &packet.transport {
             flow.tcp.resume(header, found.direction);
+        }
+        if flow.custody[found.direction.index()] == Custody::Kernel
+            && let Some(recorder) = &mut self.output.evidence
+        {
+            recorder.left_to_kernel(flow.id(), packet.timestamp);
         }
         if flow.bypass {
             if let Transport::Tcp(header) = &packet.transport {
@@ -364,10 +374,30 @@ impl Inspector {
         flows.settle(found.id);
     }
 
+    /// Keeps the frame in hand for evidence of its flow.
+    #[inline]
+    fn keep_packet(&mut self, flow: &Flow, packet: &Packet<'_>, interface: InterfaceId) {
+        if let Some(recorder) = &mut self.output.evidence {
+            recorder.of_flow(packet, interface, flow.id());
+        }
+    }
+
+    /// Keeps a packet without a flow, and shows it to the rules that look at packets.
+    #[cold]
+    fn flowless(&mut self, packet: &Packet<'_>, interface: InterfaceId) {
+        if let Some(recorder) = &mut self.output.evidence {
+            recorder.without_flow(packet, interface);
+        }
+        self.without_flow(packet, interface);
+    }
+
     #[inline]
     fn consider(&mut self, flow: &mut Flow, id: FlowId, packet: &Packet<'_>, direction: Direction) {
         let Some(shunting) = &mut self.shunting else { return };
         if shunting.consider(flow, id, packet, direction) {
+            if let Some(recorder) = &mut self.output.evidence {
+                recorder.left_to_kernel(flow.id(), packet.timestamp);
+            }
             // What comes after a gap that nobody notices would mislead it.
             if let Some(conversation) = flow.conversation.take() {
                 self.held.change(&Held::of(&conversation), u64::wrapping_sub);
@@ -381,11 +411,12 @@ impl Inspector {
     pub fn carrier(&mut self, flows: &mut FlowTable, packet: &Packet<'_>, interface: InterfaceId) {
         let mut packet = packet.clone();
         packet.events = DecodeEvents::default();
-        let Some(found) = flows.lookup(&packet) else { return self.without_flow(&packet, interface) };
+        let Some(found) = flows.lookup(&packet) else { return self.flowless(&packet, interface) };
         if let Some(ended) = found.replaced {
             self.ended(*ended);
         }
         let flow = flows.get_mut(found.id);
+        self.keep_packet(flow, &packet, interface);
         if found.created {
             self.count_flow(&packet);
             flow.foreign = true;

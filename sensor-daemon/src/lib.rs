@@ -13,6 +13,7 @@ pub mod deliver;
 pub mod diagnostic;
 pub mod docs;
 pub mod event;
+pub mod evidence;
 pub mod flow;
 pub mod histogram;
 pub mod inspection;

@@ -22,6 +22,7 @@ use vigia_rules::Engine;
 use crate::capture::{InterfaceId, Source, SourceCounts};
 use crate::config::Dissection;
 use crate::event::{Output, Ruleset};
+use crate::evidence::marks::Mark;
 use crate::flow::{self, Defragmenter, Duplicates, EndedFlow, FlowTable};
 use crate::histogram::Histogram;
 use crate::inspection::{Inspector, Names, Observer};
@@ -185,6 +186,9 @@ impl Worker {
         self.through = captured.number;
         self.now = captured.timestamp;
         self.latest = self.latest.max(self.now);
+        if let Some(recorder) = &mut self.inspector.output.evidence {
+            recorder.begin(captured);
+        }
         // A packet that cannot be decoded tells nobody whose it is: it is the first worker's.
         let mut mine = self.share.index == 0;
         let taken = catch_unwind(AssertUnwindSafe(|| {
@@ -255,6 +259,9 @@ impl Worker {
         if mine {
             let counter = if six { Counter::FragmentsIpv6 } else { Counter::FragmentsIpv4 };
             self.inspector.output.counters.add(counter, 1);
+        }
+        if let Some(recorder) = &mut self.inspector.output.evidence {
+            recorder.without_flow(packet, interface);
         }
         if let Some(datagram) = self.state.defragmenter.push(packet) {
             let whole = decode_ip(datagram, packet, &self.decode);
@@ -341,6 +348,9 @@ impl Worker {
         self.end_flows(|flows, ended| flows.advance(now, ended));
         self.inspector.release_late(&mut self.state.flows, now, false);
         self.inspector.settle_shunts(&mut self.state.flows);
+        if let Some(recorder) = &mut self.inspector.output.evidence {
+            recorder.settle(now);
+        }
         self.count_source(source);
         let fill = source.fill();
         self.inspector.output.counters.set(Counter::RingFill, (100.0 * fill) as u64);
@@ -370,6 +380,13 @@ impl Worker {
     pub fn use_capture(&mut self, name: &str) {
         self.counted.clear();
         self.inspector.use_capture(name);
+    }
+
+    /// An alert that another reading of the capture has raised here.
+    pub fn mark(&mut self, mark: &Mark) {
+        if let Some(recorder) = &mut self.inspector.output.evidence {
+            recorder.alert(mark.flow, mark.hosts, mark.timestamp, &mark.line, mark.raised);
+        }
     }
 
     /// From now on the rules are asked through this.

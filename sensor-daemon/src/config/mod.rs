@@ -50,6 +50,8 @@ pub struct Config {
     pub events: crate::event::EventSettings,
     /// The durable log of events.
     pub journal: crate::journal::JournalSettings,
+    /// Evidence: packets of alerts. They stand in the folder `evidence` of the journal, and have bounds of their own.
+    pub evidence: crate::evidence::Settings,
     /// Sinks that events are delivered to.
     pub export: Vec<crate::deliver::Export>,
     /// Where metrics are served, and sent to.
@@ -175,6 +177,11 @@ impl Config {
         if journal.total_bytes < least {
             let reason = Message::JournalTooSmall.with([least.to_string().into()]);
             problems.push(Problem { key: "journal.total_bytes".to_owned(), reason: reason.into() });
+        }
+        let least = 2 * u64::from(self.evidence.file_bytes);
+        if self.evidence.total_bytes < least {
+            let reason = Message::EvidenceTooSmall.with([least.to_string().into()]);
+            problems.push(Problem { key: "evidence.total_bytes".to_owned(), reason: reason.into() });
         }
         problems
     }

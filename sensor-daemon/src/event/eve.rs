@@ -17,6 +17,7 @@ use super::clock::text_of;
 use super::digits::hex;
 use super::envelope::{Endpoints, Envelope, Header};
 use super::escape::escape;
+use super::evidence::EvidenceTold;
 use super::health::Health;
 use super::json::JsonWriter;
 use super::lines::Lines;
@@ -406,6 +407,13 @@ impl Eve {
     pub fn health(&mut self, out: &mut Lines, header: &Header<'_>, health: &Health<'_>) {
         let mut json = self.envelope.begin((out, &mut self.phrases), header, "health", &[]);
         json.nested("health", |json| health.members(json));
+        self.envelope.close(json, header, |_| {});
+    }
+
+    /// Appends an `evidence` line.
+    pub fn evidence(&mut self, out: &mut Lines, header: &Header<'_>, told: &EvidenceTold<'_>) {
+        let mut json = self.envelope.begin((out, &mut self.phrases), header, "evidence", &[]);
+        json.nested("evidence", |json| told.members(json));
         self.envelope.close(json, header, |_| {});
     }
 }

@@ -17,6 +17,7 @@ mod ends;
 mod envelope;
 mod escape;
 mod eve;
+mod evidence;
 #[cfg(test)]
 mod golden;
 mod headers;
@@ -32,10 +33,11 @@ pub use address::community_id;
 pub(crate) use clock::{compact_time, now_text, rfc3339, text_of};
 pub use envelope::{Endpoints, Header, PacketSource};
 pub use eve::{Alert, Anomalous, Eve, FlowReason, FlowSoFar, FlowState, FlowSummary, Ruleset, TcpState, TcpSummary};
+pub use evidence::{EvidenceOutput, EvidenceTold};
 pub use health::{Health, HealthOutput};
 pub use lines::Lines;
 pub use output::Output;
-pub use read::{Facts, identify, time_of};
+pub use read::{AlertFacts, Facts, identify, time_of};
 
 /// Version of what stands under `vigia` in every event: it changes when a consumer has to.
 pub const SCHEMA: u64 = 1;
@@ -58,6 +60,8 @@ pub struct EventSettings {
     pub stats: bool,
     /// Write `health` events: what befalls the sensor and its interfaces.
     pub health: bool,
+    /// Write `evidence` events: one for each file of evidence, with its hash.
+    pub evidence: bool,
     /// Time between two `stats` events in seconds.
     #[schemars(range(min = 1))]
     pub stats_interval_s: u64,
@@ -94,6 +98,7 @@ impl Default for EventSettings {
             packets: true,
             stats: true,
             health: true,
+            evidence: true,
             stats_interval_s: 60,
             shed_at_percent: 25,
             community_id: true,

@@ -6,6 +6,7 @@ use vigia_parsers::packet::Packet;
 use vigia_parsers::{Record, Timestamp};
 use vigia_rules::{Engine, Match, RuleId, Silence};
 
+use crate::evidence::Recorder;
 use crate::journal::{AlertBatch, AlertEntry, Decision, Outcome, RecordBatch, Submitter};
 use crate::metrics::{Counter, Counters, Metrics};
 
@@ -22,6 +23,8 @@ const BATCH_BYTES: usize = 256 * 1024;
 pub struct Output {
     /// The worker's counters. Published with every [`Output::flush`].
     pub counters: Counters,
+    /// Keeps the packets of alerts.
+    pub evidence: Option<Recorder>,
     eve: Eve,
     settings: EventSettings,
     journal: Submitter,
@@ -38,6 +41,7 @@ impl Output {
     pub fn new(settings: &EventSettings, counters: Counters, journal: Submitter, engine: Arc<Engine>) -> Self {
         Self {
             counters,
+            evidence: None,
             eve: Eve::new(settings),
             settings: settings.clone(),
             records: journal.record_batch(),
@@ -108,6 +112,11 @@ impl Output {
         }
         entry.length = self.alerts.lines.len() - start;
         self.alerts.entries.push(entry);
+        if let (Some(recorder), Some(line @ [_, ..])) = (&mut self.evidence, self.alerts.lines.as_bytes().get(start..))
+        {
+            let hosts = header.endpoints.map(|ends| [ends.source.0, ends.destination.0]);
+            recorder.alert(header.flow_id, hosts, header.timestamp, line, alert.packet.is_some());
+        }
         if self.alerts.lines.len() >= BATCH_BYTES {
             self.submit_alerts();
         }

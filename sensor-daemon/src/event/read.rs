@@ -1,6 +1,7 @@
 //! Lines read back: what a consumer of the journal asks of an event that was written before.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use serde::Deserialize;
 use vigia_parsers::Timestamp;
@@ -42,6 +43,46 @@ impl<'l> Facts<'l> {
     /// Severity of an alert, 1 the most severe.
     pub fn severity(&self) -> Option<u8> {
         self.alert.map(|alert| alert.severity)
+    }
+}
+
+/// What an alert is about, so that its packets are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertFacts<'l> {
+    /// Its time.
+    pub timestamp: Timestamp,
+    /// Id of the flow; 0: none.
+    pub flow: u64,
+    /// Number of the packet that raised it; 0: none.
+    pub number: u64,
+    /// Whom it is about.
+    pub hosts: Option<[IpAddr; 2]>,
+    /// The capture file; empty for interfaces.
+    pub capture: Cow<'l, str>,
+}
+
+#[derive(Deserialize)]
+struct AlertLine<'l> {
+    #[serde(borrow)]
+    event_type: Cow<'l, str>,
+    #[serde(default)]
+    flow_id: u64,
+    #[serde(default)]
+    pcap_cnt: u64,
+    src_ip: Option<IpAddr>,
+    dest_ip: Option<IpAddr>,
+    #[serde(borrow, default)]
+    pcap_filename: Cow<'l, str>,
+}
+
+impl<'l> AlertFacts<'l> {
+    /// Those of a line; none where it is no alert.
+    pub fn of(line: &'l [u8]) -> Option<Self> {
+        let timestamp = time_of(line)?;
+        let AlertLine { event_type, flow_id: flow, pcap_cnt: number, src_ip, dest_ip, pcap_filename: capture } =
+            serde_json::from_slice(line).ok()?;
+        let hosts = src_ip.zip(dest_ip).map(|(source, destination)| [source, destination]);
+        (event_type == "alert").then_some(Self { timestamp, flow, number, hosts, capture })
     }
 }
 

@@ -214,6 +214,7 @@ counters! {
     PacketEvents: Counter Sum "vigia_events_total" {type = "packet"} "Events reported";
     StatsEvents: Counter Sum "vigia_events_total" {type = "stats"} "Events reported";
     HealthEvents: Counter Sum "vigia_events_total" {type = "health"} "Events reported";
+    EvidenceEvents: Counter Sum "vigia_events_total" {type = "evidence"} "Events reported";
 
     JournalAlertEvents: Counter Sum "vigia_journal_events_total" {stream = "alerts"} "Events written to the journal";
     JournalRecordEvents: Counter Sum "vigia_journal_events_total" {stream = "records"} "Events written to the journal";
@@ -243,6 +244,25 @@ counters! {
     RecordsQueue: Gauge Sum "vigia_journal_queue_batches" {stream = "records"} "Batches waiting for the journal";
     AlertsQueueLimit: Gauge Sum "vigia_journal_queue_limit_batches" {stream = "alerts"} "Batches that may wait for the journal";
     RecordsQueueLimit: Gauge Sum "vigia_journal_queue_limit_batches" {stream = "records"} "Batches that may wait for the journal";
+
+    EvidencePackets: Counter Sum "vigia_evidence_packets_total" "Packets kept in the buffer of evidence";
+    EvidencePacketsLost: Counter Sum "vigia_evidence_packets_lost_total" "Packets that were not kept, since the thread that keeps them was behind, or since they were too long";
+    EvidenceMemory: Gauge Sum "vigia_evidence_buffer_bytes" "Bytes that the buffer of evidence holds, compressed";
+    EvidenceMemoryLimit: Gauge Sum "vigia_evidence_buffer_limit_bytes" "Bytes that the buffer of evidence may hold";
+    EvidenceBlocksGone: Counter Sum "vigia_evidence_blocks_gone_total" "Blocks of packets that left the buffer of evidence to make room";
+    EvidenceOpen: Gauge Sum "vigia_evidence_open" "Flows whose evidence is being collected";
+    EvidenceOpenBytes: Gauge Sum "vigia_evidence_open_bytes" "Bytes of evidence that is being collected";
+    EvidenceOpenBytesLimit: Gauge Sum "vigia_evidence_open_limit_bytes" "Bytes of evidence that may be collected at the same time";
+    EvidenceAlerts: Counter Sum "vigia_evidence_alerts_total" "Alerts whose evidence was collected";
+    EvidenceLostQueue: Counter Sum "vigia_evidence_lost_total" {cause = "queue"} "Alerts without evidence: what was to be kept or written came too fast (`queue`), too many flows at a time (`bound`), or the disk refused it (`disk`)";
+    EvidenceLostBound: Counter Sum "vigia_evidence_lost_total" {cause = "bound"} "Alerts without evidence: what was to be kept or written came too fast (`queue`), too many flows at a time (`bound`), or the disk refused it (`disk`)";
+    EvidenceLostDisk: Counter Sum "vigia_evidence_lost_total" {cause = "disk"} "Alerts without evidence: what was to be kept or written came too fast (`queue`), too many flows at a time (`bound`), or the disk refused it (`disk`)";
+    EvidenceFiles: Counter Sum "vigia_evidence_files_total" "Files of evidence written";
+    EvidenceIncomplete: Counter Sum "vigia_evidence_incomplete_files_total" "Files of evidence of which it is known that something is missing";
+    EvidenceDisk: Gauge Sum "vigia_evidence_disk_bytes" "Bytes that files of evidence take on disk";
+    EvidenceDiskLimit: Gauge Sum "vigia_evidence_disk_limit_bytes" "Bytes that files of evidence may take on disk";
+    EvidenceRemovedAge: Counter Sum "vigia_evidence_removed_files_total" {reason = "age"} "Files of evidence removed, since they were old or more than there may be";
+    EvidenceRemovedSize: Counter Sum "vigia_evidence_removed_files_total" {reason = "size"} "Files of evidence removed, since they were old or more than there may be";
 
     FlowsShunted: Gauge Sum "vigia_flows_shunted" "Flows that are left to the kernel to count" => "flow_bypassed.active";
     ShuntsRefused: Counter Sum "vigia_shunts_refused_total" "Directions of flows that were to be left to the kernel, whose table was full";

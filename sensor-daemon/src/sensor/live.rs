@@ -17,7 +17,7 @@ use vigia_parsers::Timestamp;
 
 use super::affinity::pin;
 use super::service::{Manager, Rounds, Watchdog};
-use super::{Bench, Place, RuleStore};
+use super::{Bench, Place, RuleStore, evidence};
 use crate::capture::TapSettings;
 use crate::capture::watch::Watch;
 use crate::capture::{self, Progress, Source};
@@ -46,7 +46,7 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
     let exporter = Exporter::start(&loaded.config, &journal, &metrics).context("starting the delivery of events")?;
     let manager = Manager::of_environment();
     let live = capture::open_live(&within(&loaded.config.capture, &manager), &loaded.config.flow.duplicates)?;
-    let capture::chain::Live { sources, watch } = live;
+    let capture::chain::Live { mut sources, watch } = live;
     for way in watch.chosen() {
         tell(&format!("{}\n", way.sentence().text(context.language)));
     }
@@ -63,6 +63,7 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
     });
     let stop = AtomicBool::new(false);
     let bench = Bench { config: &loaded.config, journal: &journal, metrics: &sensor.metrics, rules: &sensor.rules };
+    let mut evidence = evidence::start(&bench, &mut sources);
     let count = sources.len();
     let ended = Notify::new();
     let outcome = thread::scope(|scope| {
@@ -77,6 +78,7 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
                     names: Names { interfaces, capture: String::new() },
                     histogram: false,
                     shunting: sensor.watch.shunting(&loaded.config.capture.tap),
+                    evidence: evidence.as_mut().and_then(|evidence| evidence.recorder(index)),
                 });
                 let block_timeout = Duration::from_millis(loaded.config.capture.block_timeout_ms.into());
                 let shift = Shift {
@@ -121,6 +123,9 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
         }
         served
     });
+    if let Some(evidence) = evidence {
+        evidence.finish();
+    }
     journal.close()?;
     exporter.finish();
     tracing::info!("stopped");

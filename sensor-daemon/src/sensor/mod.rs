@@ -2,6 +2,7 @@
 //! interfaces ([`run`]), and for trying rules on captures ([`trial()`]).
 
 mod affinity;
+mod evidence;
 mod lans;
 mod live;
 mod replay;
@@ -15,7 +16,8 @@ use std::sync::Arc;
 use vigia_parsers::registry::PROTOCOLS;
 
 use crate::config::{Checksums, Config};
-use crate::event::{EventSettings, HealthOutput, Output};
+use crate::event::{EventSettings, EvidenceOutput, HealthOutput, Output};
+use crate::evidence::Recorder;
 use crate::inspection::Names;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
@@ -42,6 +44,7 @@ struct Place {
     names: Names,
     histogram: bool,
     shunting: Option<Shunting>,
+    evidence: Option<Recorder>,
 }
 
 impl Bench<'_> {
@@ -54,8 +57,13 @@ impl Bench<'_> {
         HealthOutput::new(&self.event_settings(), Arc::clone(self.metrics.shared()), self.journal.submitter(0))
     }
 
+    /// Events about evidence.
+    fn evidence(&self) -> EvidenceOutput {
+        EvidenceOutput::new(&self.event_settings(), Arc::clone(self.metrics.shared()), self.journal.submitter(0))
+    }
+
     fn worker(&self, place: Place) -> Worker {
-        let Place { index, share, names, histogram, shunting } = place;
+        let Place { index, share, names, histogram, shunting, evidence } = place;
         let rules = self.rules.current();
         let mut counters = names.interfaces.iter().map(|interface| self.metrics.worker(index, interface));
         let first = counters.next().unwrap_or_else(|| self.metrics.worker(index, ""));
@@ -63,6 +71,7 @@ impl Bench<'_> {
         let settings = self.event_settings();
         let mut output = Output::new(&settings, first, self.journal.submitter(index), Arc::clone(&rules.engine));
         output.set_engine(Arc::clone(&rules.engine), rules.ruleset.clone());
+        output.evidence = evidence;
         Worker::new(Parts {
             share,
             flow: self.config.flow.clone(),

@@ -9,13 +9,15 @@ use std::thread;
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use vigia_parsers::Timestamp;
 use vigia_parsers::packet::Captured;
 
-use super::{Bench, Place, RuleStore};
+use super::{Bench, Place, RuleStore, evidence};
 use crate::capture::file::FileSource;
 use crate::capture::{FileSettings, Progress, Source, SourceError, directory};
 use crate::command::{Context, Outcome, Replay, print, report, summary};
 use crate::config::Loaded;
+use crate::evidence::marks::Marks;
 use crate::histogram::Histogram;
 use crate::inspection::Names;
 use crate::journal::Journal;
@@ -36,7 +38,11 @@ pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::R
         anyhow::bail!(Message::RulesStrict.text(context.language));
     }
     let workers = usize::from(arguments.workers);
-    let journal = Journal::single_file(&output.join("eve.json"), workers, &metrics)?;
+    let events = output.join("eve.json");
+    if let Some(folder) = arguments.evidence.as_deref().filter(|folder| evidence::is_used(folder)) {
+        anyhow::bail!(Message::EvidenceFolderUsed.with([folder.display().to_string().into()]).text(context.language));
+    }
+    let journal = Journal::single_file(&events, workers, &metrics)?;
     let bench = Bench { config: &config, journal: &journal, metrics: &metrics, rules: &rules };
     let settings = &config.capture.file;
     let reading = Reading { captures: &captures, settings, ahead: reads_ahead(workers), metrics: &metrics };
@@ -47,16 +53,17 @@ pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::R
             names: Names { interfaces: vec!["capture".to_owned()], capture: String::new() },
             histogram: arguments.fields.is_some(),
             shunting: None,
+            evidence: None,
         })
     };
     let bar = progress_bar(arguments, &captures);
     let (faults, histogram) = thread::scope(|scope| {
         let start = |index| {
             let (worker, reading) = (worker(index), &reading);
-            scope.spawn(move || reading.read(worker, None))
+            scope.spawn(move || reading.read(worker, None, None))
         };
         let others: Vec<_> = (1..workers).map(start).collect();
-        let (faults, mut first) = reading.read(worker(0), Some(&bar));
+        let (faults, mut first) = reading.read(worker(0), Some(&bar), None);
         let others = others.into_iter().map(|other| other.join().map_err(|_| anyhow::anyhow!("a worker failed")));
         let others: Vec<_> = others.collect::<Result<_, _>>()?;
         // Only now the numbers are those of the whole sensor.
@@ -71,6 +78,9 @@ pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::R
     })?;
     bar.finish_and_clear();
     journal.close()?;
+    if let Some(folder) = &arguments.evidence {
+        evidence::collect(&config, &reading, (&events, folder)).context("collecting evidence")?;
+    }
     if let (Some(path), Some(histogram)) = (&arguments.fields, histogram) {
         write_fields(path, &histogram)?;
     }
@@ -91,15 +101,24 @@ pub(super) struct Reading<'a> {
 
 impl Reading<'_> {
     /// One worker reads all captures, each to its end or fault. Gives the faults, and the worker back.
-    pub(super) fn read(&self, mut worker: Worker, bar: Option<&ProgressBar>) -> (Vec<SourceError>, Worker) {
+    /// Alerts that are known already are told at their packets.
+    pub(super) fn read(
+        &self,
+        mut worker: Worker,
+        bar: Option<&ProgressBar>,
+        mut marks: Option<&mut Marks>,
+    ) -> (Vec<SourceError>, Worker) {
         let mut faults = Vec::new();
         let mut numbered = 0;
         for capture in self.captures {
             worker.use_capture(&capture.display().to_string());
+            if let Some(marks) = &mut marks {
+                marks.begin_capture(&capture.display().to_string());
+            }
             match FileSource::open(capture, self.settings) {
                 Ok(source) => {
                     let mut source = if self.ahead { source.read_ahead() } else { source };
-                    faults.extend(self.one(&mut worker, &mut source, &mut numbered, bar));
+                    faults.extend(self.one(&mut worker, &mut source, &mut numbered, bar, marks.as_deref_mut()));
                 }
                 Err(fault) => faults.push(fault),
             }
@@ -114,6 +133,7 @@ impl Reading<'_> {
         source: &mut FileSource,
         numbered: &mut u64,
         bar: Option<&ProgressBar>,
+        mut marks: Option<&mut Marks>,
     ) -> Option<SourceError> {
         let before = *numbered;
         let start = bar.map_or(0, ProgressBar::position);
@@ -121,6 +141,9 @@ impl Reading<'_> {
             let outcome = source.batch(&mut |captured, interface| {
                 *numbered += 1;
                 worker.frame(&Captured { number: *numbered, ..*captured }, interface);
+                if let Some(marks) = &mut marks {
+                    tell(marks, worker, *numbered, captured.timestamp);
+                }
             });
             match outcome {
                 Ok(Progress::Frames(_) | Progress::Idle) => worker.settle(source, false),
@@ -131,6 +154,9 @@ impl Reading<'_> {
                 bar.set_position(start + source.position().0);
             }
         };
+        if let Some(marks) = marks {
+            tell(marks, worker, *numbered, Timestamp(u64::MAX));
+        }
         worker.finish(source);
         if let Some(bar) = bar {
             bar.set_position(start + source.position().1);
@@ -139,6 +165,19 @@ impl Reading<'_> {
             }
         }
         outcome
+    }
+}
+
+/// Tells a worker the alerts up to a packet and a time.
+fn tell(marks: &mut Marks, worker: &mut Worker, number: u64, time: Timestamp) {
+    loop {
+        match marks.due(number, time) {
+            Ok(Some(mark)) => worker.mark(&mark),
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(%error, "an alert cannot be read again: it has no evidence");
+            }
+        }
     }
 }
 

@@ -52,12 +52,13 @@ pub fn trial(
         names: Names { interfaces: vec!["capture".to_owned()], capture: String::new() },
         histogram: false,
         shunting: None,
+        evidence: None,
     });
     if let Some(observer) = observer {
         worker.observe(observer);
     }
     let reading = Reading { captures, settings: &config.capture.file, ahead: reads_ahead(1), metrics: &metrics };
-    let (faults, worker) = reading.read(worker, None);
+    let (faults, worker) = reading.read(worker, None, None);
     drop(worker);
     journal.close()?;
     let text = std::fs::read_to_string(&path)?;

@@ -179,6 +179,14 @@ messages! {
     AboutRulesProfile: "Measure what each rule costs on a capture",
         "Mide lo que cuesta cada regla con una captura";
     AboutAlerts: "Show the alerts in the journal", "Muestra las alertas del diario";
+    AboutEvidence: "Show, or copy, the packets of an alert", "Muestra, o copia, los paquetes de una alerta";
+    EvidenceNoAlert: "there is no alert {0} in the journal", "no hay ninguna alerta {0} en el diario";
+    EvidenceNone: "there is no evidence of {0}", "no hay pruebas de {0}";
+    EvidenceMany: "there are {0} files: name the alert, not its flow", "hay {0} ficheros: indique la alerta, no su flujo";
+    EvidenceSigned: "as it was written and signed", "tal como se escribió y se firmó";
+    EvidenceFolderUsed: "{0} has evidence of another replay: an empty folder is needed",
+        "{0} tiene pruebas de otra reproducción: hace falta una carpeta vacía";
+    EvidenceTooSmall: "it must hold two files: at least {0}", "deben caber dos ficheros: al menos {0}";
     AboutJournal: "Look into the journal", "Consulta el diario";
     AboutJournalExport: "Print the events of the journal by stream and time",
         "Imprime los eventos del diario por secuencia y hora";
@@ -589,6 +597,8 @@ messages! {
     ColumnEvents: "events", "eventos";
     ColumnBytes: "bytes", "octetos";
     ColumnProven: "proven", "probados";
+    ColumnFile: "file", "fichero";
+    ColumnFlow: "flow", "flujo";
     ColumnRemoved: "removed", "quitados";
     ColumnUnsealed: "not sealed yet", "sin sellar";
     ColumnHead: "head", "cabeza";

@@ -4,6 +4,7 @@ mod alerts;
 mod check;
 mod config;
 mod docs;
+mod evidence;
 #[cfg(target_os = "linux")]
 mod guard;
 mod journal;
@@ -80,7 +81,7 @@ pub struct Context {
 Exit codes:
   0  done
   1  not done: configuration, rules, a file or the sensor stood in the way
-  2  wrong command line; of `rules check`: errors in the rules; of `journal verify`: changes
+  2  wrong command line; of `rules check`: errors in the rules; of `journal verify` and `evidence`: changes
   3  a file that was read is damaged; everything before the damage was processed
 
 Example:
@@ -104,6 +105,7 @@ enum Command {
     Check(check::Check),
     Rules(rules::Rules),
     Alerts(alerts::Alerts),
+    Evidence(evidence::Evidence),
     Journal(journal::Arguments),
     Status(status::Status),
     Reload(reload::Reload),
@@ -176,6 +178,9 @@ pub fn main() -> ExitCode {
         }
         Command::Alerts(alerts) => {
             with_config(&alerts.config, cli.lang, context, |loaded, context| alerts.execute(&loaded, context))
+        }
+        Command::Evidence(evidence) => {
+            with_config(&evidence.config, cli.lang, context, |loaded, context| evidence.execute(&loaded, context))
         }
         Command::Journal(journal) => journal.execute(cli.lang, context),
         Command::Reload(reload) => {
@@ -257,6 +262,7 @@ fn localise(command: clap::Command, language: Language) -> clap::Command {
         .mut_subcommand("replay", |c| about(c, Message::AboutReplay))
         .mut_subcommand("check", |c| about(c, Message::AboutCheck))
         .mut_subcommand("alerts", |c| about(c, Message::AboutAlerts))
+        .mut_subcommand("evidence", |c| about(c, Message::AboutEvidence))
         .mut_subcommand("journal", |c| {
             about(c, Message::AboutJournal)
                 .mut_subcommand("export", |c| about(c, Message::AboutJournalExport))

@@ -13,7 +13,8 @@ Events go to DIR/eve.json. A damaged capture is processed up to the damage, whic
 
 Example:
   vigia replay plant.pcapng --rules modbus.rules --output out
-  vigia replay captures/ --rules rules/ --output out --workers 4 --json")]
+  vigia replay captures/ --rules rules/ --output out --workers 4 --json
+  vigia replay plant.pcapng --rules modbus.rules --output out --evidence out/evidence")]
 pub struct Replay {
     /// Capture file, or a folder of them
     #[arg(required = true, value_name = "CAPTURE")]
@@ -27,6 +28,9 @@ pub struct Replay {
     /// Folder of the event files; made if it does not exist
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
+    /// Read the captures again for the packets of alerts, and put them into this folder, a file for each flow
+    #[arg(long, value_name = "DIR")]
+    pub evidence: Option<PathBuf>,
     /// Threads that process packets; the events are the same with any number
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub workers: u16,

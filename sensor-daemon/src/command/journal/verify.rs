@@ -6,13 +6,14 @@ use serde_json::json;
 
 use crate::command::table::Table;
 use crate::command::{ConfigArgument, Context, Outcome, print};
+use crate::evidence;
 use crate::journal::{FaultKind, Proof, PublicKey, Stream, verify};
 use crate::language::Message;
 
 /// Arguments of `vigia journal verify`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
-Sealed segments are held against the signed chain of them. Whoever can read the private key, or put back all files as they
+Sealed segments, and files of evidence, are held against the signed chain of them. Whoever can read the private key, or put back all files as they
 were before, can deceive it; not the one who was told key and heads before: note what it shows at another place.
 
 Exits with 0 when everything is as it was written, with 2 when something is not, with 1 when that cannot be found out.
@@ -50,6 +51,7 @@ fn json(proof: &Proof) -> String {
     let [alerts, records] = &proof.streams;
     let all = json!({
         "holds": proof.holds(), "key": proof.key.fingerprint(), "alerts": alerts, "records": records,
+        "evidence": proof.evidence,
     });
     format!("{all:#}\n")
 }
@@ -65,9 +67,10 @@ fn text(proof: &Proof, context: Context) -> String {
         Message::ColumnHead,
     ];
     let mut table = Table::new(headings.map(|heading| heading.text(language)));
-    for (stream, found) in Stream::ALL.into_iter().zip(&proof.streams) {
+    let streams = Stream::ALL.into_iter().map(Stream::name).zip(&proof.streams);
+    for (name, found) in streams.chain([(evidence::FOLDER, &proof.evidence)]) {
         table.row([
-            stream.name().to_owned(),
+            name.to_owned(),
             found.segments.to_string(),
             found.bytes.to_string(),
             found.removed.to_string(),
@@ -78,7 +81,7 @@ fn text(proof: &Proof, context: Context) -> String {
     let mut text = table.to_string();
     text.push_str(&Message::VerifiedKey.with([proof.key.fingerprint().into()]).text(language));
     text.push('\n');
-    for fault in proof.streams.iter().flat_map(|stream| &stream.faults) {
+    for fault in proof.faults() {
         let what = match fault.kind {
             FaultKind::Changed => Message::SegmentChanged,
             FaultKind::Missing => Message::SegmentMissing,

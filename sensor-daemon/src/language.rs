@@ -3,6 +3,8 @@
 //! A [`Message`] is one sentence or label with numbered places (`{0}`) for what varies; [`Message::with`] fills them when
 //! the language is known. Records, metrics and logs are for machines and stay in English.
 
+pub mod help;
+
 /// Language of what is shown to a person.
 #[derive(
     Debug,

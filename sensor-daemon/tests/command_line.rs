@@ -84,6 +84,11 @@ fn every_help_shows_an_example() {
 #[test]
 fn help_is_in_the_language_asked_for() {
     assert!(stdout(&vigia(&["--lang", "es", "--help"])).contains("Comprueba la configuración"));
+    let run = stdout(&vigia(&["--lang", "es", "run", "--help"]));
+    assert!(
+        ["Uso: vigia run", "Interfaz que vigilar", "Muestra la ayuda", "Señales:"].iter().all(|it| run.contains(it)),
+        "{run}"
+    );
     assert!(stdout(&vigia(&["--help"])).contains("Check the configuration"));
 }
 

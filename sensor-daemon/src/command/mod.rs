@@ -24,14 +24,14 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use replay::Replay;
 pub use run::Run;
 
 use crate::config::Loaded;
 use crate::diagnostic::{Diagnostic, render_all};
-use crate::language::{Language, Message};
+use crate::language::{Language, Message, help};
 
 /// Diagnostics that a person is shown at once.
 const DIAGNOSTICS_SHOWN: usize = 20;
@@ -195,7 +195,7 @@ pub fn main() -> ExitCode {
             with_config(&probes.config, cli.lang, context, |loaded, context| probes.execute(&loaded, context))
         }
         Command::Docs(docs) => docs.execute(),
-        Command::Manual(manual) => manual.execute(&localise(Cli::command(), context.language)),
+        Command::Manual(manual) => manual.execute(&Cli::command()),
     };
     let outcome = outcome.unwrap_or_else(|error| {
         tell(&format!("{}: {error:#}\n", Message::Error.text(context.language)));
@@ -254,8 +254,47 @@ fn language_of(arguments: &[std::ffi::OsString]) -> Language {
     Language::of_environment()
 }
 
-/// Puts the summaries of all commands into `language`.
+/// Puts all that the command line says of itself into `language`.
 fn localise(command: clap::Command, language: Language) -> clap::Command {
+    let command = summarise(command, language);
+    if language == Language::Spanish { in_spanish(command) } else { command }
+}
+
+/// The heading of subcommands in Spanish.
+const COMMANDS: &str = "Órdenes";
+
+/// The Spanish of what stands in English beside the arguments and below the help texts, and of clap's own words.
+fn in_spanish(command: clap::Command) -> clap::Command {
+    let line = |line| help::spanish(line).unwrap_or(line);
+    let below = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let below: Vec<_> = below.lines().map(line).collect();
+    let flag = |name, short, action| Arg::new(name).long(name).short(short).action(action);
+    let help = flag("help", 'h', ArgAction::Help).help("Print help");
+    let version = flag("version", 'V', ArgAction::Version).help("Print version");
+    let command = match command.get_version() {
+        Some(_) => command.disable_version_flag(true).arg(help).arg(version),
+        None => command.arg(help),
+    };
+    command
+        .disable_help_flag(true)
+        .after_help(below.join("\n"))
+        .help_template("{about-with-newline}\nUso: {usage}\n\n{all-args}{after-help}")
+        .subcommand_help_heading(COMMANDS)
+        .subcommand_value_name("ORDEN")
+        .mut_args(|argument| {
+            let spanish = argument.get_help().and_then(|help| help::spanish(&help.to_string()));
+            let heading = if argument.is_positional() { "Argumentos" } else { "Opciones" };
+            let argument = argument.help_heading(heading);
+            match spanish {
+                Some(spanish) => argument.help(spanish),
+                None => argument,
+            }
+        })
+        .mut_subcommands(in_spanish)
+}
+
+/// Puts the summaries of all commands into `language`.
+fn summarise(command: clap::Command, language: Language) -> clap::Command {
     let about = |command: clap::Command, message: Message| command.about(message.text(language));
     about(command, Message::About)
         .mut_subcommand("run", |c| about(c, Message::AboutRun))
@@ -321,6 +360,23 @@ mod tests {
             assert!(help.contains("Example"), "{name} has no example");
             assert!(help.contains(name.as_str()), "the example of {name} does not show it");
         }
+    }
+
+    #[test]
+    fn every_argument_is_told_in_spanish_and_so_is_what_stands_below_a_help_text() {
+        let mut found = vec![("vigia".to_owned(), Cli::command())];
+        visible(&Cli::command(), "vigia", &mut found);
+        let said = found.iter().flat_map(|(name, command)| {
+            let arguments = command.get_arguments().filter_map(|argument| argument.get_help()).map(ToString::to_string);
+            // What is indented more than a list of codes, or shows a command, is an example.
+            let below = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let below: Vec<_> = below.lines().map(str::to_owned).collect();
+            let below = below.into_iter().take_while(|line| line != "Example:");
+            let below = below.filter(|line| !line.is_empty() && !line.contains(" = ") && !line.contains("[["));
+            arguments.chain(below).map(move |text| (name, text))
+        });
+        let missing: Vec<_> = said.filter(|(_, text)| help::spanish(text).is_none()).collect();
+        assert!(missing.is_empty(), "language/help.rs lacks {missing:#?}");
     }
 
     #[test]

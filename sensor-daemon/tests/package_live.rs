@@ -170,6 +170,9 @@ fn a_package_is_installed_alerts_and_is_removed_without_a_trace() {
     let Some(tap) = live::Tap::new() else { return };
     debian.done(&["dpkg", "--install", "/vigia.deb"]);
     fs::remove_file(debian.root().join("vigia.deb")).unwrap();
+    assert!(
+        ["usr/share/man/man1/vigia-run.1.gz", "usr/share/man/es/man1/vigia-run.1.gz"].iter().all(|it| debian.has(it))
+    );
 
     // Nothing is tapped by accident: no interface is named, no unit is enabled, and a start is refused.
     assert!(!debian.has("etc/systemd/system/multi-user.target.wants/vigia.service"));

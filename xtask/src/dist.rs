@@ -103,7 +103,7 @@ fn stage(program: &Path, time: &str) -> Result<()> {
     fs::write(stage.join("changelog.Debian"), changelog(time)?)?;
     // Neither name nor time of the files.
     let mut compress = Command::new("gzip");
-    compress.args(["-9", "--no-name", "--recursive", "man1", "third-party-licences", "changelog.Debian"]);
+    compress.args(["-9", "--no-name", "--recursive", "man1", "es", "third-party-licences", "changelog.Debian"]);
     step(compress.current_dir(&stage))
 }
 

@@ -256,7 +256,13 @@ messages! {
     ExportNatsUrl: "it must be a URL of nats or tls, without user and password",
         "debe ser una URL de nats o tls, sin usuario ni contraseña";
     ExportSubject: "it must be a subject without blanks and wildcards", "debe ser un asunto sin espacios ni comodines";
-    ExportNoServerName: "this sink takes the name from its URL", "este sumidero toma el nombre de su URL";
+    ExportTopic: "it must be a topic without wildcards", "debe ser un tema sin comodines";
+    ExportBrokers: "there must be brokers, each a host and a port", "debe haber brókeres, cada uno un equipo y un puerto";
+    ExportKafkaTopic: "it must be 1 to 249 letters, digits, `.`, `-` or `_`",
+        "debe tener de 1 a 249 letras, dígitos, `.`, `-` o `_`";
+    ExportNoKafka: "this program was built without Kafka (`--features kafka`)",
+        "este programa se compiló sin Kafka (`--features kafka`)";
+    ExportNoServerName: "this sink takes the name from its address", "este sumidero toma el nombre de su dirección";
     ExportAddress: "it must be a host and a port", "debe ser un equipo y un puerto";
     ExportSocketPath: "the path of a socket has at most 107 bytes", "la ruta de un socket tiene como mucho 107 bytes";
 

@@ -16,6 +16,8 @@ pub struct Event<'b> {
     pub json: &'b [u8],
     /// Its time.
     pub time: Timestamp,
+    /// The flow that it is of, if it is of one.
+    pub flow: Option<u64>,
 }
 
 /// Events of one stream in the order of the journal, those in front settled bit by bit.
@@ -35,6 +37,7 @@ struct Placed {
     json: Range<usize>,
     id: Range<usize>,
     time: Timestamp,
+    flow: Option<u64>,
     after: Cursor,
 }
 
@@ -51,11 +54,11 @@ impl Batch {
         self.events.clear();
     }
 
-    /// Appends an event; `after` is the position behind it.
-    pub(super) fn push(&mut self, id: &str, line: &[u8], time: Timestamp, after: Cursor) {
+    /// Appends an event, whose line has no id yet; `after` is the position behind it.
+    pub(super) fn push(&mut self, Event { id, json, time, flow }: Event<'_>, after: Cursor) {
         let start = self.bytes.len();
-        let id = event::identify(&mut self.bytes, id, line);
-        self.events.push(Placed { json: start..self.bytes.len(), id, time, after });
+        let id = event::identify(&mut self.bytes, id, json);
+        self.events.push(Placed { json: start..self.bytes.len(), id, time, flow, after });
     }
 
     /// Everything up to there was read.
@@ -82,6 +85,7 @@ impl Batch {
             id: self.bytes.get(placed.id.clone()).and_then(|id| std::str::from_utf8(id).ok()).unwrap_or_default(),
             json: self.bytes.get(placed.json.clone()).unwrap_or_default(),
             time: placed.time,
+            flow: placed.flow,
         };
         self.events.iter().skip(self.settled).take(most).map(event).collect()
     }

@@ -1,7 +1,7 @@
 //! Connections to sinks over TCP, with TLS where it is asked for.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -47,10 +47,15 @@ impl Tls {
         problems
     }
 
+    /// File of the certificates that may vouch for the sink.
+    pub(super) fn ca(&self) -> &Path {
+        self.ca.as_deref().unwrap_or(Path::new(SYSTEM_ROOTS))
+    }
+
     pub(super) fn client(&self) -> io::Result<ClientConfig> {
-        let ca = self.ca.clone().unwrap_or_else(|| SYSTEM_ROOTS.into());
+        let ca = self.ca();
         let mut roots = RootCertStore::empty();
-        let (usable, _) = roots.add_parsable_certificates(certificates(&ca)?);
+        let (usable, _) = roots.add_parsable_certificates(certificates(ca)?);
         if usable == 0 {
             return Err(io::Error::other(format!("{}: no certificate in it", ca.display())));
         }
@@ -70,7 +75,7 @@ impl Tls {
     }
 }
 
-fn certificates(path: &std::path::Path) -> io::Result<Vec<CertificateDer<'static>>> {
+fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let text = secret::read(path)?;
     let unusable = |error| io::Error::other(format!("{}: {error}", path.display()));
     CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<_, _>>().map_err(unusable)
@@ -81,6 +86,14 @@ pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
+/// Host and port of an address: `soc.example:6514`, `[fd00::1]:6514`; none where it is none.
+pub(super) fn place(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let port = port.parse().ok().filter(|port| *port > 0)?;
+    (!host.is_empty()).then_some((host, port))
+}
+
 /// Connects to a host, by TLS if there are settings for it.
 pub(super) async fn connect(host: &str, port: u16, tls: Option<&Tls>) -> io::Result<Box<dyn Duplex>> {
     let stream = TcpStream::connect((host, port)).await?;
@@ -90,4 +103,18 @@ pub(super) async fn connect(host: &str, port: u16, tls: Option<&Tls>) -> io::Res
     let name = ServerName::try_from(name).map_err(io::Error::other)?;
     let connector = TlsConnector::from(Arc::new(tls.client()?));
     Ok(Box::new(connector.connect(name, stream).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_a_port() {
+        assert_eq!(place("soc.example:6514"), Some(("soc.example", 6514)));
+        assert_eq!(place("[fd00::1]:514"), Some(("fd00::1", 514)));
+        for wrong in ["soc.example", ":514", "soc:0", "soc:99999"] {
+            assert_eq!(place(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -72,7 +72,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let letters = DeadLetter::new(folder.path().join("soc.refused.ndjson"), 400);
         assert!(!letters.is_full());
-        let event = |json| Event { id: "", json, time: Timestamp(0) };
+        let event = |json| Event { id: "", json, time: Timestamp(0), flow: None };
         letters.park(&[(event(b"{\"a\":1}"), "mapping \"x\""), (event(b"no json"), "é")]).unwrap();
         letters.park(&[(event(b"{\"a\":2}"), &"é".repeat(3000))]).unwrap();
         let text = std::fs::read_to_string(&letters.path).unwrap();

@@ -123,6 +123,10 @@ exports! {
     http: sink::http::Settings;
     /// Publish to a stream of NATS JetStream.
     nats: sink::nats::Settings;
+    /// Publish to a topic of Kafka. The program must have been built with it (`--features kafka`).
+    kafka: sink::kafka::Settings;
+    /// Publish to a topic of an MQTT server.
+    mqtt: sink::mqtt::Settings;
     /// Append to a stream of Redis.
     redis: sink::redis::Settings;
     /// Send to a syslog server: EVE JSON, CEF or LEEF over UDP, TCP or TLS.

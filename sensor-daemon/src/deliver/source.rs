@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use vigia_parsers::Timestamp;
 
-use super::batch::Batch;
+use super::batch::{Batch, Event};
 use super::filter::Filter;
 use crate::event;
 use crate::journal::{Catalogue, Extent, Positions, Reader, Stream};
@@ -120,7 +120,8 @@ impl Source {
                     let id = reader.event_id(identity);
                     let time = event::time_of(line).unwrap_or(Timestamp(0));
                     // One that makes the batch too long begins the next.
-                    batch.push(&id, &wanted, time, reader.cursor());
+                    let event = Event { id: &id, json: &wanted, time, flow: event::flow_of(line) };
+                    batch.push(event, reader.cursor());
                 }
                 None => {
                     met.filtered += 1;

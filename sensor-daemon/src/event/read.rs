@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use vigia_parsers::Timestamp;
 
-use super::clock;
+use super::clock::{self, LENGTH};
 
 /// What every line begins with; the time of the event follows.
 const BEGINNING: &[u8] = b"{\"timestamp\":\"";
@@ -91,6 +91,13 @@ pub fn time_of(line: &[u8]) -> Option<Timestamp> {
     clock::parse(line.strip_prefix(BEGINNING)?.first_chunk()?)
 }
 
+/// The flow that an event is of; none where it is of no flow.
+pub fn flow_of(line: &[u8]) -> Option<u64> {
+    let (_, rest) = line.strip_prefix(BEGINNING)?.split_at_checked(LENGTH)?;
+    let number = rest.strip_prefix(b"\",\"flow_id\":")?.split(|byte| !byte.is_ascii_digit()).next()?;
+    std::str::from_utf8(number).ok()?.parse().ok()
+}
+
 /// Appends a line with `id` as its first member, `event_id`. Gives where in `out` the id stands.
 pub fn identify(out: &mut Vec<u8>, id: &str, line: &[u8]) -> std::ops::Range<usize> {
     out.extend_from_slice(b"{\"event_id\":\"");
@@ -116,6 +123,17 @@ mod tests {
         assert_eq!((facts.protocol(), facts.severity()), ("dnp3", None));
         assert_eq!(Facts::of(b"{\"event_type\":"), None);
         assert_eq!(time_of(b"{}"), None);
+    }
+
+    #[test]
+    fn a_line_tells_its_flow() {
+        let line = |rest: &str| format!("{{\"timestamp\":\"2026-01-02T03:04:05.123456+0000\",{rest}");
+        assert_eq!(
+            flow_of(line("\"flow_id\":2251799813685247,\"in_iface\":\"tap0\"}").as_bytes()),
+            Some(2_251_799_813_685_247)
+        );
+        assert_eq!(flow_of(line("\"in_iface\":\"tap0\",\"flow_id\":7}").as_bytes()), None);
+        assert_eq!(flow_of(b"{\"timestamp\":\"2026"), None);
     }
 
     #[test]

@@ -7,10 +7,12 @@ pub mod server;
 pub mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
+use vigia::journal::{Reader, Stream};
 use vigia_testbed::Sensor;
 
 use crate::live::{self, Tap, configure, wait_for};
@@ -78,14 +80,46 @@ pub fn by_id(events: &[Value]) -> BTreeMap<&str, u64> {
     found
 }
 
-/// The numbers that every flow's alerts first told, in the order of their arrival.
+/// The numbers that every client's alerts first told, in the order of their arrival.
 pub fn assert_in_order_by_flow(events: &[Value]) {
+    assert_in_order_by("src_port", events);
+}
+
+/// The same, by another number than that of the client.
+pub fn assert_in_order_by(flow: &str, events: &[Value]) {
     let mut last: BTreeMap<u64, u64> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for alert in events.iter().filter(is_alert).filter(|alert| seen.insert(alert["event_id"].as_str().unwrap())) {
-        let before = last.insert(alert["src_port"].as_u64().unwrap(), number(alert));
+        let before = last.insert(alert[flow].as_u64().unwrap(), number(alert));
         assert!(before.is_none_or(|before| before < number(alert)), "{before:?} before {}", number(alert));
     }
+}
+
+/// The alerts that the journal holds.
+pub fn journal(folder: &Path) -> Vec<Value> {
+    let mut reader = Reader::open(&folder.join("journal"), Stream::Alerts, Default::default());
+    let (mut line, mut alerts) = (Vec::new(), Vec::new());
+    while reader.next(&mut line).unwrap() {
+        alerts.push(serde_json::from_slice(&line).unwrap());
+    }
+    alerts
+}
+
+/// The events of the sink `soc` that were parked: their numbers, with the answers.
+pub fn parked(folder: &Path) -> Vec<(u64, String)> {
+    parked_in(&folder.join("journal/delivery/soc.refused.ndjson"))
+}
+
+/// Those of one file.
+pub fn parked_in(file: &Path) -> Vec<(u64, String)> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let letters = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    letters.map(|letter| (number(&letter["event"]), letter["answer"].as_str().unwrap().to_owned())).collect()
+}
+
+/// What went wrong last at the sink `soc`.
+pub fn error(status: &Value) -> &str {
+    sink(status, "soc")["error"].as_str().unwrap_or_default()
 }
 
 pub fn sink<'s>(status: &'s Value, name: &str) -> &'s Value {

@@ -21,7 +21,13 @@ mod state;
 mod tests;
 
 use crate::dissector::{AnomalyKind, Protocol};
+use crate::field;
 use state::State;
+
+/// What a reason code of version 5 is called (section 2.4); none where the standard has no such code.
+pub fn reason_name(code: u8) -> Option<&'static str> {
+    field::name_of(names::REASONS, code.into())
+}
 
 /// The longest packet that is held, in bytes. The standard allows 256 MiB; no flow shall hold as much while one arrives.
 pub const LONGEST_MESSAGE: usize = 1 << 20;

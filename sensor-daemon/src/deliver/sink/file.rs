@@ -110,7 +110,7 @@ mod tests {
     }
 
     fn events() -> [Event<'static>; 2] {
-        [&b"{\"a\":1}"[..], b"{\"a\":2}"].map(|json| Event { id: "", json, time: Timestamp(0) })
+        [&b"{\"a\":1}"[..], b"{\"a\":2}"].map(|json| Event { id: "", json, time: Timestamp(0), flow: None })
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod datagram;
 pub(super) mod file;
 pub(super) mod http;
+pub(super) mod kafka;
+pub(super) mod mqtt;
 pub(super) mod nats;
 pub(super) mod redis;
 mod stream;

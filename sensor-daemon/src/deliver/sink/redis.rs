@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
-use super::super::connection::{Duplex, Tls, connect};
+use super::super::connection::{Duplex, Tls, connect, place};
 use super::super::secret::Secret;
 use super::{Delivery, Event, Failure, Kind, Settled, Sink};
 use crate::language::{Argument, Message};
@@ -47,14 +47,8 @@ fn stream() -> String {
 }
 
 impl Settings {
-    fn place(&self) -> Option<(&str, u16)> {
-        let (host, port) = self.address.rsplit_once(':')?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        Some((host, port.parse().ok()?)).filter(|(host, _)| !host.is_empty())
-    }
-
     async fn connect(&self) -> io::Result<Box<dyn Duplex>> {
-        let (host, port) = self.place().ok_or_else(|| io::Error::other("no address of Redis"))?;
+        let (host, port) = place(&self.address).ok_or_else(|| io::Error::other("no address of Redis"))?;
         let mut connection = connect(host, port, self.tls.as_ref()).await?;
         if let Some(file) = &self.password_file {
             let password = Secret::read(file)?;
@@ -82,7 +76,7 @@ impl Settings {
 impl Kind for Settings {
     fn problems(&self) -> Vec<(&'static str, Argument)> {
         let mut problems = self.tls.as_ref().map(Tls::problems).unwrap_or_default();
-        if self.place().is_none() {
+        if place(&self.address).is_none() {
             problems.push(("address", Message::ExportAddress.into()));
         }
         if self.user.is_some() && self.password_file.is_none() {

@@ -66,7 +66,7 @@ impl OneWay {
 }
 
 /// Has the receiver not gone away? What it says, against all custom, is read and forgotten.
-async fn lives(stream: &mut Box<dyn Duplex>) -> bool {
+pub(super) async fn lives(stream: &mut Box<dyn Duplex>) -> bool {
     let mut bytes = [0; 512];
     poll_fn(|context| {
         loop {

@@ -147,7 +147,7 @@ mod tests {
     const NAMELESS: &str = r#"{"event_id":"ab-r-1-9","event_type":"health"}"#;
 
     fn event<'e>(id: &'e str, json: &'e str) -> Event<'e> {
-        Event { id, json: json.as_bytes(), time: Timestamp::new(1_767_323_045, 123_456_000) }
+        Event { id, json: json.as_bytes(), time: Timestamp::new(1_767_323_045, 123_456_000), flow: None }
     }
 
     #[test]

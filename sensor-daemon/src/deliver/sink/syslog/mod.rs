@@ -9,7 +9,7 @@ mod leef;
 use serde_json::Value;
 use tokio::net::UdpSocket;
 
-use super::super::connection::{Tls, connect};
+use super::super::connection::{Tls, connect, place};
 use super::super::host_name;
 use super::datagram::Socket;
 use super::stream::OneWay;
@@ -71,19 +71,10 @@ fn local0() -> u8 {
     16
 }
 
-impl Settings {
-    fn place(&self) -> Option<(&str, u16)> {
-        let (host, port) = self.address.rsplit_once(':')?;
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let port = port.parse().ok().filter(|port| *port > 0)?;
-        (!host.is_empty()).then_some((host, port))
-    }
-}
-
 impl Kind for Settings {
     fn problems(&self) -> Vec<(&'static str, Argument)> {
         let mut problems = self.tls.problems();
-        if self.place().is_none() {
+        if place(&self.address).is_none() {
             problems.push(("address", Message::ExportAddress.into()));
         }
         problems
@@ -111,7 +102,7 @@ impl Sink for Syslog {
         Box::pin(async move {
             let messages = events.iter().map(|event| self.writer.message(event));
             // An address that makes no sense was refused with the configuration.
-            let (host, port) = self.settings.place().unwrap_or(("", 0));
+            let (host, port) = place(&self.settings.address).unwrap_or(("", 0));
             let tls = match self.settings.transport {
                 Transport::Udp => {
                     return match udp((host, port)).await {
@@ -232,7 +223,7 @@ mod tests {
 
     fn message(body: Body, json: &'static [u8]) -> String {
         let writer = Writer { body, facility: 16, host: "sensor".into() };
-        String::from_utf8(writer.message(&Event { id: "", json, time: TIME })).unwrap()
+        String::from_utf8(writer.message(&Event { id: "", json, time: TIME, flow: None })).unwrap()
     }
 
     #[test]
@@ -242,18 +233,5 @@ mod tests {
         let header = format!("<130>1 2026-01-02T03:04:05.123456Z planta vigia {id} alert - ");
         assert_eq!(message.strip_prefix(&header).unwrap().as_bytes(), ALERT);
         assert!(self::message(Body::Eve, b"{}").starts_with("<134>1 2026-01-02T03:04:05.123456Z sensor vigia "));
-    }
-
-    #[test]
-    fn addresses_have_a_port() {
-        let place = |address: &str| {
-            let settings: Settings = toml::from_str(&format!("address = {address:?}")).unwrap();
-            settings.place().map(|(host, port)| (host.to_owned(), port))
-        };
-        assert_eq!(place("soc.example:6514"), Some(("soc.example".to_owned(), 6514)));
-        assert_eq!(place("[fd00::1]:514"), Some(("fd00::1".to_owned(), 514)));
-        for wrong in ["soc.example", ":514", "soc:0", "soc:99999"] {
-            assert_eq!(place(wrong), None, "{wrong}");
-        }
     }
 }

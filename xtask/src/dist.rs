@@ -45,7 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let package = if arguments.debug {
         for_tests()?
     } else if arguments.plain {
-        tools::cargo(&["build", "--release", "--locked", "--package", "vigia"])?;
+        tools::cargo(&[&["build", "--release", "--locked", "--package", "vigia"], release::features()].concat())?;
         package(&tools::release("vigia"), Compression::Usual)?
     } else {
         release::build().context("`--plain` does without a profile")?;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -72,11 +72,13 @@ pub fn texts() -> Result<String> {
     Ok(out)
 }
 
-/// What cargo knows of the packages, on the system that this is for.
+/// What cargo knows of the packages, on the system that this is for, with the features of what ships.
 fn metadata() -> Result<Metadata> {
     let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut command = cargo_command();
-    command.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", &platform]);
+    command
+        .args(["metadata", "--format-version", "1", "--locked", "--features", "vigia/kafka"])
+        .args(["--filter-platform", &platform]);
     let output = command.output().context("running cargo metadata")?;
     ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     Ok(serde_json::from_slice(&output.stdout)?)
@@ -101,14 +103,25 @@ fn parts(metadata: &Metadata) -> Vec<&Package> {
     others
 }
 
-/// The texts that stand beside a package's manifest.
+/// The texts that stand beside a package's manifest, and in the folders there: those of the sources in C that it brings.
 fn files(package: &Package) -> Result<Vec<String>> {
     let folder = Path::new(&package.manifest_path).parent().context("a manifest has a folder")?;
-    let mut paths: Vec<_> = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.retain(|path| {
+    let list = |folder: &Path| -> Result<Vec<PathBuf>> {
+        Ok(fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect())
+    };
+    let begins = |path: &Path, starts: &[&str]| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_uppercase();
-        path.is_file() && FILES.iter().any(|start| name.starts_with(start))
-    });
+        path.is_file() && starts.iter().any(|start| name.starts_with(start))
+    };
+    let mut paths = Vec::new();
+    for path in list(folder)? {
+        if path.is_dir() {
+            // Of sources under a choice of licences, `LICENSE` is the permissive one.
+            paths.extend(list(&path)?.into_iter().filter(|path| begins(path, &["LICENSE", "LICENCE"])));
+        } else if begins(&path, &FILES) {
+            paths.push(path);
+        }
+    }
     paths.sort();
     let text = |path| Ok(String::from_utf8_lossy(&fs::read(path)?).replace('\r', ""));
     paths.into_iter().map(text).collect()

@@ -56,7 +56,7 @@ pub fn program() -> PathBuf {
 pub fn build_as_far_as_possible() -> Result<()> {
     let Err(error) = build() else { return Ok(()) };
     println!("without a profile, and slower than what ships: {error:#}");
-    tools::cargo(&["build", "--release", "--package", "vigia"])?;
+    tools::cargo(&[&["build", "--release", "--package", "vigia"], features()].concat())?;
     fs::copy(tools::release("vigia"), program())?;
     Ok(())
 }
@@ -77,6 +77,17 @@ pub fn build() -> Result<()> {
     let guided = compile(&compiler, &folder.join("guided"), &format!("-Cprofile-use={}", profile.display()))?;
     fs::copy(guided, program())?;
     Ok(())
+}
+
+/// The features of what ships: Kafka, or, where its build is not possible, none, which is said.
+pub fn features() -> &'static [&'static str] {
+    match tools::install(&tools::KAFKA) {
+        Ok(()) => &["--features", "kafka"],
+        Err(error) => {
+            println!("without Kafka, which what ships has: {error:#}");
+            &[]
+        }
+    }
 }
 
 fn folder() -> PathBuf {
@@ -132,6 +143,7 @@ impl Compiler {
 fn compile(compiler: &Compiler, folder: &Path, flag: &str) -> Result<PathBuf> {
     let mut cargo = cargo_command();
     cargo.args(["build", "--release", "--package", "vigia", "--target", &compiler.host, "--target-dir"]).arg(folder);
+    cargo.args(features());
     // In this variable flags may have spaces, as paths may.
     step(cargo.env("CARGO_ENCODED_RUSTFLAGS", flag))?;
     Ok(folder.join(&compiler.host).join("release/vigia"))

@@ -4,7 +4,6 @@
 //! print a line that begins with `skipped:` and says why; here it counts as skipped.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
@@ -17,12 +16,23 @@ use crate::tools::{self, cargo_command, succeeds};
 #[command(after_help = "Example:\n  cargo xtask test")]
 pub struct Arguments {}
 
-/// The benchmark's crate links to libpcap; without its headers the other crates are checked.
-const LIBPCAP: &str = "/usr/include/pcap/pcap.h";
+/// A feature of the daemon that needs more than Rust and gcc.
+struct Feature {
+    name: &'static str,
+    /// The packages of these, each with a file that shows that it is there.
+    packages: &'static [(&'static str, &'static str)],
+    /// Where its tests are. The names of these tests have the feature's.
+    tests: &'static [&'static str],
+}
 
-/// The daemon with its way of capture that nothing else needs, and the tests that use it.
-const WITH_LIBPCAP: [&str; 4] = ["--package", "vigia", "--features", "libpcap"];
-const OF_LIBPCAP: [&str; 4] = ["--test", "capture_live", "--test", "capture_shared"];
+const FEATURES: [Feature; 2] = [
+    Feature {
+        name: "libpcap",
+        packages: &tools::LIBPCAP,
+        tests: &["--test", "capture_live", "--test", "capture_shared"],
+    },
+    Feature { name: "kafka", packages: &tools::KAFKA, tests: &["--lib", "--test", "delivery_kafka_live"] },
+];
 
 /// What the checks came to.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -46,13 +56,20 @@ impl std::fmt::Display for Tally {
 
 /// Runs every check, also after one that failed; true when none did.
 pub fn run(_: &Arguments) -> Result<bool> {
-    if let Err(error) = tools::install(&[&tools::PLANT[..], &[("libpcap-dev", LIBPCAP)]].concat()) {
-        println!("{error:#}; what needs it is skipped");
+    for packages in [&tools::PLANT[..], &tools::LIBPCAP, &tools::KAFKA] {
+        if let Err(error) = tools::install(packages) {
+            println!("{error:#}; what needs it is skipped");
+        }
     }
     tools::ensure_components()?;
     // Mostly waits for the network, so the other checks need not.
     let debian = std::thread::spawn(dist::debian);
-    let scope: &[&str] = if Path::new(LIBPCAP).exists() { &["--workspace"] } else { &[] };
+    // The benchmark's crate links to libpcap; without it the other crates are checked.
+    let scope: &[&str] = if tools::missing(&tools::LIBPCAP).is_empty() { &["--workspace"] } else { &[] };
+    let (features, absent): (Vec<_>, Vec<_>) =
+        FEATURES.iter().partition(|feature| tools::missing(feature.packages).is_empty());
+    let names: Vec<_> = features.iter().map(|feature| feature.name).collect();
+    let with = ["--package", "vigia", "--features", &names.join(",")];
     let mut tally = Tally::default();
 
     heading("format");
@@ -61,8 +78,8 @@ pub fn run(_: &Arguments) -> Result<bool> {
     heading("lints");
     let lints = ["--all-targets", "--quiet", "--", "-D", "warnings"];
     tally.check(cargo_command().arg("clippy").args(scope).args(lints).status()?.success());
-    if !scope.is_empty() {
-        tally.check(cargo_command().arg("clippy").args(WITH_LIBPCAP).args(lints).status()?.success());
+    if !features.is_empty() {
+        tally.check(cargo_command().arg("clippy").args(with).args(lints).status()?.success());
     }
 
     heading("licences and advisories");
@@ -86,11 +103,15 @@ pub fn run(_: &Arguments) -> Result<bool> {
         Err(error) => println!("{error:#}; the package is not installed in a Debian"),
     }
     run_tests(tests.arg("test").args(scope).args(["--no-fail-fast", "--", "--show-output"]), &mut tally)?;
-    if !scope.is_empty() {
-        heading("capture through libpcap");
+    if !features.is_empty() {
+        heading("features that need more than Rust and gcc");
         let mut tests = cargo_command();
-        tests.arg("test").args(WITH_LIBPCAP).args(OF_LIBPCAP).args(["libpcap", "--", "--show-output"]);
-        run_tests(&mut tests, &mut tally)?;
+        tests.arg("test").args(with).args(features.iter().flat_map(|feature| feature.tests)).arg("--no-fail-fast");
+        run_tests(tests.args(["--", "--show-output"]).args(&names), &mut tally)?;
+    }
+    for feature in absent {
+        println!("skipped: {} is not built for want of {}", feature.name, tools::missing(feature.packages).join(" "));
+        tally.skipped += 1;
     }
     if tally.skipped > 0 {
         println!("\n!!!! {} SKIPPED: what they check is not known to work", tally.skipped);

@@ -59,6 +59,17 @@ pub fn socket(task: &str) -> PathBuf {
 pub const PLANT: [(&str, &str); 3] =
     [("iproute2", "/usr/sbin/ip"), ("procps", "/usr/sbin/sysctl"), ("mosquitto", "/usr/sbin/mosquitto")];
 
+/// What capture through libpcap is built with.
+pub const LIBPCAP: [(&str, &str); 1] = [("libpcap-dev", "/usr/include/pcap/pcap.h")];
+
+/// What delivery to Kafka is built with.
+pub const KAFKA: [(&str, &str); 4] = [
+    ("make", "/usr/bin/make"),
+    ("g++", "/usr/bin/g++"),
+    ("pkg-config", "/usr/bin/pkg-config"),
+    ("libssl-dev", "/usr/include/openssl/ssl.h"),
+];
+
 /// The languages in which a person is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Language {
@@ -140,8 +151,7 @@ pub fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
 
 /// Installs the system packages of which the file that shows their presence is missing.
 pub fn install(packages: &[(&str, &str)]) -> Result<()> {
-    let missing = packages.iter().filter(|(_, shown_by)| !Path::new(shown_by).exists());
-    let missing: Vec<_> = missing.map(|(package, _)| *package).collect();
+    let missing = missing(packages);
     if missing.is_empty() {
         return Ok(());
     }
@@ -155,6 +165,12 @@ pub fn install(packages: &[(&str, &str)]) -> Result<()> {
     };
     apt(&["update"])?;
     apt(&[&["install", "--no-install-recommends"][..], &missing].concat())
+}
+
+/// Those of the packages that are not there.
+pub fn missing<'p>(packages: &[(&'p str, &str)]) -> Vec<&'p str> {
+    let missing = packages.iter().filter(|(_, shown_by)| !Path::new(shown_by).exists());
+    missing.map(|(package, _)| *package).collect()
 }
 
 /// Unpacks packages of Debian into a folder of their own, so that nothing on the machine changes.

@@ -3,26 +3,27 @@
 #![cfg(target_os = "linux")]
 
 mod delivery;
+#[path = "wire/disk.rs"]
+mod disk;
 #[path = "wire/live.rs"]
 mod live;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::thread;
-use std::time::Duration;
 
 use delivery::authority::Authority;
-use delivery::server::{Request, Security, Server};
+use delivery::outage::{self, Told};
+use delivery::server::{self, Request, Security, Server};
 use delivery::{
-    Clients, PATIENCE, assert_in_order_by_flow, by_id, config, is_alert, number, sink, wait_for_alerts, waiting,
+    Clients, assert_in_order_by_flow, by_id, config, error, is_alert, number, parked, parked_in, sink, wait_for_alerts,
+    waiting,
 };
-use live::{Tap, series, wait, wait_for};
+use disk::Disk;
+use live::{Tap, series, wait};
 use serde_json::{Value, json};
-use vigia::journal::{Reader, Stream};
 
 const PORT: u16 = 9200;
 
@@ -51,82 +52,28 @@ fn bulk_answer(statuses: impl Iterator<Item = u16>) -> String {
     json!({ "errors": errors, "items": items }).to_string()
 }
 
-/// The alerts that the journal holds.
-fn journal(folder: &Path) -> Vec<Value> {
-    let mut reader = Reader::open(&folder.join("journal"), Stream::Alerts, Default::default());
-    let (mut line, mut alerts) = (Vec::new(), Vec::new());
-    while reader.next(&mut line).unwrap() {
-        alerts.push(serde_json::from_slice(&line).unwrap());
-    }
-    alerts
-}
-
-/// `VIGIA_DELIVERY_ALERTS=200000` is the whole of what is promised; without it, less is tried.
-fn alerts_to_raise() -> u32 {
-    std::env::var("VIGIA_DELIVERY_ALERTS").ok().and_then(|count| count.parse().ok()).unwrap_or(4_000)
-}
-
 #[test]
 fn nothing_is_missing_after_an_outage_in_which_the_sensor_was_killed_again_and_again() {
-    const KILLS: u32 = 5;
     let Some(tap) = Tap::new() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let config = config(folder.path(), &export("elasticsearch", "batch_events = 200"));
-    let mut clients = Clients::new(7);
-    let part = u64::from(alerts_to_raise() / (KILLS + 1));
-    let mut sensor = tap.watch(&config);
-    for _ in 0..KILLS {
-        // By chance in the middle of the traffic: the kill comes from another thread.
-        let killed = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                wait_for_alerts(&sensor, part);
-                sensor.signal("KILL").unwrap();
-                killed.store(true, Relaxed);
-            });
-            while !killed.load(Relaxed) {
-                clients.write(&tap, 20);
-                thread::sleep(Duration::from_millis(1));
-            }
-        });
-        // The lock of the journal goes with the old one.
-        drop(sensor);
-        sensor = tap.watch(&config);
+    let config = outage::config(folder.path(), &export("elasticsearch", ""));
+    let answer = |request: &Request| {
+        let lines = request.body.iter().filter(|byte| **byte == b'\n').count();
+        Some((200, "", bulk_answer((0..lines / 2).map(|_| 201))))
+    };
+    let server = outage::survive(&tap, &config, || Server::start(&tap, PORT, plain(), answer));
+    let requests = server.requests.lock().unwrap();
+    let mut delivered = Vec::new();
+    for request in requests.iter() {
+        let lines: Vec<_> = request.body.split(|byte| *byte == b'\n').collect();
+        for pair in lines.chunks_exact(2) {
+            let told = Told::of(pair[1]);
+            let action: Value = serde_json::from_slice(pair[0]).unwrap();
+            assert_eq!(action["create"]["_id"], *told.event_id);
+            delivered.push(told);
+        }
     }
-    clients.write(&tap, part as u32);
-    wait_for_alerts(&sensor, part);
-    let status = sensor.status().unwrap();
-    assert_eq!((&sink(&status, "soc")["delivered"], &sink(&status, "soc")["circuit"]), (&0.into(), &"open".into()));
-    let left = journal(folder.path());
-    assert!(left.len() as u64 >= part * u64::from(KILLS + 1));
-    wait_for(&sensor, PATIENCE, "the count of what waits", |status| {
-        waiting(status, "soc", "alerts") == left.len() as u64
-    });
-
-    let server =
-        Server::start(&tap, PORT, plain(), |request| Some((200, "", bulk_answer(bulk(request).iter().map(|_| 201)))));
-    // Killed while it delivers, too.
-    wait(&sensor, "some deliveries", |status| sink(status, "soc")["delivered"].as_u64() > Some(0));
-    sensor.signal("KILL").unwrap();
-    drop(sensor);
-    let sensor = tap.watch(&config);
-    clients.write(&tap, 50);
-    wait_for_alerts(&sensor, 50);
-    wait_for(&sensor, PATIENCE, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
-    sensor.stop().unwrap();
-
-    let delivered: Vec<_> = server.requests().iter().flat_map(bulk).collect();
-    for (id, event) in &delivered {
-        assert_eq!(event["event_id"], id.as_str());
-        assert!(event["@timestamp"].as_str().unwrap().ends_with('Z'));
-    }
-    let events: Vec<Value> = delivered.into_iter().map(|(_, event)| event).collect();
-    let expected: BTreeSet<u64> = journal(folder.path()).iter().map(number).collect();
-    let got = by_id(&events);
-    assert_eq!(got.len(), expected.len(), "one id an event");
-    assert_eq!(got.into_values().collect::<BTreeSet<_>>(), expected, "none is missing");
-    assert_in_order_by_flow(&events);
-    println!("{} alerts, {} deliveries of them", expected.len(), events.len());
+    outage::assert_none_is_missing(folder.path(), &delivered);
 }
 
 #[test]
@@ -178,17 +125,6 @@ fn is_refused(event: &Value) -> bool {
     number(event) % 10 == 9
 }
 
-/// The events that were parked, with the answers.
-fn parked(folder: &Path) -> Vec<(u64, String)> {
-    parked_in(&folder.join("journal/delivery/soc.refused.ndjson"))
-}
-
-fn parked_in(file: &Path) -> Vec<(u64, String)> {
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let letters = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    letters.map(|letter| (number(&letter["event"]), letter["answer"].as_str().unwrap().to_owned())).collect()
-}
-
 #[test]
 fn what_a_server_refuses_is_parked_with_its_answer_and_all_else_goes_on() {
     // One says which of them it does not want; the other only that it does not want all of them.
@@ -208,10 +144,8 @@ fn what_a_server_refuses_is_parked_with_its_answer_and_all_else_goes_on() {
                 keep.extend(events);
                 return Some((204, "", String::new()));
             }
-            let events = bulk(request);
-            let answer = bulk_answer(events.iter().map(|(_, event)| if is_refused(event) { 400 } else { 201 }));
-            keep.extend(events.into_iter().map(|(_, event)| event).filter(|event| !is_refused(event)));
-            Some((200, "", answer))
+            keep.extend(bulk(request).into_iter().map(|(_, event)| event).filter(|event| !is_refused(event)));
+            refuse_tenth(request)
         });
         let sensor = tap.watch(&config);
         Clients::new(3).write(&tap, 300);
@@ -231,6 +165,48 @@ fn what_a_server_refuses_is_parked_with_its_answer_and_all_else_goes_on() {
         assert_eq!(by_id(&taken).len(), 270);
         assert_in_order_by_flow(&taken);
     }
+}
+
+/// Takes a bulk request, but for every tenth event.
+fn refuse_tenth(request: &Request) -> server::Reply {
+    let answer = bulk_answer(bulk(request).iter().map(|(_, event)| if is_refused(event) { 400 } else { 201 }));
+    Some((200, "", answer))
+}
+
+#[test]
+fn on_a_full_disk_refused_events_wait_and_only_the_cursor_falls_behind() {
+    let Some(tap) = Tap::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = Disk::mount(&folder.path().join("journal/delivery")) else { return };
+    let config = config(folder.path(), &export("elasticsearch", "batch_events = 50"));
+    let _server = Server::start(&tap, PORT, plain(), refuse_tenth);
+    let sensor = tap.watch(&config);
+    let mut clients = Clients::new(1);
+    clients.write(&tap, 100);
+    wait(&sensor, "the first alerts", |status| sink(status, "soc")["delivered"] == 90);
+
+    disk.fill();
+    clients.write(&tap, 100);
+    wait_for_alerts(&sensor, 200);
+    let status = wait(&sensor, "the want of room", |status| error(status).contains("cannot be kept"));
+    // The file may have had room for some more in its last block.
+    let settled = ["delivered", "refused"].map(|outcome| sink(&status, "soc")[outcome].as_u64().unwrap());
+    assert!(settled[1] < 20);
+    assert_eq!(settled.iter().sum::<u64>() + waiting(&status, "soc", "alerts"), 200);
+    disk.free();
+    wait(&sensor, "the rest", |status| sink(status, "soc")["refused"] == 20);
+    let status = wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
+    assert_eq!((&sink(&status, "soc")["delivered"], &sink(&status, "soc")["circuit"]), (&180.into(), &"closed".into()));
+
+    // What is not refused goes on without room.
+    disk.fill();
+    clients.write(&tap, 9);
+    let errors = "vigia_export_cursor_errors_total{sink=\"soc\"}";
+    wait(&sensor, "nine more", |status| sink(status, "soc")["delivered"] == 189 && series(status, errors) > 0);
+    disk.free();
+    sensor.stop().unwrap();
+    let parked: Vec<_> = parked(folder.path()).into_iter().map(|(number, _)| number).collect();
+    assert_eq!(parked, (9..200).step_by(10).collect::<Vec<_>>());
 }
 
 #[test]
@@ -268,23 +244,14 @@ fn an_expired_certificate_is_not_accepted_and_a_renewed_one_is_without_a_restart
     let Some(tap) = Tap::new() else { return };
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new();
-    let (certificate, key) = authority.issue(2100);
-    let file = |name: &str, text: String| {
-        fs::write(folder.path().join(name), text).unwrap();
-        folder.path().join(name)
-    };
-    let (ca, cert) = (file("ca.pem", authority.pem()), file("own.pem", certificate.pem()));
-    let key = file("own.key", key.serialize_pem());
-    let tls = format!("tls = {{ ca = {ca:?}, cert = {cert:?}, key = {key:?}, server_name = \"soc.example\" }}\n");
+    let tls = format!("tls = {{ {}, server_name = \"soc.example\" }}\n", authority.tls(folder.path()));
     let export = export("ndjson", "").replace("http://", "https://") + "compression = \"zstd\"\n" + &tls;
     let config = config(folder.path(), &export);
     let security: Security = Arc::new(Mutex::new(Some(authority.server(2001))));
     let server = Server::start(&tap, PORT, Arc::clone(&security), |_| Some((200, "", String::new())));
     let sensor = tap.watch(&config);
     Clients::new(2).write(&tap, 100);
-    let failed =
-        |status: &Value| sink(status, "soc")["error"].as_str().unwrap_or_default().to_lowercase().contains("expired");
-    let status = wait(&sensor, "the refusal", failed);
+    let status = wait(&sensor, "the refusal", |status| error(status).to_lowercase().contains("expired"));
     assert_eq!(sink(&status, "soc")["delivered"], 0);
     *security.lock().unwrap() = Some(authority.server(2100));
     wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);

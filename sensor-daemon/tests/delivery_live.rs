@@ -12,6 +12,7 @@ mod wire;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 use std::time::Duration;
@@ -127,6 +128,46 @@ fn datagrams_get_alerts_alone_when_only_these_are_wanted() {
     let status = wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
     assert!(sink(&status, "soc")["lag"]["records"].is_null(), "records are not even read");
     sensor.stop().unwrap();
+}
+
+#[test]
+fn sinks_that_accept_and_never_answer_keep_what_is_theirs_and_delay_no_other() {
+    let Some(tap) = Tap::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let listener = tap.inside(|| TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || listener.incoming().map(Result::unwrap).collect::<Vec<_>>());
+    let stalling = [
+        ("http", format!("url = \"http://127.0.0.1:{port}\"")),
+        ("nats", format!("url = \"nats://127.0.0.1:{port}\"")),
+        ("mqtt", format!("address = \"127.0.0.1:{port}\"")),
+        ("redis", format!("address = \"127.0.0.1:{port}\"")),
+    ];
+    let shared = "events = [\"alert\"]\ntimeout_s = 1\nretry_max_s = 1\n";
+    let exports: String = stalling
+        .iter()
+        .map(|(kind, at)| format!("[[export]]\nname = {kind:?}\n{shared}{kind} = {{ {at} }}\n"))
+        .collect();
+    let eve = folder.path().join("eve.json");
+    let exports = format!("{exports}[[export]]\nname = \"eve\"\n{shared}file = {{ path = {eve:?} }}\n");
+    let config = config(folder.path(), &exports);
+    let sensor = tap.watch(&config);
+    let mut clients = Clients::new(2);
+    clients.write(&tap, 200);
+    wait(&sensor, "the first alerts", |status| sink(status, "eve")["delivered"] == 200);
+    for (kind, _) in stalling {
+        let status = wait(&sensor, kind, |status| sink(status, kind)["failures"].as_u64() >= Some(2));
+        assert_eq!((&sink(&status, kind)["delivered"], waiting(&status, kind, "alerts")), (&0.into(), 200));
+        assert_eq!(
+            (&sink(&status, kind)["error"], &sink(&status, kind)["circuit"]),
+            (&"no answer within 1 s".into(), &"open".into())
+        );
+    }
+    // Nor do they hold up the workers, or the sink beside them.
+    clients.write(&tap, 200);
+    wait(&sensor, "the last alerts", |status| sink(status, "eve")["delivered"] == 400);
+    sensor.stop().unwrap();
+    assert_eq!(by_id(&lines(&eve)).len(), 400);
 }
 
 #[test]

@@ -10,9 +10,12 @@ mod wire;
 use std::fs;
 use std::path::Path;
 
-use async_nats::jetstream::{self, stream};
+use async_nats::jetstream::{self, consumer, stream};
+use delivery::authority::Authority;
+use delivery::outage::{self, Told};
 use delivery::service::Service;
-use delivery::{Clients, assert_in_order_by_flow, by_id, config, number, sink, wait_for_alerts, waiting};
+use delivery::{Clients, assert_in_order_by_flow, by_id, config, error, parked, sink, wait_for_alerts, waiting};
+use futures_util::StreamExt as _;
 use live::{Tap, wait};
 use serde_json::Value;
 
@@ -20,7 +23,11 @@ const PROGRAM: &str = "/usr/sbin/nats-server";
 const PORT: u16 = 4222;
 
 fn start(tap: &Tap, folder: &Path) -> Service {
-    let arguments = ["-js", "-sd", "store", "-a", "127.0.0.1", "-p", "4222", "--user", "vigia", "--pass", "s3cret"];
+    start_with(tap, folder, &["--user", "vigia", "--pass", "s3cret"])
+}
+
+fn start_with(tap: &Tap, folder: &Path, more: &[&str]) -> Service {
+    let arguments = [&["-js", "-sd", "store", "-a", "127.0.0.1", "-p", "4222"], more].concat();
     Service::start(tap, folder, PROGRAM, &arguments, PORT)
 }
 
@@ -51,6 +58,63 @@ async fn messages(context: &jetstream::Context, name: &str) -> Vec<(String, Valu
         messages.push((id, serde_json::from_slice(&message.payload).unwrap()));
     }
     messages
+}
+
+/// What was stored.
+async fn stored(context: &jetstream::Context, name: &str) -> Vec<Told> {
+    let mut stream = context.get_stream(name).await.unwrap();
+    let count = stream.info().await.unwrap().state.messages as usize;
+    let settings = consumer::pull::Config { ack_policy: consumer::AckPolicy::None, ..Default::default() };
+    let consumer = stream.create_consumer(settings).await.unwrap();
+    let mut messages = consumer.stream().max_messages_per_batch(1000).messages().await.unwrap();
+    let mut told = Vec::with_capacity(count);
+    while told.len() < count {
+        told.push(Told::of(&messages.next().await.unwrap().unwrap().payload));
+    }
+    told
+}
+
+#[test]
+fn nothing_is_missing_after_an_outage_in_which_the_sensor_was_killed_again_and_again() {
+    if !Service::is_there(PROGRAM) {
+        return;
+    }
+    let Some(tap) = Tap::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let export = export(folder.path()).replace("batch_events = 50\n", "");
+    let config = outage::config(folder.path(), &export);
+    let _server = outage::survive(&tap, &config, || {
+        let server = start(&tap, folder.path());
+        with(&tap, async |context| drop(context.create_stream(stream("OT", -1)).await.unwrap()));
+        server
+    });
+    outage::assert_none_is_missing(folder.path(), &with(&tap, async |context| stored(&context, "OT").await));
+}
+
+#[test]
+fn an_expired_certificate_is_not_accepted_and_a_renewed_one_is_without_a_restart() {
+    if !Service::is_there(PROGRAM) {
+        return;
+    }
+    let Some(tap) = Tap::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let tls = format!("tls = {{ {} }}\n", authority.tls(folder.path()));
+    let config = config(folder.path(), &(export(folder.path()).replace("nats://", "tls://") + &tls));
+    let serve = |last_year| {
+        let [ca, cert, key] = authority.files(folder.path(), "server", last_year);
+        start_with(&tap, folder.path(), &["--tlsverify", "--tlscacert", &ca, "--tlscert", &cert, "--tlskey", &key])
+    };
+    let expired = serve(2001);
+    let sensor = tap.watch(&config);
+    Clients::new(2).write(&tap, 100);
+    let status = wait(&sensor, "the refusal", |status| error(status).to_lowercase().contains("expired"));
+    assert_eq!(sink(&status, "soc")["delivered"], 0);
+    drop(expired);
+    let _renewed = serve(2100);
+    // It is there, and takes the certificate: what is wanting now is a stream.
+    wait(&sensor, "the want of a stream", |status| error(status).contains("no stream"));
+    sensor.stop().unwrap();
 }
 
 fn export(folder: &Path) -> String {
@@ -119,8 +183,7 @@ fn what_is_too_long_for_a_stream_is_parked_with_its_answer() {
     let status = wait(&sensor, "the refusals", |status| sink(status, "soc")["refused"] == 20);
     assert_eq!((&sink(&status, "soc")["delivered"], waiting(&status, "soc", "alerts")), (&0.into(), 0));
     sensor.stop().unwrap();
-    let parked = fs::read_to_string(folder.path().join("journal/delivery/soc.refused.ndjson")).unwrap();
-    let parked: Vec<Value> = parked.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(parked.iter().map(|letter| number(&letter["event"])).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
-    assert!(parked.iter().all(|letter| letter["answer"].as_str().unwrap().contains("exceeds")), "{:?}", parked[0]);
+    let parked = parked(folder.path());
+    assert_eq!(parked.iter().map(|(number, _)| *number).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
+    assert!(parked.iter().all(|(_, answer)| answer.contains("exceeds")), "{:?}", parked[0]);
 }

@@ -11,19 +11,20 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use delivery::authority::Authority;
 use delivery::service::Service;
-use delivery::{Clients, assert_in_order_by_flow, by_id, config, sink, wait_for_alerts, waiting};
+use delivery::{Clients, assert_in_order_by_flow, by_id, config, error, sink, wait_for_alerts, waiting};
 use live::{Tap, wait};
 use serde_json::Value;
 
 const PROGRAM: &str = "/usr/bin/redis-server";
 const PORT: u16 = 6379;
 
-fn start(tap: &Tap, folder: &Path) -> Service {
+fn start(tap: &Tap, folder: &Path, more: &[&str]) -> Service {
     let dir = folder.display().to_string();
     let arguments =
         ["--port", "6379", "--bind", "127.0.0.1", "--dir", &dir, "--appendonly", "yes", "--appendfsync", "always"];
-    let arguments = [&arguments[..], &["--requirepass", "s3cret"]].concat();
+    let arguments = [&arguments[..], &["--requirepass", "s3cret"], more].concat();
     Service::start(tap, folder, PROGRAM, &arguments, PORT)
 }
 
@@ -54,7 +55,7 @@ fn a_stream_gets_every_alert_when_the_server_comes_back_and_has_room() {
     clients.write(&tap, 200);
     wait_for_alerts(&sensor, 200);
     wait(&sensor, "a try", |status| sink(status, "soc")["circuit"] == "open");
-    let server = start(&tap, folder.path());
+    let server = start(&tap, folder.path(), &[]);
     wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
 
     // Its memory is full: no event's fault.
@@ -64,7 +65,7 @@ fn a_stream_gets_every_alert_when_the_server_comes_back_and_has_room() {
     let status = wait(&sensor, "the refusal", told);
     assert_eq!((&sink(&status, "soc")["delivered"], &sink(&status, "soc")["refused"]), (&200.into(), &0.into()));
     drop(server);
-    let _server = start(&tap, folder.path());
+    let _server = start(&tap, folder.path(), &[]);
     let status = wait(&sensor, "the end of the lag", |status| {
         sink(status, "soc")["delivered"] == 300 && waiting(status, "soc", "alerts") == 0
     });
@@ -79,4 +80,37 @@ fn a_stream_gets_every_alert_when_the_server_comes_back_and_has_room() {
     assert_eq!(by_id(&events).len(), 300);
     assert_in_order_by_flow(&events);
     assert!(events.iter().all(|event| told.contains(&format!("event_id\n{}\n", event["event_id"].as_str().unwrap()))));
+}
+
+#[test]
+fn an_expired_certificate_is_not_accepted_and_a_renewed_one_is_without_a_restart() {
+    if !Service::is_there(PROGRAM) {
+        return;
+    }
+    let Some(tap) = Tap::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("password"), "s3cret\n").unwrap();
+    let authority = Authority::new();
+    let export = format!(
+        "[[export]]\nname = \"soc\"\nevents = [\"alert\"]\nretry_max_s = 1\n[export.redis]\naddress = \"127.0.0.1:6380\"\n\
+         password_file = {:?}\ntls = {{ {}, server_name = \"soc.example\" }}\n",
+        folder.path().join("password"),
+        authority.tls(folder.path())
+    );
+    let config = config(folder.path(), &export);
+    let serve = |last_year| {
+        let [ca, cert, key] = authority.files(folder.path(), "server", last_year);
+        let files = ["--tls-ca-cert-file", &ca, "--tls-cert-file", &cert, "--tls-key-file", &key];
+        start(&tap, folder.path(), &[&["--tls-port", "6380"], &files[..]].concat())
+    };
+    let expired = serve(2001);
+    let sensor = tap.watch(&config);
+    Clients::new(2).write(&tap, 100);
+    let status = wait(&sensor, "the refusal", |status| error(status).to_lowercase().contains("expired"));
+    assert_eq!(sink(&status, "soc")["delivered"], 0);
+    drop(expired);
+    let _renewed = serve(2100);
+    wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
+    sensor.stop().unwrap();
+    assert_eq!(ask(&tap, &["XLEN", "vigia"]).trim(), "100");
 }

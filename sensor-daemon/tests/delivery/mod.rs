@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)] // Shared by tests, each a crate of its own, which uses its part.
 
 pub mod authority;
+pub mod outage;
 pub mod protobuf;
 pub mod server;
 pub mod service;

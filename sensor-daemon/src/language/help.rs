@@ -47,6 +47,10 @@ const TEXTS: &[[&str; 2]] = &[
         "Write the histogram of every field of every dissected message to this file, as JSON",
         "Escribe en este fichero, como JSON, el histograma de cada campo de cada mensaje disecado",
     ],
+    [
+        "Read the captures again for the packets of alerts, and put them into this folder, a file for each flow",
+        "Lee otra vez las capturas en busca de los paquetes de las alertas y los pone en esta carpeta, un fichero por flujo",
+    ],
     ["Print the summary as JSON on standard output", "Imprime el resumen como JSON en la salida estándar"],
     ["No progress bar, even on a terminal", "Sin barra de progreso, ni siquiera en un terminal"],
     ["Warnings are errors too", "Los avisos también son errores"],
@@ -122,6 +126,12 @@ const TEXTS: &[[&str; 2]] = &[
     ],
     ["Name the tests that passed as well", "Nombra también las pruebas superadas"],
     ["Print the outcomes as JSON", "Imprime los resultados como JSON"],
+    ["Id of an alert, or of a flow", "Identificador de una alerta, o de un flujo"],
+    [
+        "Folder of evidence, instead of that in the journal: of a replay, say",
+        "Carpeta de pruebas, en lugar de la del diario: la de una reproducción, por ejemplo",
+    ],
+    ["Copy the file to there; `-` is standard output", "Copia el fichero ahí; `-` es la salida estándar"],
     // Below the help texts.
     ["Example:", "Ejemplo:"],
     ["Exit codes:", "Códigos de salida:"],
@@ -132,8 +142,8 @@ const TEXTS: &[[&str; 2]] = &[
         "  1  no hecho: lo impidió la configuración, las reglas, un fichero o el sensor",
     ],
     [
-        "  2  wrong command line; of `rules check`: errors in the rules; of `journal verify`: changes",
-        "  2  orden mal escrita; de `rules check`: errores en las reglas; de `journal verify`: cambios",
+        "  2  wrong command line; of `rules check`: errors in the rules; of `journal verify` and `evidence`: changes",
+        "  2  orden mal escrita; de `rules check`: errores en las reglas; de `journal verify` y `evidence`: cambios",
     ],
     [
         "  3  a file that was read is damaged; everything before the damage was processed",
@@ -174,16 +184,32 @@ const TEXTS: &[[&str; 2]] = &[
         "Una línea por alerta: hora, gravedad (1 es la mayor), regla, de quién a quién, protocolo, qué dice.",
     ],
     [
+        "ALERT is the `event_id` of an alert, or a `flow_id`. Shown are the path of each capture file with its packets, whether \
+         it is",
+        "ALERT es el `event_id` de una alerta, o un `flow_id`. Se muestran la ruta de cada captura con sus paquetes, si está",
+    ],
+    [
+        "as it was signed, and what is known to be missing. Without ALERT all files are listed. The alerts are comments on their",
+        "como se firmó, y qué se sabe que falta. Sin ALERT se listan todos los ficheros. Las alertas son comentarios de sus",
+    ],
+    ["packets in the files.", "paquetes en los ficheros."],
+    [
+        "Exits with 0 when there is evidence, with 1 when there is none, with 2 when a file is not as it was signed, with 3 when \
+         one",
+        "Termina con 0 si hay pruebas, con 1 si no las hay, con 2 si un fichero no está como se firmó, con 3 si alguno",
+    ],
+    ["cannot be read.", "no se puede leer."],
+    [
         "The events come as lines of EVE JSON, alerts first, each with the `event_id` by which sinks get it.",
         "Los eventos salen como líneas de EVE JSON, primero las alertas, cada uno con el `event_id` con que lo reciben los \
          sumideros.",
     ],
     ["It reads the whole journal.", "Lee el diario entero."],
     [
-        "Sealed segments are held against the signed chain of them. Whoever can read the private key, or put back all files \
-         as they",
-        "Los segmentos sellados se comparan con su cadena firmada. Quien pueda leer la clave privada, o reponer todos los \
-         ficheros",
+        "Sealed segments, and files of evidence, are held against the signed chain of them. Whoever can read the private key, \
+         or put back all files as they",
+        "Los segmentos sellados, y los ficheros de pruebas, se comparan con su cadena firmada. Quien pueda leer la clave \
+         privada, o reponer todos los ficheros",
     ],
     [
         "were before, can deceive it; not the one who was told key and heads before: note what it shows at another place.",

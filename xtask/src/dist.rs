@@ -29,6 +29,10 @@ pub struct Arguments {
     debug: bool,
 }
 
+/// What making the package, and a Debian to try it in, takes: each with a file that shows that it is there.
+pub const NEEDS: [(&str, &str); 3] =
+    [("dpkg-dev", "/usr/bin/dpkg-shlibdeps"), ("binutils", "/usr/bin/strip"), ("debootstrap", "/usr/sbin/debootstrap")];
+
 /// As in the package's metadata (`sensor-daemon/Cargo.toml`).
 const MAINTAINER: &str = "The Vigía authors <vigia@vigia.invalid>";
 
@@ -67,7 +71,7 @@ fn folder() -> PathBuf {
 
 /// Makes the package of a program.
 fn package(program: &Path, compression: Compression) -> Result<PathBuf> {
-    tools::install(&[("dpkg-dev", "/usr/bin/dpkg-shlibdeps"), ("binutils", "/usr/bin/strip")])?;
+    tools::install(&NEEDS)?;
     let tool = tools::cargo_tool("cargo-deb", "^3.8")?;
     let time = time()?;
     stage(program, &time)?;

@@ -56,7 +56,7 @@ impl std::fmt::Display for Tally {
 
 /// Runs every check, also after one that failed; true when none did.
 pub fn run(_: &Arguments) -> Result<bool> {
-    for packages in [&tools::PLANT[..], &tools::LIBPCAP, &tools::KAFKA] {
+    for packages in [&tools::PLANT[..], &tools::LIBPCAP, &tools::KAFKA, &dist::NEEDS] {
         if let Err(error) = tools::install(packages) {
             println!("{error:#}; what needs it is skipped");
         }

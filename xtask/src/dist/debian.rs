@@ -18,7 +18,7 @@ pub fn ensure() -> Result<PathBuf> {
         return Ok(place);
     }
     ensure!(tools::is_root(), "not root");
-    tools::install(&[("debootstrap", "/usr/sbin/debootstrap")])?;
+    tools::install(&super::NEEDS)?;
     let (codename, mirror) = release()?;
     println!("unpacking Debian ({codename}) into {}", place.display());
     // One that was not finished is made again.

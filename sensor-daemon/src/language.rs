@@ -262,6 +262,8 @@ messages! {
         "debe tener de 1 a 249 letras, dígitos, `.`, `-` o `_`";
     ExportNoKafka: "this program was built without Kafka (`--features kafka`)",
         "este programa se compiló sin Kafka (`--features kafka`)";
+    ExportPins: "a pin is the SHA-256 of a public key in base64", "un pin es el SHA-256 de una clave pública en base64";
+    ExportNoPins: "this sink has no pins", "este sumidero no tiene pines";
     ExportNoServerName: "this sink takes the name from its address", "este sumidero toma el nombre de su dirección";
     ExportAddress: "it must be a host and a port", "debe ser un equipo y un puerto";
     ExportSocketPath: "the path of a socket has at most 107 bytes", "la ruta de un socket tiene como mucho 107 bytes";

@@ -18,12 +18,13 @@ use delivery::authority::Authority;
 use delivery::outage::{self, Told};
 use delivery::server::{self, Request, Security, Server};
 use delivery::{
-    Clients, assert_in_order_by_flow, by_id, config, error, is_alert, number, parked, parked_in, sink, wait_for_alerts,
-    waiting,
+    Clients, assert_in_order_by_flow, by_id, config, error, is_alert, journal_of, number, parked, parked_in, sink,
+    wait_for_alerts, waiting,
 };
 use disk::Disk;
 use live::{Tap, series, wait};
 use serde_json::{Value, json};
+use vigia::journal::Stream;
 
 const PORT: u16 = 9200;
 
@@ -253,10 +254,43 @@ fn an_expired_certificate_is_not_accepted_and_a_renewed_one_is_without_a_restart
     Clients::new(2).write(&tap, 100);
     let status = wait(&sensor, "the refusal", |status| error(status).to_lowercase().contains("expired"));
     assert_eq!(sink(&status, "soc")["delivered"], 0);
+    let expiry = |status: &Value, of: &str| {
+        series(status, &format!("vigia_export_certificate_expiry_seconds{{sink=\"soc\",certificate=\"{of}\"}}"))
+    };
+    assert_eq!((expiry(&status, "sink"), expiry(&status, "own")), (978_307_200, 4_102_444_800));
     *security.lock().unwrap() = Some(authority.server(2100));
-    wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
+    let status = wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
+    assert_eq!(expiry(&status, "sink"), 4_102_444_800);
     sensor.stop().unwrap();
     let events: Vec<Value> = server.requests().iter().flat_map(Request::lines).collect();
     assert_eq!(by_id(&events).len(), 100);
     assert!(events.iter().all(|event| is_alert(&event)));
+    let told: Vec<Value> = journal_of(folder.path(), Stream::Records);
+    let told: Vec<_> = told.iter().map(|event| &event["health"]).filter(|health| health["sink"] == "soc").collect();
+    let expected = json!({
+        "kind": "certificate-expires", "sink": "soc", "certificate": "sink", "expires": "2001-01-01T00:00:00.000000+0000"
+    });
+    assert_eq!(told, [&expected], "told once");
+}
+
+#[test]
+fn a_key_that_is_none_of_the_pins_is_not_accepted() {
+    let Some(tap) = Tap::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let tls = authority.tls(folder.path());
+    let config_with = |pin: &str| {
+        let tls = format!("tls = {{ {tls}, server_name = \"soc.example\", pins = [{pin:?}] }}\n");
+        config(folder.path(), &(export("ndjson", "").replace("http://", "https://") + &tls))
+    };
+    let security: Security = Arc::new(Mutex::new(Some(authority.server(2100))));
+    let _server = Server::start(&tap, PORT, security, |_| Some((200, "", String::new())));
+    let sensor = tap.watch(&config_with("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="));
+    Clients::new(2).write(&tap, 100);
+    let status = wait(&sensor, "the refusal", |status| error(status).contains("none of the pins: "));
+    assert_eq!(sink(&status, "soc")["delivered"], 0);
+    sensor.stop().unwrap();
+    let sensor = tap.watch(&config_with(error(&status).rsplit(' ').next().unwrap()));
+    wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
+    sensor.stop().unwrap();
 }

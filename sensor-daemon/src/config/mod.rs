@@ -20,6 +20,7 @@ use vigia_parsers::packet::DecodeLimits;
 pub use dissection::{Dissection, StationSizes};
 
 use crate::diagnostic::{Diagnostic, Text};
+use crate::event::EventSettings;
 use crate::language::{Argument, Language, Message};
 
 /// The file that is read when no other is named.
@@ -47,7 +48,7 @@ pub struct Config {
     /// Rules: which files, and what their variables stand for.
     pub rules: rules::Settings,
     /// Which events are written, and what they hold.
-    pub events: crate::event::EventSettings,
+    pub events: EventSettings,
     /// The durable log of events.
     pub journal: crate::journal::JournalSettings,
     /// Evidence: packets of alerts. They stand in the folder `evidence` of the journal, and have bounds of their own.
@@ -164,6 +165,11 @@ pub struct Problem {
 }
 
 impl Config {
+    /// Settings of events, with the sensor's name.
+    pub fn event_settings(&self) -> EventSettings {
+        EventSettings { sensor_name: self.sensor.name.clone().unwrap_or_default(), ..self.events.clone() }
+    }
+
     /// What the types allow and the sensor does not.
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();

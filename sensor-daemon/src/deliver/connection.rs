@@ -7,11 +7,13 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use super::certificate::{Expiry, Owner, Verifier, pin};
 use super::secret;
 use crate::language::{Argument, Message};
 
@@ -32,6 +34,12 @@ pub struct Tls {
     pub key: Option<PathBuf>,
     /// Name in the sink's certificate. Unset: the host that it is reached by.
     pub server_name: Option<String>,
+    /// Fingerprints of keys, one of which the sink's certificate must have, besides being vouched for: SHA-256 of the public key
+    /// (`SubjectPublicKeyInfo`) in base64. Empty: any key will do.
+    pub pins: Vec<String>,
+    /// What was seen of certificates.
+    #[serde(skip)]
+    pub(super) expiry: Expiry,
 }
 
 impl Tls {
@@ -40,6 +48,9 @@ impl Tls {
         let mut problems = Vec::new();
         if self.cert.is_some() != self.key.is_some() {
             problems.push(("tls", Message::ExportCertWithKey.into()));
+        }
+        if self.pins.iter().any(|text| pin(text).is_none()) {
+            problems.push(("tls.pins", Message::ExportPins.into()));
         }
         if self.server_name.as_ref().is_some_and(|name| ServerName::try_from(name.as_str()).is_err()) {
             problems.push(("tls.server_name", Message::ExportServerName.into()));
@@ -52,6 +63,15 @@ impl Tls {
         self.ca.as_deref().unwrap_or(Path::new(SYSTEM_ROOTS))
     }
 
+    /// The sensor's own certificates.
+    pub(super) fn own(&self, path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+        let own = certificates(path)?;
+        if let Some(first) = own.first() {
+            self.expiry.saw(Owner::Own, first);
+        }
+        Ok(own)
+    }
+
     pub(super) fn client(&self) -> io::Result<ClientConfig> {
         let ca = self.ca();
         let mut roots = RootCertStore::empty();
@@ -59,16 +79,24 @@ impl Tls {
         if usable == 0 {
             return Err(io::Error::other(format!("{}: no certificate in it", ca.display())));
         }
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let provider = Arc::new(ring::default_provider());
+        let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let verifier = Verifier {
+            usual: usual.build().map_err(io::Error::other)?,
+            pins: self.pins.iter().filter_map(|text| pin(text)).collect(),
+            expiry: self.expiry.clone(),
+        };
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?
-            .with_root_certificates(roots);
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
         match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => {
                 let text = secret::read(key)?;
                 let unusable = |error| io::Error::other(format!("{}: {error}", key.display()));
                 let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(unusable)?;
-                builder.with_client_auth_cert(certificates(cert)?, key).map_err(io::Error::other)
+                builder.with_client_auth_cert(self.own(cert)?, key).map_err(io::Error::other)
             }
             _ => Ok(builder.with_no_client_auth()),
         }

@@ -17,8 +17,10 @@ use super::filter::Filter;
 use super::progress::Progress;
 use super::push::{Pusher, Waiting};
 use super::source::Source;
+use super::warden::Warden;
 use super::{Courier, Export};
 use crate::config::Config;
+use crate::event::HealthOutput;
 use crate::journal::{Bookmark, Catalogue, Journal, Stream};
 use crate::metrics::Metrics;
 
@@ -90,9 +92,12 @@ impl Exporter {
         let board = Arc::new(Board { catalogue, sinks, pushes, metrics: Arc::clone(metrics) });
         count_earlier(&runtime, &board, directory);
         let told = Arc::clone(&board);
+        let health = HealthOutput::new(&config.event_settings(), Arc::clone(metrics.shared()), journal.submitter(0));
+        let mut warden = Warden::new(health);
         runtime.spawn(async move {
             loop {
                 told.publish();
+                warden.look(&told.sinks);
                 tokio::time::sleep(TELL).await;
             }
         });
@@ -150,7 +155,7 @@ fn courier(
         positions,
         backoff: Backoff::new(Duration::from_secs(export.retry_max_s)),
         timeout: Duration::from_secs(export.timeout_s),
-        progress: Progress::new(&export.name, (kind, settings.target()), streams, positions),
+        progress: Progress::new(&export.name, (kind, settings), streams, positions),
         unsaved: None,
         told: None,
     }))

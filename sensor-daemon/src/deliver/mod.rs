@@ -27,6 +27,7 @@
 
 mod backoff;
 mod batch;
+mod certificate;
 mod connection;
 mod courier;
 mod dead_letter;
@@ -39,11 +40,12 @@ mod push;
 mod secret;
 mod sink;
 mod source;
+mod warden;
 
 pub use batch::Event;
 pub use exporter::{Board, Exporter};
 pub use push::Push;
-pub use sink::{Delivery, Failure, Kind, Refusal, Settled, Sink};
+pub use sink::{Delivery, Expiry, Failure, Kind, Refusal, Settled, Sink};
 
 use courier::Courier;
 

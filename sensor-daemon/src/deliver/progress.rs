@@ -6,12 +6,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use vigia_parsers::Timestamp;
 
+use super::certificate::{Expiry, Owner};
+use super::sink::Kind;
 use super::source::{Met, lag};
 use crate::journal::{Catalogue, Extent, Positions, Stream};
 use crate::metrics::subject::{
-    EXPORT_BYTES, EXPORT_CIRCUIT, EXPORT_CURSOR_ERRORS, EXPORT_EVENTS, EXPORT_FAILURES, EXPORT_LAG_BYTES,
-    EXPORT_LAG_EVENTS, EXPORT_LAG_SECONDS, EXPORT_MISSED, EXPORT_MISSED_SEGMENTS, EXPORT_REFUSED_BYTES, Family,
-    Reading,
+    EXPORT_BYTES, EXPORT_CERTIFICATE, EXPORT_CIRCUIT, EXPORT_CURSOR_ERRORS, EXPORT_EVENTS, EXPORT_FAILURES,
+    EXPORT_LAG_BYTES, EXPORT_LAG_EVENTS, EXPORT_LAG_SECONDS, EXPORT_MISSED, EXPORT_MISSED_SEGMENTS,
+    EXPORT_REFUSED_BYTES, Family, Reading,
 };
 
 /// Whether events are offered to a sink.
@@ -68,18 +70,25 @@ pub(super) struct Progress {
     kind: &'static str,
     target: String,
     streams: Vec<Stream>,
+    expiry: Option<Expiry>,
     numbers: Mutex<Numbers>,
 }
 
 impl Progress {
     pub(super) fn new(
         name: &str,
-        (kind, target): (&'static str, String),
+        (kind, settings): (&'static str, &dyn Kind),
         streams: Vec<Stream>,
         positions: Positions,
     ) -> Arc<Self> {
         let numbers = Mutex::new(Numbers { positions, ..Numbers::default() });
-        Arc::new(Self { name: name.to_owned(), kind, target, streams, numbers })
+        let (target, expiry) = (settings.target(), settings.expiry());
+        Arc::new(Self { name: name.to_owned(), kind, target, streams, expiry, numbers })
+    }
+
+    /// When a certificate of the way to the sink expires, in seconds since 1970.
+    pub(super) fn expiry(&self, owner: Owner) -> Option<u64> {
+        self.expiry.as_ref()?.of(owner)
     }
 
     /// Can the sink get anything of a stream?
@@ -136,6 +145,11 @@ impl Progress {
         read(&EXPORT_MISSED, "", numbers.missed.events);
         read(&EXPORT_MISSED_SEGMENTS, "", numbers.missed_segments);
         read(&EXPORT_REFUSED_BYTES, "", numbers.refused_bytes);
+        for owner in Owner::ALL {
+            if let Some(end) = self.expiry(owner) {
+                read(&EXPORT_CERTIFICATE, owner.name(), end);
+            }
+        }
         for circuit in Circuit::ALL {
             read(&EXPORT_CIRCUIT, circuit.name(), (circuit == numbers.circuit).into());
         }

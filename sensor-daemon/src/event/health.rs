@@ -42,6 +42,15 @@ pub enum Health<'a> {
         /// For how long, in seconds.
         seconds: u64,
     },
+    /// A certificate of the way to a sink is about to expire, or has.
+    CertificateExpires {
+        /// The sink's name.
+        sink: &'a str,
+        /// Whose: `own` or `sink`.
+        certificate: &'static str,
+        /// When.
+        expires: Timestamp,
+    },
     /// It is heard again.
     LanHeard {
         /// Which.
@@ -57,6 +66,7 @@ impl Health<'_> {
             Self::Transmitted { .. } => "tap-transmitted",
             Self::LanSilent { .. } => "lan-silent",
             Self::LanHeard { .. } => "lan-heard",
+            Self::CertificateExpires { .. } => "certificate-expires",
         }
     }
 
@@ -86,6 +96,11 @@ impl Health<'_> {
                 json.number("silent_s", *seconds);
             }
             Self::LanHeard { lan } => json.string("lan", lan),
+            Self::CertificateExpires { sink, certificate, expires } => {
+                json.string("sink", sink);
+                json.string("certificate", certificate);
+                json.string("expires", &super::text_of(*expires));
+            }
         }
     }
 }
@@ -104,7 +119,7 @@ impl HealthOutput {
         Self { eve: Eve::new(settings), wanted: settings.health, journal, counters }
     }
 
-    /// Reports one about an interface.
+    /// Reports one about an interface; the name is empty where it is about none.
     pub fn report(&mut self, timestamp: Timestamp, interface: &str, health: &Health<'_>) {
         self.counters.add(Counter::HealthEvents, 1);
         if !self.wanted {

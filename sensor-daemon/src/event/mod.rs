@@ -37,6 +37,7 @@ pub use evidence::{EvidenceOutput, EvidenceTold};
 pub use health::{Health, HealthOutput};
 pub use lines::Lines;
 pub use output::Output;
+pub(crate) use read::parse_time;
 pub use read::{AlertFacts, Facts, flow_of, identify, time_of};
 
 /// Version of what stands under `vigia` in every event: it changes when a consumer has to.

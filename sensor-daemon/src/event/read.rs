@@ -91,6 +91,11 @@ pub fn time_of(line: &[u8]) -> Option<Timestamp> {
     clock::parse(line.strip_prefix(BEGINNING)?.first_chunk()?)
 }
 
+/// The time that a text of the form of events says.
+pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
+    clock::parse(text.as_bytes().try_into().ok()?)
+}
+
 /// The flow that an event is of; none where it is of no flow.
 pub fn flow_of(line: &[u8]) -> Option<u64> {
     let (_, rest) = line.strip_prefix(BEGINNING)?.split_at_checked(LENGTH)?;

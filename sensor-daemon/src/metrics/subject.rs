@@ -88,6 +88,7 @@ families! {
     EXPORT_MISSED: Sink Counter "vigia_export_missed_events_total" "Events that were removed from the journal, or could not be read, before a sink got them, as far as they were counted";
     EXPORT_MISSED_SEGMENTS: Sink Counter "vigia_export_missed_segments_total" "Segments of them";
     EXPORT_REFUSED_BYTES: Sink Gauge "vigia_export_refused_bytes" "Size of the file of events that a sink refused";
+    EXPORT_CERTIFICATE: Sink Gauge "vigia_export_certificate_expiry_seconds" {"certificate"} "When the certificate that was seen last expires, in seconds since 1970: the sensor's (own) or the sink's (sink)";
     EXPORT_CURSOR_ERRORS: Sink Counter "vigia_export_cursor_errors_total" "Times that the disk refused to keep how far a sink is";
 
     PUSH_SAMPLES: Push Counter "vigia_push_samples_total" {"outcome"} "Samples of metrics that a server took (delivered) or refused, or that went to make room while it took none (dropped)";

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use vigia_parsers::registry::PROTOCOLS;
 
 use crate::config::{Checksums, Config};
-use crate::event::{EventSettings, EvidenceOutput, HealthOutput, Output};
+use crate::event::{EvidenceOutput, HealthOutput, Output};
 use crate::evidence::Recorder;
 use crate::inspection::Names;
 use crate::journal::Journal;
@@ -48,18 +48,14 @@ struct Place {
 }
 
 impl Bench<'_> {
-    fn event_settings(&self) -> EventSettings {
-        EventSettings { sensor_name: self.config.sensor.name.clone().unwrap_or_default(), ..self.config.events.clone() }
-    }
-
     /// Events of the threads beside the workers.
     fn health(&self) -> HealthOutput {
-        HealthOutput::new(&self.event_settings(), Arc::clone(self.metrics.shared()), self.journal.submitter(0))
+        HealthOutput::new(&self.config.event_settings(), Arc::clone(self.metrics.shared()), self.journal.submitter(0))
     }
 
     /// Events about evidence.
     fn evidence(&self) -> EvidenceOutput {
-        EvidenceOutput::new(&self.event_settings(), Arc::clone(self.metrics.shared()), self.journal.submitter(0))
+        EvidenceOutput::new(&self.config.event_settings(), Arc::clone(self.metrics.shared()), self.journal.submitter(0))
     }
 
     fn worker(&self, place: Place) -> Worker {
@@ -68,7 +64,7 @@ impl Bench<'_> {
         let mut counters = names.interfaces.iter().map(|interface| self.metrics.worker(index, interface));
         let first = counters.next().unwrap_or_else(|| self.metrics.worker(index, ""));
         let counters: Vec<_> = counters.collect();
-        let settings = self.event_settings();
+        let settings = self.config.event_settings();
         let mut output = Output::new(&settings, first, self.journal.submitter(index), Arc::clone(&rules.engine));
         output.set_engine(Arc::clone(&rules.engine), rules.ruleset.clone());
         output.evidence = evidence;

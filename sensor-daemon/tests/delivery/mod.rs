@@ -98,12 +98,17 @@ pub fn assert_in_order_by(flow: &str, events: &[Value]) {
 
 /// The alerts that the journal holds.
 pub fn journal(folder: &Path) -> Vec<Value> {
-    let mut reader = Reader::open(&folder.join("journal"), Stream::Alerts, Default::default());
-    let (mut line, mut alerts) = (Vec::new(), Vec::new());
+    journal_of(folder, Stream::Alerts)
+}
+
+/// The events that a stream of the journal holds.
+pub fn journal_of(folder: &Path, stream: Stream) -> Vec<Value> {
+    let mut reader = Reader::open(&folder.join("journal"), stream, Default::default());
+    let (mut line, mut events) = (Vec::new(), Vec::new());
     while reader.next(&mut line).unwrap() {
-        alerts.push(serde_json::from_slice(&line).unwrap());
+        events.push(serde_json::from_slice(&line).unwrap());
     }
-    alerts
+    events
 }
 
 /// The events of the sink `soc` that were parked: their numbers, with the answers.

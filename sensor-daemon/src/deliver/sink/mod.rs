@@ -15,6 +15,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use super::Event;
+pub use super::certificate::Expiry;
 use crate::language::Argument;
 
 /// The settings of a kind of sink.
@@ -26,6 +27,11 @@ pub trait Kind {
 
     /// Where events go, for a person: a path, an address.
     fn target(&self) -> String;
+
+    /// When the certificates expire that its connections showed; none where it has no TLS.
+    fn expiry(&self) -> Option<Expiry> {
+        None
+    }
 
     /// A sink. It connects when there is something to deliver, so that one that is away keeps nobody from starting.
     fn sink(&self) -> Box<dyn Sink>;

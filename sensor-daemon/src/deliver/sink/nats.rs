@@ -14,7 +14,7 @@ use async_nats::{ConnectOptions, ServerAddr};
 
 use super::super::connection::Tls;
 use super::super::secret::Secret;
-use super::{Delivery, Event, Failure, Kind, Refusal, Settled, Sink};
+use super::{Delivery, Event, Expiry, Failure, Kind, Refusal, Settled, Sink};
 use crate::language::{Argument, Message};
 
 /// A NATS server with JetStream, where a stream listens to the subject.
@@ -93,6 +93,10 @@ impl Kind for Settings {
 
     fn target(&self) -> String {
         format!("{} {}", self.url, self.subject)
+    }
+
+    fn expiry(&self) -> Option<Expiry> {
+        Some(self.tls.expiry.clone())
     }
 
     fn sink(&self) -> Box<dyn Sink> {

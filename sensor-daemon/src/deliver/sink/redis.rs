@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt as _, AsyncWriteExt as _, BufReade
 
 use super::super::connection::{Duplex, Tls, connect, place};
 use super::super::secret::Secret;
-use super::{Delivery, Event, Failure, Kind, Settled, Sink};
+use super::{Delivery, Event, Expiry, Failure, Kind, Settled, Sink};
 use crate::language::{Argument, Message};
 
 /// Longest answer that is read: an id, or an error.
@@ -87,6 +87,10 @@ impl Kind for Settings {
 
     fn target(&self) -> String {
         format!("{} {}", self.address, self.stream)
+    }
+
+    fn expiry(&self) -> Option<Expiry> {
+        self.tls.as_ref().map(|tls| tls.expiry.clone())
     }
 
     fn sink(&self) -> Box<dyn Sink> {

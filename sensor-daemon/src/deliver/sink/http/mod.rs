@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use super::super::connection::Tls;
 use super::super::http::{Answer, Client, Compression, Request, Server};
-use super::{Delivery, Event, Failure, Kind, Settled, Sink};
+use super::{Delivery, Event, Expiry, Failure, Kind, Settled, Sink};
 use crate::language::Argument;
 
 /// Content type of lines of JSON.
@@ -95,6 +95,10 @@ impl Kind for Settings {
 
     fn target(&self) -> String {
         self.url.clone()
+    }
+
+    fn expiry(&self) -> Option<Expiry> {
+        Some(self.tls.expiry.clone())
     }
 
     fn sink(&self) -> Box<dyn Sink> {

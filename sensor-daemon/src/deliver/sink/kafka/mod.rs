@@ -9,7 +9,7 @@ mod producer;
 use std::path::PathBuf;
 
 use super::super::connection::{Tls, place};
-use super::{Kind, Sink};
+use super::{Expiry, Kind, Sink};
 use crate::language::{Argument, Message};
 
 /// How messages are compressed.
@@ -64,7 +64,8 @@ pub struct Settings {
     /// How the password is shown.
     #[serde(default)]
     pub mechanism: Mechanism,
-    /// Speak TLS, and how. The name in a broker's certificate is its address's: `server_name` is not for this sink.
+    /// Speak TLS, and how. The name in a broker's certificate is its address's: neither `server_name` nor `pins` are for this
+    /// sink.
     #[serde(default)]
     pub tls: Option<Tls>,
 }
@@ -93,11 +94,18 @@ impl Kind for Settings {
         if self.tls.as_ref().is_some_and(|tls| tls.server_name.is_some()) {
             problems.push(("tls.server_name", Message::ExportNoServerName.into()));
         }
+        if self.tls.as_ref().is_some_and(|tls| !tls.pins.is_empty()) {
+            problems.push(("tls.pins", Message::ExportNoPins.into()));
+        }
         problems
     }
 
     fn target(&self) -> String {
         format!("{} {}", self.brokers.join(","), self.topic)
+    }
+
+    fn expiry(&self) -> Option<Expiry> {
+        self.tls.as_ref().map(|tls| tls.expiry.clone())
     }
 
     #[cfg(feature = "kafka")]
@@ -134,7 +142,7 @@ mod tests {
             assert_eq!(keys(&format!("brokers = {brokers}")), ["brokers"], "{brokers}");
         }
         assert_eq!(keys("brokers = [\"a:1\"]\ntopic = \"a b\""), ["topic"]);
-        let more = "brokers = [\"a:1\"]\nuser = \"u\"\ntls = { key = \"k\", server_name = \"a\" }";
-        assert_eq!(keys(more), ["tls", "user", "tls.server_name"]);
+        let more = "brokers = [\"a:1\"]\nuser = \"u\"\ntls = { key = \"k\", server_name = \"a\", pins = [\"x\"] }";
+        assert_eq!(keys(more), ["tls", "tls.pins", "user", "tls.server_name", "tls.pins"]);
     }
 }

@@ -162,6 +162,8 @@ impl Settings {
         if let Some(tls) = &self.tls {
             config.set("ssl.cipher.suites", CIPHERS).set("ssl.ca.pem", secret::read(tls.ca())?);
             if let (Some(cert), Some(key)) = (&tls.cert, &tls.key) {
+                // For what it tells.
+                tls.own(cert)?;
                 config.set("ssl.certificate.pem", secret::read(cert)?).set("ssl.key.pem", secret::read(key)?);
             }
         }

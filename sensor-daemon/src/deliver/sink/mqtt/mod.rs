@@ -18,7 +18,7 @@ use tokio::io::{AsyncWriteExt as _, BufReader};
 use super::super::connection::{Duplex, Tls, connect, place};
 use super::super::secret::Secret;
 use super::stream::lives;
-use super::{Delivery, Event, Failure, Kind, Refusal, Settled, Sink};
+use super::{Delivery, Event, Expiry, Failure, Kind, Refusal, Settled, Sink};
 use crate::language::{Argument, Message};
 use packet::{Limits, Outcome, Packet, reason};
 
@@ -93,6 +93,10 @@ impl Kind for Settings {
 
     fn target(&self) -> String {
         format!("{} {}", self.address, self.topic)
+    }
+
+    fn expiry(&self) -> Option<Expiry> {
+        self.tls.as_ref().map(|tls| tls.expiry.clone())
     }
 
     fn sink(&self) -> Box<dyn Sink> {

@@ -13,7 +13,7 @@ use super::super::connection::{Tls, connect, place};
 use super::super::host_name;
 use super::datagram::Socket;
 use super::stream::OneWay;
-use super::{Delivery, Event, Kind, Settled, Sink};
+use super::{Delivery, Event, Expiry, Kind, Settled, Sink};
 use crate::event;
 use crate::language::{Argument, Message};
 
@@ -82,6 +82,10 @@ impl Kind for Settings {
 
     fn target(&self) -> String {
         self.address.clone()
+    }
+
+    fn expiry(&self) -> Option<Expiry> {
+        Some(self.tls.expiry.clone())
     }
 
     fn sink(&self) -> Box<dyn Sink> {

@@ -54,6 +54,7 @@ fn moment() -> Moment<'static> {
         protocol: Some(&PROTOCOL),
         timestamp: Timestamp::new(1, 0),
         flow: None,
+        route: None,
     }
 }
 

@@ -16,7 +16,7 @@ pub mod tuning;
 
 pub use engine::{
     Action, Asked, Compiled, Delayed, Engine, FlowFacts, FlowMemory, Gate, GivenUp, Leaving, Left, Match, Moment,
-    Reference, Rule, RuleId, Scratch, Silence, Subject, Tag, TagLimit, TagScope, Tagged, Target, Verdict, Watch,
+    Reference, Route, Rule, RuleId, Scratch, Silence, Subject, Tag, TagLimit, TagScope, Tagged, Target, Verdict, Watch,
 };
 pub use keyword::{KeywordInfo, keywords};
 pub use language::{Countries, Diagnostic, Library, Reputation, Severity, Source, Variables};

@@ -248,6 +248,7 @@ fn events_of_decoding_and_of_the_stream_find_their_rules() {
         protocol: None,
         timestamp: packet.timestamp,
         flow: None,
+        route: None,
     };
     assert_eq!(flow.inspect(&moment, &vigia_rules::Subject::Packet), [1]);
 }

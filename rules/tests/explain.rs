@@ -107,6 +107,7 @@ fn moment(direction: Direction) -> Moment<'static> {
         protocol: None,
         timestamp: Timestamp::new(0, 0),
         flow: None,
+        route: None,
     }
 }
 

@@ -132,6 +132,7 @@ fn matches(engine: &Engine, bytes: &[u8], facts: Option<FlowFacts>) -> bool {
         protocol: None,
         timestamp: packet.timestamp,
         flow: facts,
+        route: None,
     };
     !Flow::new(engine).inspect(&moment, &Subject::Packet).is_empty()
 }

@@ -12,7 +12,7 @@ use vigia_parsers::conversation::{self, Conversation, Medium, Opening};
 use vigia_parsers::packet::{DecodeEvent, DecodeEvents, Packet, Tcp, Transport, Vlans};
 use vigia_parsers::{Anomaly, Bound, Direction, Envelope, Protocol, Record, Sink, Timestamp, registry};
 use vigia_rules::{
-    Asked, Delayed, Engine, FlowFacts, FlowMemory, GivenUp, Left, Match, Moment, RuleId, Scratch, Subject,
+    Asked, Delayed, Engine, FlowFacts, FlowMemory, GivenUp, Left, Match, Moment, Route, RuleId, Scratch, Subject,
 };
 
 use crate::capture::InterfaceId;
@@ -584,6 +584,7 @@ impl Inspector {
             conversation,
             touched: false,
             memory: &mut flow.memory,
+            route: &flow.route,
             held: &mut self.held,
             alerted: &mut flow.alerted,
             bypass: &mut flow.bypass,
@@ -624,11 +625,7 @@ impl Inspector {
         if !self.rules.engine.wants_packet(packet) {
             return;
         }
-        let mark = self.rules.mark();
-        let seen = flow.ruled.map(|ruled| ruled == mark);
-        flow.ruled[direction.index()] = mark;
         let Pass { mut inspection, .. } = self.pass(flow, None, Some(packet), interface, packet.timestamp);
-        inspection.facts.seen = seen;
         inspection.inspect(direction, &Subject::Packet, packet.payload());
     }
 
@@ -648,6 +645,7 @@ impl Inspector {
             protocol: None,
             timestamp: packet.timestamp,
             flow: None,
+            route: None,
         };
         let (observer, engine) = (self.observer.as_deref_mut(), &self.rules.engine);
         ask(observer, engine, &moment, &Subject::Packet, &mut None, &mut self.scratch);
@@ -731,7 +729,6 @@ struct Facts<'p> {
     bytes: [u64; 2],
     start: Timestamp,
     sent: [u32; 2],
-    seen: [bool; 2],
     established: bool,
     protocol: Option<&'static Protocol>,
     link: bool,
@@ -761,7 +758,6 @@ impl<'p> Facts<'p> {
             bytes: flow.bytes,
             start: flow.start(),
             sent: flow.tcp.sent(),
-            seen: [false; 2],
             established: flow.state() == FlowState::Established,
             protocol: flow.protocol.or(flow.foreign.then_some(&registry::FAILED)),
             link: flow.is_link(),
@@ -830,6 +826,7 @@ struct Inspection<'p> {
     /// The conversation has been spoken to, and what it holds is for now not counted in `held`.
     touched: bool,
     memory: &'p mut Option<Box<FlowMemory>>,
+    route: &'p Route,
     held: &'p mut Held,
     alerted: &'p mut bool,
     bypass: &'p mut bool,
@@ -879,8 +876,8 @@ impl<'p> Inspection<'p> {
                 packets: self.facts.packets,
                 bytes: self.facts.bytes,
                 sent: self.facts.sent,
-                seen: self.facts.seen[direction.index()],
             }),
+            route: Some(self.route),
         }
     }
 

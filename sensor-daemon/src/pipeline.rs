@@ -66,13 +66,6 @@ pub struct Rules {
     pub ruleset: Ruleset,
 }
 
-impl Rules {
-    /// What flows that these rules have looked at are marked with; never 0. After 255 reloads marks come again.
-    pub(crate) fn mark(&self) -> u8 {
-        (self.ruleset.generation % 255) as u8 + 1
-    }
-}
-
 /// How packets are shared out among workers that all read the same capture file: by the innermost addresses, so that
 /// both directions of a flow, its fragments and the copies of a frame meet one worker.
 #[derive(Debug, Clone, Copy)]

@@ -60,7 +60,7 @@ impl Shunting {
     pub fn consider(&mut self, flow: &mut Flow, id: FlowId, packet: &Packet<'_>, direction: Direction) -> bool {
         let (this, other) = (flow.custody[direction.index()], flow.custody[direction.opposite().index()]);
         // A packet within a tunnel is one of the tunnel's flow, too, and has to be counted there.
-        if this != Custody::Open || !flow.has_ports() || packet.tunnel_depth > 0 {
+        if !this.is_open() || !flow.has_ports() || packet.tunnel_depth > 0 {
             return false;
         }
         let over = other == Custody::Kernel || flow.bypass || self.says_nothing_more(flow, packet, direction);
@@ -91,7 +91,7 @@ impl Shunting {
     fn shunt(&mut self, flow: &mut Flow, id: FlowId) {
         for direction in [Direction::ToServer, Direction::ToClient] {
             let side = direction.index();
-            if flow.custody[side] == Custody::Open && flow.vlans_of(direction).is_some() {
+            if flow.custody[side].is_open() && flow.vlans_of(direction).is_some() {
                 flow.custody[side] = Custody::Kernel;
                 self.wanted.push((id, flow.id(), direction));
             }
@@ -231,7 +231,7 @@ fn is_encrypted(flow: &mut Flow, packet: &Packet<'_>, direction: Direction) -> b
     if let [APPLICATION_DATA, 3, 1..=4, high, low, ..] = packet.payload()
         && (1..=LONGEST).contains(&u16::from_be_bytes([*high, *low]))
     {
-        flow.encrypted[direction.index()] = true;
+        flow.custody[direction.index()] = Custody::Encrypted;
     }
-    flow.encrypted == [true; 2]
+    flow.custody == [Custody::Encrypted; 2]
 }

@@ -341,7 +341,7 @@ pub(super) fn and(bits: &mut [u64], other: &[u64]) {
     }
 }
 
-fn or(bits: &mut [u64], other: &[u64]) {
+pub(super) fn or(bits: &mut [u64], other: &[u64]) {
     for (word, other) in bits.iter_mut().zip(other) {
         *word |= other;
     }

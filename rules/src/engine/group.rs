@@ -2,9 +2,9 @@
 //!
 //! Rules with a fast pattern are found by it. They stand on *shelves*, by what their headers ask for: those for a few
 //! ports of the receiver, those for a few ports of the sender, and the others; on each shelf one [`Sieve`] a buffer holds
-//! the patterns of just those rules which allow the packet's port, IP protocol, direction and kind of addresses. Rules
-//! without a pattern are narrowed by exact keys: function codes, flags, ports, addresses ([`Plain`]). What remains is
-//! inspected.
+//! the patterns of just those rules which allow the packet's port, IP protocol, direction and kind of addresses. Where the
+//! others are few, they stand on the first shelf, too, for each shelf is one more walk over the bytes. Rules without a pattern
+//! are narrowed by exact keys: function codes, flags, ports, addresses ([`Plain`]). What remains is inspected.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use vigia_parsers::{Protocol, Record};
 
 use super::Moment;
 use super::buffer::Buffer;
-use super::column::{Column, Domains, and, ones, set};
+use super::column::{Column, Domains, and, ones, or, set};
 use super::plain::{Plain, Word};
 use super::sieve::{Found, Pool, Sieve, Wanted};
 use super::view::{Key, View, protocol_number};
@@ -24,6 +24,8 @@ use crate::language::set::RangeSet;
 const PLACES: usize = 1024;
 /// Ports of a rule that stands on a shelf by ports, at the most: it stands there once for each kind of port.
 const NARROW: u64 = 1024;
+/// Rules for any port in one place that are few enough to stand with those for ports: bytes are walked once for both then.
+const GUESTS: usize = 16;
 
 /// What a group needs to know of a rule.
 pub(crate) struct Member {
@@ -171,9 +173,15 @@ impl Group {
         self.shelves.longest
     }
 
-    /// What the packets of one direction of a flow have in common.
-    pub(crate) fn path(&self, moment: &Moment<'_>) -> Path {
-        Path { plain: self.plain.path(moment), cells: self.shelves.path(moment) }
+    /// Appends the words of the [`Path`] that the packets of one direction of a flow have in common.
+    pub(super) fn path(&self, moment: &Moment<'_>, words: &mut Vec<u64>) {
+        words.extend(self.shelves.path(moment).map(u64::from));
+        self.plain.path(moment, words);
+    }
+
+    /// The words of a path through this group.
+    pub(super) fn width(&self) -> usize {
+        SHELVES + self.plain.width()
     }
 
     /// Appends the rules that the view may match, each once, in no order.
@@ -190,7 +198,7 @@ impl Group {
 
     /// Those of the first 64 rules on messages that addresses, ports and direction leave.
     pub(super) fn allowed(&self, moment: &Moment<'_>) -> u64 {
-        self.plain.path(moment)
+        self.plain.allowed(moment)
     }
 
     /// Is there nothing left to look for where exact keys leave none of the rules?
@@ -211,26 +219,35 @@ impl Group {
 
     /// As [`Group::select`] for a view of a flow whose path is known.
     #[inline]
-    pub(crate) fn select_on(&self, path: &Path, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
+    pub(super) fn select_on(&self, path: Path<'_>, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
         self.plain.select_on(path.plain, view, work, candidates);
-        self.shelves.select(&path.cells, view, work, candidates);
+        self.shelves.select(path.cells, view, work, candidates);
     }
 
     /// Looks for patterns, unless exact keys leave no rule that has one.
     fn search(&self, sought: bool, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
         if sought || !self.keyed && !self.shelves.is_empty() {
-            self.shelves.select(&self.shelves.path(view.moment), view, work, candidates);
+            self.shelves.select(self.shelves.path(view.moment), view, work, candidates);
         }
     }
 }
 
 /// What the addresses, ports, protocol and direction of what is inspected decide in a group.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Path {
-    /// Those of the first 64 rules without a pattern that they leave.
-    plain: u64,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Path<'w> {
     /// On each shelf the sieves of this number, from 1; 0 for none.
     cells: [u32; SHELVES],
+    /// Those of the rules without a pattern that they leave, a bit each.
+    plain: &'w [u64],
+}
+
+impl<'w> Path<'w> {
+    /// The path with these words.
+    #[inline]
+    pub(super) fn of(words: &'w [u64]) -> Self {
+        let (cells, plain) = words.split_first_chunk().unwrap_or((&[0; SHELVES], &[]));
+        Self { cells: cells.map(|cell| cell as u32), plain }
+    }
 }
 
 /// The sieves of one place on a shelf, each for its buffer.
@@ -269,8 +286,14 @@ impl Shelves {
         let places = places(members);
         let mut patterns = Patterns::default();
         let wanted: Vec<(Buffer, Wanted)> = members.iter().filter_map(|member| patterns.add(member)).collect();
-        let mut maker =
-            Maker { wanted: &wanted, places: &places, pool: &patterns.pool, known: HashMap::new(), made: Vec::new() };
+        let mut maker = Maker {
+            wanted: &wanted,
+            places: &places,
+            pool: &patterns.pool,
+            guests: Vec::new(),
+            known: HashMap::new(),
+            made: Vec::new(),
+        };
         let narrow = |key: Key, member: &Member| {
             let mut sets = member.domains.iter().filter(|domain| domain.0 == key);
             let width = |set: &RangeSet<u64>| set.ranges().iter().map(|range| range.1 - range.0 + 1).sum::<u64>();
@@ -287,10 +310,16 @@ impl Shelves {
             chosen.for_each(|(at, _)| set(&mut on, at));
             on
         };
-        let shelves = [Some(Key::DestinationPort), Some(Key::SourcePort), None].map(|key| {
-            let ports = key.and_then(|key| Column::new(key, members.iter().map(|member| &*member.domains)));
-            maker.shelf(ports, &on(key))
-        });
+        let column = |key: Key| Column::new(key, members.iter().map(|member| &*member.domains));
+        let for_receivers = on(Some(Key::DestinationPort));
+        if for_receivers.iter().any(|&word| word != 0) {
+            maker.guests = maker.guests(&on(None));
+        }
+        let shelves = [
+            maker.shelf(column(Key::DestinationPort), &for_receivers, Guests::Added),
+            maker.shelf(column(Key::SourcePort), &on(Some(Key::SourcePort)), Guests::Ignored),
+            maker.shelf(None, &on(None), Guests::Removed),
+        ];
         let sieves = maker.made.into();
         patterns.pool.shrink();
         Self {
@@ -317,12 +346,12 @@ impl Shelves {
         })
     }
 
-    fn select(&self, cells: &[u32; SHELVES], view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
-        if *cells == [0; SHELVES] || self.payload_only && view.payload.is_empty() {
+    fn select(&self, cells: [u32; SHELVES], view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
+        if cells == [0; SHELVES] || self.payload_only && view.payload.is_empty() {
             return;
         }
         work.found.begin(&self.pool);
-        for &cell in cells {
+        for cell in cells {
             let Some(sieves) = (cell as usize).checked_sub(1).and_then(|at| self.sieves.get(at)) else { continue };
             for (buffer, sieve) in sieves {
                 if *buffer == Buffer::Payload && !view.seam.is_empty() {
@@ -397,33 +426,62 @@ struct Maker<'a> {
     wanted: &'a [(Buffer, Wanted)],
     places: &'a [Column],
     pool: &'a Pool,
+    /// By place: the rules for any port that stand with those for ports of receivers.
+    guests: Vec<Vec<u64>>,
     known: HashMap<Box<[u64]>, u32>,
     made: Vec<Sieves>,
 }
 
+/// What becomes on a shelf of the rules that are guests on the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guests {
+    Added,
+    Ignored,
+    Removed,
+}
+
 impl Maker<'_> {
+    /// By place: the rules of `on` where they are few; none where they are many.
+    fn guests(&self, on: &[u64]) -> Vec<Vec<u64>> {
+        let few = |rules: &Vec<u64>| ones(rules).count() <= GUESTS;
+        let none = || vec![0; on.len()];
+        (0..self.count()).map(|place| Some(self.at(place, on)).filter(few).unwrap_or_else(none)).collect()
+    }
+
+    /// Number of places.
+    fn count(&self) -> usize {
+        self.places.iter().map(Column::rows).product()
+    }
+
+    /// Those of the rules that allow a place.
+    fn at(&self, place: usize, rules: &[u64]) -> Vec<u64> {
+        let (mut rules, mut rest) = (rules.to_vec(), place);
+        for column in self.places.iter().rev() {
+            and(&mut rules, column.row((rest % column.rows()) as u32));
+            rest /= column.rows();
+        }
+        rules
+    }
+
     /// The shelf of those rules whose bits are `on`.
-    fn shelf(&mut self, ports: Option<Column>, on: &[u64]) -> Shelf {
+    fn shelf(&mut self, ports: Option<Column>, on: &[u64], guests: Guests) -> Shelf {
         if on.iter().all(|&word| word == 0) {
             return Shelf::default();
         }
-        let count = self.places.iter().map(Column::rows).product::<usize>();
         let mut cells = Vec::new();
         for port in 0..ports.as_ref().map_or(1, Column::rows) {
             let mut of_port = on.to_vec();
             if let Some(ports) = &ports {
                 and(&mut of_port, ports.row(port as u32));
             }
-            if of_port.iter().all(|&word| word == 0) {
-                cells.extend(std::iter::repeat_n(0, count));
-                continue;
-            }
-            for place in 0..count {
-                let mut rules = of_port.clone();
-                let mut rest = place;
-                for column in self.places.iter().rev() {
-                    and(&mut rules, column.row((rest % column.rows()) as u32));
-                    rest /= column.rows();
+            let any = of_port.iter().any(|&word| word != 0);
+            for place in 0..self.count() {
+                let mut rules = if any { self.at(place, &of_port) } else { of_port.clone() };
+                let few = self.guests.get(place).map_or(&[][..], |few| few);
+                match guests {
+                    Guests::Added => or(&mut rules, few),
+                    Guests::Removed if few.iter().any(|&word| word != 0) => rules.fill(0),
+                    Guests::Removed | Guests::Ignored => {}
                 }
                 cells.push(self.sieves(rules));
             }

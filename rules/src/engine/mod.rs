@@ -19,11 +19,12 @@ pub(crate) mod gate;
 pub(crate) mod group;
 pub(crate) mod hosts;
 mod memory;
-mod path;
 mod plain;
 pub(crate) mod program;
 pub(crate) mod regex;
+mod route;
 mod sieve;
+mod standing;
 pub(crate) mod transform;
 pub(crate) mod value;
 pub(crate) mod view;
@@ -45,9 +46,11 @@ pub(crate) use column::direction as direction_number;
 use counter::Track;
 use gate::Gated;
 use group::{Group, Reach, Work};
-use path::Paths;
 use plain::Word;
 use program::{Program, Scope};
+pub use route::Route;
+use route::{GROUPS, Routes};
+use standing::Standings;
 pub use value::GivenUp;
 use value::Registers;
 use view::View;
@@ -272,6 +275,8 @@ pub struct Moment<'a> {
     pub timestamp: Timestamp,
     /// How far the flow has come; `None` for packets without a flow.
     pub flow: Option<FlowFacts>,
+    /// What the flow keeps of its way among the rules. Without it, what they ask of addresses and ports is looked up each time.
+    pub route: Option<&'a Route>,
 }
 
 /// How far a flow has come, what is inspected included. Arrays of two are by [`Direction::index`].
@@ -285,8 +290,6 @@ pub struct FlowFacts {
     pub bytes: [u64; 2],
     /// How far the sequence numbers of TCP have come since the SYN, by sender.
     pub sent: [u32; 2],
-    /// These rules have seen a packet that went this way: those about nothing but addresses have had their say.
-    pub seen: bool,
 }
 
 /// What is inspected.
@@ -314,7 +317,8 @@ pub struct Scratch {
     matches: Vec<RuleId>,
     candidates: Vec<u32>,
     work: Work,
-    paths: Paths,
+    routes: Routes,
+    standings: Standings,
     registers: Option<Box<Registers>>,
     /// The end of a stream with what was added to it.
     joined: Vec<u8>,
@@ -359,7 +363,7 @@ impl Scratch {
     /// How often the gate has forgotten counters ([`Gate::forgotten`]): whoever was silent then is asked anew.
     #[inline]
     pub fn hear(&mut self, forgotten: u64) {
-        self.paths.hear(forgotten);
+        self.standings.hear(forgotten);
     }
 
     /// Did a rule of the last inspection ask that its flow be passed by (`bypass`)?
@@ -442,7 +446,7 @@ impl Engine {
         let all = Leaving { left: Some(Left { asked, place: usize::MAX }), silent: 0 };
         let (Some(rules), Some(messages)) = (asked.rules, self.messages.get(asked.of)) else { return all };
         let group = &messages.records;
-        let (allowed, silent, place) = scratch.paths.standing(self.stamp, moment, || group.allowed(moment));
+        let (allowed, silent, place) = scratch.standings.standing(self.stamp, moment, || group.allowed(moment));
         let (rules, silent) = (rules & allowed & !silent, rules & allowed & silent);
         let known = memory.as_deref().is_some_and(|memory| memory.knows(transaction));
         let mut matches = 0;
@@ -465,7 +469,7 @@ impl Engine {
             !self.passes && program.is_some_and(Program::is_settled) && self.rule(rule).tags.is_empty()
         };
         if let Some(number) = number.filter(|_| settled(rule)) {
-            scratch.paths.hush(left.place, 1 << number, silence);
+            scratch.standings.hush(left.place, 1 << number, silence);
         }
     }
 
@@ -585,7 +589,8 @@ impl Engine {
                 }
                 if let Some(turn) = turn {
                     let payload = joined.get(tail.len().saturating_sub(turn)..).unwrap_or_default();
-                    self.select_in(&self.turns, 2, &View { payload, ..view }, scratch);
+                    let path = scratch.routes.of(self, view.moment).through(TURNS);
+                    self.turns.select_on(path, &View { payload, ..view }, &mut scratch.work, &mut scratch.candidates);
                 }
                 if let Some(direction) = moment.direction {
                     let found = scratch.candidates.iter().take(fresh).copied();
@@ -625,15 +630,13 @@ impl Engine {
         }
         let seam = if tail.is_empty() { &[][..] } else { &scratch.seam };
         let view = View { seam, ..*view };
-        let path = scratch.paths.find(1, &self.streams, self.stamp, &view);
-        self.streams.select_on(&path, &view, &mut scratch.work, &mut scratch.candidates);
+        let path = scratch.routes.of(self, view.moment).through(STREAMS);
+        self.streams.select_on(path, &view, &mut scratch.work, &mut scratch.candidates);
     }
 
-    /// Candidates of a group that remembers the paths of flows, the one with this number.
-    #[inline]
-    fn select_in(&self, group: &Group, number: usize, view: &View<'_>, scratch: &mut Scratch) {
-        let path = scratch.paths.find(number, group, self.stamp, view);
-        group.select_on(&path, view, &mut scratch.work, &mut scratch.candidates);
+    /// The groups whose rules are chosen by the way of a flow, by their numbers.
+    fn on_the_way(&self) -> [&Group; GROUPS] {
+        [&self.packets, &self.streams, &self.turns]
     }
 
     fn has_pattern(&self, rule: u32) -> bool {
@@ -641,10 +644,13 @@ impl Engine {
     }
 
     fn select_packet(&self, view: &View<'_>, scratch: &mut Scratch) {
-        if !view.moment.flow.is_some_and(|flow| flow.seen) {
+        let path = scratch.routes.of(self, view.moment).through(PACKETS);
+        self.packets.select_on(path, view, &mut scratch.work, &mut scratch.candidates);
+        // Rules about nothing but addresses have their say about a direction's first packet.
+        let passed = view.moment.route.zip(view.moment.direction).is_some_and(|(route, way)| route.pass(way));
+        if !passed {
             self.flows.select(view, &mut scratch.work, &mut scratch.candidates);
         }
-        self.select_in(&self.packets, 0, view, scratch);
         let Some(packet) = view.moment.packet.filter(|packet| !packet.events.is_empty()) else { return };
         for event in packet.events.iter() {
             scratch.candidates.extend(self.decode_events.get(event as usize).into_iter().flatten());
@@ -747,6 +753,11 @@ fn fires(program: &Program, transaction: u64, known: bool, memory: &mut Option<B
     }
     fresh
 }
+
+/// Numbers of the groups that are [on the way](Engine::on_the_way).
+const PACKETS: usize = 0;
+const STREAMS: usize = 1;
+const TURNS: usize = 2;
 
 /// IP protocol number of TCP.
 pub(crate) const TCP: u8 = 6;

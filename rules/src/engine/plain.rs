@@ -11,7 +11,7 @@ use std::ops::Range;
 use vigia_parsers::Record;
 
 use super::Moment;
-use super::column::{Column, Source, all, set};
+use super::column::{Column, Source, all, and, set};
 use super::group::{Member, Work};
 use super::view::View;
 
@@ -59,12 +59,29 @@ impl Plain {
         self.rules.is_empty()
     }
 
-    /// The rules that the columns leave of what all packets of a flow's direction have in common, as long as they are few
-    /// enough.
-    pub(super) fn path(&self, moment: &Moment<'_>) -> u64 {
+    /// Appends those of the rules that the columns leave of what all packets of a flow's direction have in common, a bit each.
+    pub(super) fn path(&self, moment: &Moment<'_>, words: &mut Vec<u64>) {
+        let from = words.len();
+        words.extend_from_slice(&self.all);
+        if let Some(live) = words.get_mut(from..) {
+            self.flow_columns().for_each(|column| and(live, column.row(column.find(moment))));
+        }
+    }
+
+    /// Words that have a bit for each rule.
+    pub(super) fn width(&self) -> usize {
+        self.all.len()
+    }
+
+    /// The same of the first 64 rules, where there are no more.
+    pub(super) fn allowed(&self, moment: &Moment<'_>) -> u64 {
         let &[all] = &*self.all else { return 0 };
-        let columns = self.columns.get(self.varying..).unwrap_or_default();
-        columns.iter().fold(all, |live, column| live & column.few_at(moment))
+        self.flow_columns().fold(all, |live, column| live & column.few_at(moment))
+    }
+
+    /// The columns of what all packets of a flow's direction have in common.
+    fn flow_columns(&self) -> impl Iterator<Item = &Column> {
+        self.columns.get(self.varying..).unwrap_or_default().iter()
     }
 
     /// The engine's index of each rule.
@@ -104,7 +121,7 @@ impl Plain {
         match *self.all {
             [] => false,
             [all] => self.append(&[self.narrow(0..self.columns.len(), all, view)], out),
-            _ => self.select_of_many(view, work, out),
+            _ => self.select_of_many(&self.all, &self.columns, view, work, out),
         }
     }
 
@@ -116,16 +133,17 @@ impl Plain {
         }
     }
 
-    /// The same where the path is known.
+    /// The same where it is known what the path leaves.
     #[inline]
-    pub(super) fn select_on(&self, path: u64, view: &View<'_>, work: &mut Work, out: &mut Vec<u32>) {
-        match *self.all {
+    pub(super) fn select_on(&self, path: &[u64], view: &View<'_>, work: &mut Work, out: &mut Vec<u32>) {
+        match *path {
             [] => {}
-            [_] => {
+            [path] => {
                 self.append(&[self.narrow(0..self.varying, path, view)], out);
             }
+            _ if path.iter().all(|&word| word == 0) => {}
             _ => {
-                self.select_of_many(view, work, out);
+                self.select_of_many(path, self.columns.get(..self.varying).unwrap_or_default(), view, work, out);
             }
         }
     }
@@ -141,10 +159,17 @@ impl Plain {
         live
     }
 
-    fn select_of_many(&self, view: &View<'_>, work: &mut Work, out: &mut Vec<u32>) -> bool {
+    fn select_of_many(
+        &self,
+        rules: &[u64],
+        columns: &[Column],
+        view: &View<'_>,
+        work: &mut Work,
+        out: &mut Vec<u32>,
+    ) -> bool {
         work.live.clear();
-        work.live.extend_from_slice(&self.all);
-        for column in &self.columns {
+        work.live.extend_from_slice(rules);
+        for column in columns {
             if work.live.iter().zip(column.asking()).any(|(live, asking)| live & asking != 0) {
                 column.narrow(view, &mut work.live, &mut work.row);
             }

@@ -7,7 +7,7 @@ use vigia_parsers::dissector::{Dissector, Envelope};
 use vigia_parsers::packet::{Captured, DecodeLimits, LinkType, decode};
 use vigia_parsers::{Anomaly, Direction, Limits, Protocol, Record, Sink, Timestamp};
 use vigia_rules::{
-    Compiled, Engine, FlowMemory, Gate, Leaving, Match, Moment, Scratch, Source, Subject, Variables, Verdict,
+    Compiled, Engine, FlowMemory, Gate, Leaving, Match, Moment, Route, Scratch, Source, Subject, Variables, Verdict,
 };
 
 /// The station that asks.
@@ -38,6 +38,7 @@ pub(crate) struct Flow<'e> {
     pub(crate) protocol: Option<&'static Protocol>,
     pub(crate) established: bool,
     pub(crate) memory: Option<Box<FlowMemory>>,
+    pub(crate) route: Route,
     pub(crate) scratch: Scratch,
     pub(crate) seconds: u64,
     /// What counts the matches in messages, if any does.
@@ -53,6 +54,7 @@ impl<'e> Flow<'e> {
             protocol: None,
             established: true,
             memory: None,
+            route: Route::default(),
             scratch: Scratch::default(),
             seconds: 0,
             gate: None,
@@ -75,12 +77,15 @@ impl<'e> Flow<'e> {
             protocol: self.protocol,
             timestamp: Timestamp::new(self.seconds, 0),
             flow: None,
+            route: None,
         }
     }
 
     /// Signature ids that the subject raises.
     pub(crate) fn inspect(&mut self, moment: &Moment<'_>, subject: &Subject<'_>) -> Vec<u32> {
-        self.engine.inspect(moment, subject, &mut self.memory, &mut self.scratch);
+        // It is a flow of TCP: what is of another protocol does not go its way.
+        let route = Some(&self.route).filter(|_| moment.ip_protocol == 6);
+        self.engine.inspect(&Moment { route, ..*moment }, subject, &mut self.memory, &mut self.scratch);
         self.scratch.matches().iter().map(|&id| self.engine.rule(id).sid).collect()
     }
 

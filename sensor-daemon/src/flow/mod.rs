@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use vigia_parsers::conversation::Conversation;
 use vigia_parsers::packet::{Packet, Tcp, Transport, Vlans};
 use vigia_parsers::{Direction, Protocol, Timestamp};
-use vigia_rules::FlowMemory;
+use vigia_rules::{FlowMemory, Route};
 
 pub use defrag::Defragmenter;
 pub use duplicate::{DuplicateKind, Duplicates};
@@ -83,10 +83,19 @@ pub enum Custody {
     /// The worker, until it is decided that nobody needs to.
     #[default]
     Open,
+    /// The same; application data of TLS has been seen.
+    Encrypted,
     /// The worker, to the end.
     Worker,
     /// The kernel, which counts it. Only what begins or ends a TCP connection comes to the worker.
     Kernel,
+}
+
+impl Custody {
+    /// Is it not decided yet?
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Open | Self::Encrypted)
+    }
 }
 
 /// A flow. Arrays of two are by [`Direction::index`]: to the server, then to the client.
@@ -120,12 +129,10 @@ pub struct Flow {
     pub conversation: Option<Box<Conversation>>,
     /// A rule asked that the rest of it be passed by: it is counted, and no more.
     pub bypass: bool,
-    /// Has TLS application data been seen, by direction?
-    pub encrypted: [bool; 2],
     /// Who sees the rest of it, by direction.
     pub custody: [Custody; 2],
-    /// Which rules have seen a packet of it, by direction: a mark of their generation.
-    pub ruled: [u8; 2],
+    /// Where its packets go among the rules.
+    pub route: Route,
     /// What rules remember of it.
     pub memory: Option<Box<FlowMemory>>,
     links: timer::Links,
@@ -157,9 +164,8 @@ impl Flow {
             transactions: 0,
             conversation: None,
             bypass: false,
-            encrypted: [false; 2],
             custody: Default::default(),
-            ruled: [0; 2],
+            route: Route::default(),
             memory: None,
             links: timer::Links::new(packet.timestamp),
         }
@@ -186,9 +192,8 @@ impl Flow {
             transactions: 0,
             conversation: None,
             bypass: false,
-            encrypted: [false; 2],
             custody: Default::default(),
-            ruled: [0; 2],
+            route: Route::default(),
             memory: None,
             links: timer::Links::new(Timestamp(0)),
         }
@@ -277,9 +282,8 @@ impl Flow {
         self.packets.swap(0, 1);
         self.bytes.swap(0, 1);
         self.tcp_flags.swap(0, 1);
-        self.encrypted.swap(0, 1);
         self.custody.swap(0, 1);
-        self.ruled.swap(0, 1);
+        self.route = Route::default();
         self.tcp.reverse();
         if let Some(memory) = &mut self.memory {
             memory.reverse();

@@ -1,23 +1,18 @@
-//! What the packets of one direction of a flow have in common, as far as groups are concerned: addresses, ports, protocols and
-//! direction choose the same sieves and leave the same rules without a pattern for all of them. Looking these up costs more
-//! than a short payload does, so the last ones are remembered.
+//! What is known of the rules on the messages of a protocol for all those of a flow's direction: which of them allow its
+//! ends, and which are silent about them for a while.
 
 use std::net::IpAddr;
 
 use super::Moment;
 use super::column::direction;
 use super::gate::Silence;
-use super::group::{Group, Path};
-use super::view::View;
 
 /// Flows and directions remembered; one more takes the place of another.
 const ENTRIES: usize = 2048;
-/// The groups that remember: packets, streams, turns.
-const GROUPS: usize = 3;
 
-/// The paths of the last flows. Right whatever was forgotten: an entry counts only for exactly what it was made of.
+/// What is known of the last flows. Right whatever was forgotten: an entry counts only for exactly what it was made of.
 #[derive(Debug, Default)]
-pub(super) struct Paths {
+pub(super) struct Standings {
     entries: Box<[Entry]>,
     /// The engine that they are of.
     engine: u64,
@@ -28,11 +23,10 @@ pub(super) struct Paths {
 #[derive(Debug, Clone, Default)]
 struct Entry {
     key: Option<FlowKey>,
-    paths: [Option<Path>; GROUPS],
     standing: Option<Standing>,
 }
 
-/// What is known of the rules on the messages of a protocol for all those of a flow's direction, a bit each.
+/// A bit for each rule.
 #[derive(Debug, Clone, Copy)]
 struct Standing {
     /// The rules that allow them.
@@ -42,7 +36,7 @@ struct Standing {
     silence: Silence,
 }
 
-/// All that a path depends on.
+/// All that it depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FlowKey {
     source: (IpAddr, u16),
@@ -78,14 +72,7 @@ impl FlowKey {
     }
 }
 
-impl Paths {
-    /// The path through a group (its number among those that remember) of what is inspected.
-    #[inline]
-    pub(super) fn find(&mut self, number: usize, group: &Group, engine: u64, view: &View<'_>) -> Path {
-        let path = self.entry(engine, view.moment).and_then(|(_, entry)| entry.paths.get_mut(number));
-        path.map_or_else(|| group.path(view.moment), |path| *path.get_or_insert_with(|| group.path(view.moment)))
-    }
-
+impl Standings {
     /// Those of the rules on a message that this moment allows, as `allowed` tells once a flow and direction; those of them
     /// that are silent now; and the place of what is known of both.
     #[inline]

@@ -1,0 +1,187 @@
+//! Where the packets of a flow go among the rules: addresses, ports, protocols and direction choose the same sieves and
+//! leave the same rules without a pattern for all those of a direction. Looking these up costs more than a short payload
+//! does, so the flow keeps the number of what was found. Flows that go the same way share it, so what is looked up stays
+//! near the processor however many flows there are.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use vigia_parsers::Direction;
+
+use super::group::{Group, Path};
+use super::{Engine, Moment};
+
+/// What a flow keeps of the way that its packets go among the rules. Of use only to the [`Scratch`] that wrote it: to all
+/// others, and after other rules came, it says nothing, and is written anew.
+///
+/// [`Scratch`]: super::Scratch
+#[derive(Debug, Default)]
+pub struct Route(Cell<u32>);
+
+/// The bits of a route that are the number of its way; 0 for none.
+const NUMBER: u32 = (1 << 30) - 1;
+
+impl Route {
+    #[inline]
+    fn number(&self) -> u32 {
+        self.0.get() & NUMBER
+    }
+
+    /// Have the rules been shown a packet of this direction before? They have now.
+    #[inline]
+    pub(super) fn pass(&self, direction: Direction) -> bool {
+        let (bits, passed) = (self.0.get(), (NUMBER + 1) << direction.index());
+        self.0.set(bits | passed);
+        bits & passed != 0
+    }
+}
+
+/// The groups that are gone to on a way.
+pub(super) const GROUPS: usize = 3;
+
+/// Ways known at a time; one more begins the table anew.
+const WAYS: u32 = 4096;
+
+/// Tables begun. Each has numbers of its own, which so tell whose they are; they come again after a quarter of a million.
+static TABLES: AtomicU32 = AtomicU32::new(0);
+
+/// The ways that the rules of an engine are gone through.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    /// The engine that they are of.
+    engine: u64,
+    /// Number of the first one.
+    first: u32,
+    /// Each way's words, one after the other: the protocol, then what each group leaves to the server, and to the client.
+    words: Vec<u64>,
+    known: HashMap<Box<[u64]>, u32>,
+    /// The words of a way that is not yet looked up.
+    fresh: Vec<u64>,
+    /// Where what a group leaves begins among the words of a direction, and their end.
+    places: [usize; GROUPS + 1],
+}
+
+/// One direction of a way, through all groups.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way<'w> {
+    words: &'w [u64],
+    places: &'w [usize; GROUPS + 1],
+}
+
+impl<'w> Way<'w> {
+    /// Through the group with this number.
+    #[inline]
+    pub(super) fn through(&self, number: usize) -> Path<'w> {
+        let place = self.places.get(number).zip(self.places.get(number + 1));
+        Path::of(place.and_then(|(&from, &to)| self.words.get(from..to)).unwrap_or_default())
+    }
+}
+
+impl Routes {
+    /// The way of what is inspected.
+    #[inline]
+    pub(super) fn of(&mut self, engine: &Engine, moment: &Moment<'_>) -> Way<'_> {
+        if self.engine != engine.stamp || self.first == 0 {
+            self.begin(engine);
+        }
+        let Some((route, direction)) = moment.route.zip(moment.direction) else {
+            self.fresh.clear();
+            engine.on_the_way().iter().for_each(|group| group.path(moment, &mut self.fresh));
+            return Way { words: &self.fresh, places: &self.places };
+        };
+        let known = self.place(route.number()).filter(|&at| self.words.get(at) == Some(&protocol(moment)));
+        let at = known.unwrap_or_else(|| self.find(engine, moment, route, direction));
+        let from = at + 1 + direction.index() * self.places[GROUPS];
+        Way { words: self.words.get(from..).unwrap_or_default(), places: &self.places }
+    }
+
+    /// Where the words of the way with this number begin, if it is one of these.
+    #[inline]
+    fn place(&self, number: u32) -> Option<usize> {
+        let at = number.wrapping_sub(self.first) as usize * (1 + 2 * self.places[GROUPS]);
+        (number >= self.first && at < self.words.len()).then_some(at)
+    }
+
+    /// Finds the way of a flow, and writes it down on its route. Gives where its words begin.
+    #[cold]
+    fn find(&mut self, engine: &Engine, moment: &Moment<'_>, route: &Route, direction: Direction) -> usize {
+        let there = [moment.source, moment.destination];
+        let ends = |way| if way == direction { there } else { [there[1], there[0]] };
+        self.fresh.clear();
+        self.fresh.push(protocol(moment));
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            let [source, destination] = ends(direction);
+            let moment = Moment { source, destination, direction: Some(direction), ..*moment };
+            engine.on_the_way().iter().for_each(|group| group.path(&moment, &mut self.fresh));
+        }
+        // Whether rules have been shown packets is known of these rules alone.
+        let passed = if self.place(route.number()).is_some() { route.0.get() & !NUMBER } else { 0 };
+        let number = self.number();
+        route.0.set(passed | number);
+        self.place(number).unwrap_or_default()
+    }
+
+    /// The number of the way that was found.
+    fn number(&mut self) -> u32 {
+        if let Some(&number) = self.known.get(&*self.fresh) {
+            return number;
+        }
+        if self.known.len() >= WAYS as usize {
+            self.empty();
+        }
+        let number = self.first + self.known.len() as u32;
+        self.known.insert(self.fresh.as_slice().into(), number);
+        self.words.extend_from_slice(&self.fresh);
+        number
+    }
+
+    /// Begins anew, with ways through the groups of this engine.
+    #[cold]
+    fn begin(&mut self, engine: &Engine) {
+        self.engine = engine.stamp;
+        let mut place = 0;
+        for (at, width) in self.places.iter_mut().zip(engine.on_the_way().map(Group::width).into_iter().chain([0])) {
+            *at = place;
+            place += width;
+        }
+        self.empty();
+    }
+
+    fn empty(&mut self) {
+        self.first = first_of(TABLES.fetch_add(1, Ordering::Relaxed));
+        self.words.clear();
+        self.known.clear();
+    }
+}
+
+/// Number of a table's first way.
+fn first_of(table: u32) -> u32 {
+    1 + table % (NUMBER / WAYS) * WAYS
+}
+
+/// The flow's protocol, told by its place; 0 before it is detected.
+fn protocol(moment: &Moment<'_>) -> u64 {
+    moment.protocol.map_or(0, |protocol| std::ptr::from_ref(protocol).addr() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_of_one_table_alone_and_leaves_the_marks_room() {
+        assert_eq!(first_of(1) - first_of(0), WAYS);
+        let last = NUMBER / WAYS - 1;
+        assert!(first_of(last) > first_of(last - 1) && first_of(last) + WAYS <= NUMBER);
+        assert_eq!((first_of(0), first_of(last + 1)), (1, 1));
+    }
+
+    #[test]
+    fn a_route_knows_which_directions_have_been_shown() {
+        let route = Route::default();
+        assert!(!route.pass(Direction::ToClient));
+        assert!(route.pass(Direction::ToClient) && !route.pass(Direction::ToServer));
+        assert_eq!(route.number(), 0);
+    }
+}

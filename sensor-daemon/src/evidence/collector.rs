@@ -412,4 +412,22 @@ mod tests {
         bench.collector.ends(0, String::new());
         assert_eq!((bench.finished().len(), bench.count(Counter::EvidenceLostBound)), (300, 0), "a replay waits");
     }
+    #[test]
+    fn what_is_missing_is_known() {
+        let mut bench = Bench::new(true, 10);
+        bench.see(&[(Kind::Packet, 1, 100), (Kind::Alert, 1, 100), (Kind::Packet, 2, 100), (Kind::Alert, 2, 100)]);
+        bench.see(&[(Kind::Packet, 3, 101), (Kind::Left, 1, 102)]);
+        let mut block = Block::new(0);
+        block.lost = 7;
+        bench.collector.block(block);
+        bench.collector.now(0, Timestamp::new(106, 0));
+        let finished: Vec<_> = bench.finished.try_iter().collect();
+        let missing: Vec<_> = finished.iter().map(|done| (done.missing.kernel_from, done.missing.busy)).collect();
+        assert_eq!(missing, [(Some(Timestamp::new(102, 0)), true), (None, true)]);
+        // It is known of later alerts, too, while the buffer has it.
+        bench.see(&[(Kind::Packet, 1, 107), (Kind::Alert, 1, 107)]);
+        bench.collector.ends(0, String::new());
+        let missing = bench.finished.recv().unwrap().missing;
+        assert_eq!((missing.kernel_from, missing.bound), (Some(Timestamp::new(102, 0)), false));
+    }
 }

@@ -206,18 +206,26 @@ impl Recorder {
         if self.block.is_empty() {
             return;
         }
+        let (packets, alerts) = (self.block.packets, self.block.alerts);
         let next = if self.waits { self.free.recv().ok() } else { self.free.try_recv().ok() };
-        let Some(next) = next else {
-            self.lost += self.block.packets;
-            self.counters.add(Counter::EvidencePacketsLost, self.block.packets);
-            self.counters.add(Counter::EvidenceLostQueue, self.block.alerts);
-            return self.block.clear();
+        let handed_over = match next {
+            Some(next) => {
+                let mut block = std::mem::replace(&mut self.block, next);
+                block.lost = std::mem::take(&mut self.lost);
+                // There are no more blocks than places; but the thread may be gone.
+                self.full.try_send(Message::Block(block)).is_ok()
+            }
+            None => {
+                self.block.clear();
+                false
+            }
         };
-        self.counters.add(Counter::EvidencePackets, self.block.packets);
-        let mut block = std::mem::replace(&mut self.block, next);
-        block.lost = std::mem::take(&mut self.lost);
-        // There are no more blocks than places.
-        let _ = self.full.try_send(Message::Block(block));
+        if handed_over {
+            return self.counters.add(Counter::EvidencePackets, packets);
+        }
+        self.lost += packets;
+        self.counters.add(Counter::EvidencePacketsLost, packets);
+        self.counters.add(Counter::EvidenceLostQueue, alerts);
     }
 }
 

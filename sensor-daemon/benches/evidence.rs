@@ -140,10 +140,10 @@ fn main() {
         figures[round % 2].push(times);
         if round == 1 {
             let snapshot = metrics.snapshot();
-            let [held, gone] =
-                ["vigia_evidence_buffer_bytes", "vigia_evidence_blocks_gone_total"].map(|name| snapshot.sum(name));
+            let [kept, gone] =
+                ["vigia_evidence_packets_total", "vigia_evidence_blocks_gone_total"].map(|name| snapshot.sum(name));
             println!(
-                "{} frames of {} bytes; the buffer holds {held} bytes, {gone} blocks left it",
+                "{} frames of {} bytes; {kept} were kept, {gone} blocks made room",
                 all.frames.len(),
                 all.bytes.len()
             );

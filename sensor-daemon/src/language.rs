@@ -193,6 +193,11 @@ messages! {
     AboutJournalExport: "Print the events of the journal by stream and time",
         "Imprime los eventos del diario por secuencia y hora";
     AboutJournalStats: "Tell what the journal holds", "Dice qué contiene el diario";
+    AboutJournalIndex: "Show the index of alerts, or have it made anew",
+        "Muestra el índice de alertas o hace que se construya de nuevo";
+    IndexNone: "there is no index of alerts", "no hay índice de alertas";
+    IndexRemoved: "the index of alerts was removed: the sensor makes it anew from the journal",
+        "se quitó el índice de alertas: el sensor lo construye de nuevo a partir del diario";
     AboutJournalVerify: "Prove that nothing was changed in the journal or taken out of it",
         "Demuestra que nada se ha cambiado en el diario ni se ha sacado de él";
     AboutJournalKey: "Print the public key that the journal's signatures are checked with",

@@ -16,6 +16,7 @@ pub mod event;
 pub mod evidence;
 pub mod flow;
 pub mod histogram;
+pub mod index;
 pub mod inspection;
 pub mod journal;
 pub mod language;

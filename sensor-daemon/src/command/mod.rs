@@ -306,6 +306,7 @@ fn summarise(command: clap::Command, language: Language) -> clap::Command {
             about(c, Message::AboutJournal)
                 .mut_subcommand("export", |c| about(c, Message::AboutJournalExport))
                 .mut_subcommand("stats", |c| about(c, Message::AboutJournalStats))
+                .mut_subcommand("index", |c| about(c, Message::AboutJournalIndex))
                 .mut_subcommand("verify", |c| about(c, Message::AboutJournalVerify))
                 .mut_subcommand("key", |c| about(c, Message::AboutJournalKey))
         })

@@ -53,6 +53,8 @@ pub struct Config {
     pub journal: crate::journal::JournalSettings,
     /// Evidence: packets of alerts. They stand in the folder `evidence` of the journal, and have bounds of their own.
     pub evidence: crate::evidence::Settings,
+    /// An index of the journal's alerts.
+    pub index: crate::index::Settings,
     /// Sinks that events are delivered to.
     pub export: Vec<crate::deliver::Export>,
     /// Where metrics are served, and sent to.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -21,6 +21,7 @@ use super::warden::Warden;
 use super::{Courier, Export};
 use crate::config::Config;
 use crate::event::HealthOutput;
+use crate::index::{self, Builder};
 use crate::journal::{Bookmark, Catalogue, Journal, Stream};
 use crate::metrics::Metrics;
 
@@ -36,7 +37,7 @@ const NICE: i32 = 10;
 /// Delivers the events of a journal to all sinks, and the metrics to all servers that they are sent to.
 pub struct Exporter {
     runtime: Runtime,
-    /// Couriers and pushers.
+    /// Couriers, pushers, and what keeps the index.
     tasks: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     board: Arc<Board>,
@@ -68,11 +69,11 @@ impl Board {
 }
 
 impl Exporter {
-    /// Starts a courier for each sink, and a pusher for each server that metrics are sent to. One that is away is no error; a
-    /// journal that cannot keep a cursor is.
+    /// Starts a courier for each sink, a pusher for each server that metrics are sent to, and what keeps the index of alerts.
+    /// One that is away is no error; a journal that cannot keep a cursor is.
     pub fn start(config: &Config, journal: &Journal, metrics: &Arc<Metrics>) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(false);
-        let mut builder = Builder::new_multi_thread();
+        let mut builder = runtime::Builder::new_multi_thread();
         builder.worker_threads(1).thread_name("deliver").enable_all();
         // Linux keeps the priority by thread: packets come first.
         builder.on_thread_start(|| {
@@ -104,6 +105,10 @@ impl Exporter {
         let couriers = couriers.into_iter().map(|courier| runtime.spawn(courier.run(stopped.clone())));
         let mut tasks: Vec<_> = couriers.collect();
         tasks.extend(pushers.into_iter().map(|pusher| runtime.spawn(pusher.run(stopped.clone()))));
+        if config.index.enabled {
+            let builder = Builder::new(&config.journal, journal.identity(), &config.index, metrics);
+            tasks.push(runtime.spawn(index::follow(builder, stopped.clone())));
+        }
         Ok(Self { runtime, tasks, stop, board })
     }
 

@@ -45,6 +45,14 @@ pub(super) fn address(out: &mut Lines, address: IpAddr) {
     }
 }
 
+/// The same as text.
+pub(crate) fn address_text(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => v6.segments().map(|group| format!("{group:04x}")).join(":"),
+    }
+}
+
 fn dotted(out: &mut Lines, address: Ipv4Addr) {
     for (at, octet) in address.octets().into_iter().enumerate() {
         if at > 0 {

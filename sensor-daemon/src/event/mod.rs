@@ -29,6 +29,7 @@ mod phrases;
 mod read;
 mod relief;
 
+pub(crate) use address::address_text;
 pub use address::community_id;
 pub(crate) use clock::{compact_time, now_text, rfc3339, text_of};
 pub use envelope::{Endpoints, Header, PacketSource};
@@ -38,7 +39,7 @@ pub use health::{Health, HealthOutput};
 pub use lines::Lines;
 pub use output::Output;
 pub(crate) use read::parse_time;
-pub use read::{AlertFacts, Facts, flow_of, identify, time_of};
+pub use read::{AlertColumns, AlertFacts, Facts, RuleColumns, flow_of, identify, time_of};
 
 /// Version of what stands under `vigia` in every event: it changes when a consumer has to.
 pub const SCHEMA: u64 = 1;

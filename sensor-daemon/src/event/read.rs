@@ -86,6 +86,69 @@ impl<'l> AlertFacts<'l> {
     }
 }
 
+/// What people ask alerts by.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct AlertColumns<'l> {
+    /// When.
+    #[serde(skip)]
+    pub time: Option<Timestamp>,
+    /// From whom, as events write addresses.
+    #[serde(borrow)]
+    pub src_ip: Option<Cow<'l, str>>,
+    /// Its port.
+    pub src_port: Option<u64>,
+    /// To whom.
+    #[serde(borrow)]
+    pub dest_ip: Option<Cow<'l, str>>,
+    /// Its port.
+    pub dest_port: Option<u64>,
+    /// Protocol over IP, or what there is instead.
+    #[serde(borrow)]
+    pub proto: Option<Cow<'l, str>>,
+    /// Application protocol.
+    #[serde(borrow)]
+    pub app_proto: Option<Cow<'l, str>>,
+    /// Id of the flow.
+    pub flow_id: Option<u64>,
+    /// The flow's id that other tools share.
+    #[serde(borrow)]
+    pub community_id: Option<Cow<'l, str>>,
+    /// Of which rule.
+    #[serde(borrow)]
+    pub alert: RuleColumns<'l>,
+}
+
+/// The rule of an alert.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct RuleColumns<'l> {
+    /// Group.
+    pub gid: Option<u64>,
+    /// Number.
+    pub signature_id: Option<u64>,
+    /// Revision.
+    pub rev: Option<u64>,
+    /// 1 is the most severe.
+    pub severity: Option<u64>,
+    /// What was done.
+    #[serde(borrow)]
+    pub action: Option<Cow<'l, str>>,
+    /// What it says.
+    #[serde(borrow)]
+    pub signature: Option<Cow<'l, str>>,
+    /// Category.
+    #[serde(borrow)]
+    pub category: Option<Cow<'l, str>>,
+}
+
+impl<'l> AlertColumns<'l> {
+    /// Those of a line; nothing but the time where it is no alert.
+    pub fn of(line: &'l [u8]) -> Self {
+        Self { time: time_of(line), ..serde_json::from_slice(line).unwrap_or_default() }
+    }
+}
+
 /// The time of the event in a line.
 pub fn time_of(line: &[u8]) -> Option<Timestamp> {
     clock::parse(line.strip_prefix(BEGINNING)?.first_chunk()?)

@@ -16,6 +16,7 @@
 //!   identity                                  a random number that tells this journal from every other
 //!   chain/                                    what proves that sealed segments were not changed (`chain`)
 //!   delivery/soc.cursor                       where a consumer stands ([`Bookmark`])
+//!   index.sqlite                              made from the alerts ([`crate::index`])
 //!   alerts/00000001-20260102T030405.ndjson    a segment: number, time of its first event
 //!   records/00000001-20260102T030405.ndjson.zst   sealed: compressed after rotation
 //!   records/00000002-20260102T040405.ndjson   the segment being written is the last one, never compressed
@@ -60,6 +61,7 @@ mod writer;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -373,6 +375,15 @@ impl Journal {
         }
         outcome
     }
+}
+
+/// Numbers of the oldest and the newest segment of a stream of the journal in a directory; none where there is no segment.
+pub fn span_of(journal: &Path, stream: Stream) -> io::Result<Option<RangeInclusive<u64>>> {
+    let segments = match segment::list(&journal.join(stream.name())) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        segments => segments?,
+    };
+    Ok(segments.first().zip(segments.last()).map(|(first, last)| first.number..=last.number))
 }
 
 fn lock(path: &Path) -> Result<File, JournalError> {

@@ -113,6 +113,16 @@ impl Reader {
         self.cursor
     }
 
+    /// Where the event returned last begins.
+    pub fn last(&self) -> Cursor {
+        self.last
+    }
+
+    /// Name of the segment of the event returned last, the same before and after it is sealed.
+    pub fn segment_name(&self) -> &str {
+        &self.name
+    }
+
     /// The id of the event returned last: its place in the journal of this identity. It is the same whenever it is read,
     /// before and after its segment is sealed.
     pub fn event_id(&self, identity: &str) -> String {

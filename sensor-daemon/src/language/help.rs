@@ -89,6 +89,10 @@ const TEXTS: &[[&str; 2]] = &[
         "Cabeza anotada antes, que la cadena aún debe tener; se puede repetir",
     ],
     ["Print as JSON", "Imprime como JSON"],
+    [
+        "Remove it: a running sensor makes it anew within seconds, another one when it is started",
+        "Lo quita: un sensor en marcha lo construye de nuevo en segundos; otro, cuando se arranque",
+    ],
     ["Print the sensor's answer as JSON", "Imprime la respuesta del sensor como JSON"],
     ["Take the guard off this interface; may be repeated", "Quita la guarda de esta interfaz; se puede repetir"],
     [

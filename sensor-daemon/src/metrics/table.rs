@@ -263,6 +263,12 @@ counters! {
     EvidenceDiskLimit: Gauge Sum "vigia_evidence_disk_limit_bytes" "Bytes that files of evidence may take on disk";
     EvidenceRemovedAge: Counter Sum "vigia_evidence_removed_files_total" {reason = "age"} "Files of evidence removed, since they were old or more than there may be";
     EvidenceRemovedSize: Counter Sum "vigia_evidence_removed_files_total" {reason = "size"} "Files of evidence removed, since they were old or more than there may be";
+    IndexAlerts: Counter Sum "vigia_index_alerts_total" "Alerts put into the index";
+    IndexBytes: Gauge Sum "vigia_index_bytes" "Bytes of the index of alerts in use";
+    IndexDamaged: Counter Sum "vigia_index_rebuilds_total" {cause = "damaged"} "Times that the index of alerts was made anew";
+    IndexRemoved: Counter Sum "vigia_index_rebuilds_total" {cause = "removed"} "Times that the index of alerts was made anew";
+    IndexOutdated: Counter Sum "vigia_index_rebuilds_total" {cause = "outdated"} "Times that the index of alerts was made anew";
+    IndexErrors: Counter Sum "vigia_index_errors_total" "Times that the index of alerts could not be written, or the journal not be read for it";
 
     FlowsShunted: Gauge Sum "vigia_flows_shunted" "Flows that are left to the kernel to count" => "flow_bypassed.active";
     ShuntsRefused: Counter Sum "vigia_shunts_refused_total" "Directions of flows that were to be left to the kernel, whose table was full";

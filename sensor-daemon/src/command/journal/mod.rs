@@ -1,12 +1,13 @@
 //! `vigia journal`: what the journal holds, and its events by time. The sensor may run meanwhile, or not.
 
 mod export;
+mod index;
 mod key;
 mod stats;
 mod verify;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
@@ -14,7 +15,8 @@ use vigia_parsers::Timestamp;
 
 use super::{Context, Outcome, tell, with_config};
 use crate::event::{identify, time_of};
-use crate::journal::{Cursor, JournalError, Reader, Stream, identity_of};
+use crate::index::{Choice, Found, Index, Place};
+use crate::journal::{Cursor, JournalError, Reader, Stream, identity_of, span_of};
 use crate::language::{Language, Message};
 
 /// Arguments of `vigia journal`.
@@ -33,6 +35,7 @@ pub(super) struct Arguments {
 enum What {
     Export(export::Export),
     Stats(stats::Stats),
+    Index(index::Arguments),
     Verify(verify::Verify),
     Key(key::Key),
 }
@@ -42,6 +45,7 @@ impl Arguments {
         let config = match &self.what {
             What::Export(export) => &export.config,
             What::Stats(stats) => &stats.config,
+            What::Index(index) => &index.config,
             What::Verify(verify) => &verify.config,
             What::Key(key) => &key.config,
         };
@@ -50,6 +54,7 @@ impl Arguments {
             match &self.what {
                 What::Export(export) => export.execute(journal, context),
                 What::Stats(stats) => stats.execute(journal, context),
+                What::Index(index) => index.execute(journal, context),
                 What::Verify(verify) => verify.execute(journal, context),
                 What::Key(key) => key.execute(journal, context),
             }
@@ -62,15 +67,15 @@ impl Arguments {
 pub(super) struct Span {
     /// Only events from then on: a date, a time (UTC), or how long ago (`90s`, `15m`, `2h`, `3d`)
     #[arg(long, value_name = "TIME", value_parser = moment, visible_alias = "since")]
-    from: Option<Timestamp>,
+    pub(super) from: Option<Timestamp>,
     /// Only events before then
     #[arg(long, value_name = "TIME", value_parser = moment, visible_alias = "until")]
-    to: Option<Timestamp>,
+    pub(super) to: Option<Timestamp>,
 }
 
 impl Span {
     /// Does the event in a line lie in it?
-    fn holds(&self, line: &[u8]) -> bool {
+    pub(super) fn holds(&self, line: &[u8]) -> bool {
         let time = time_of(line);
         self.from.is_none_or(|from| time >= Some(from)) && self.to.is_none_or(|to| time.is_some_and(|time| time < to))
     }
@@ -96,6 +101,7 @@ fn moment(text: &str) -> Result<Timestamp, String> {
 
 /// The events of a stream, as the commands that print them read it.
 pub(super) struct Events {
+    journal: PathBuf,
     stream: Stream,
     reader: Reader,
     identity: Option<String>,
@@ -111,6 +117,7 @@ impl Events {
         let at = |source| JournalError::Io { path: journal.to_path_buf(), source };
         std::fs::metadata(journal).map_err(at)?;
         Ok(Self {
+            journal: journal.to_path_buf(),
             stream,
             reader: Reader::open(journal, stream, Cursor::default()),
             identity: identity_of(journal).map_err(at)?,
@@ -139,6 +146,41 @@ impl Events {
                 }
             }
         }
+    }
+
+    /// What the journal's index knows of the alerts that are asked for; none where there is none, or it cannot be read.
+    pub(super) fn indexed(&self, choice: &Choice) -> Option<(Index, Found)> {
+        let index = Index::open(&self.journal, self.identity.as_deref()?)?;
+        let oldest = *span_of(&self.journal, self.stream).ok()??.start();
+        let found = index.find(choice, oldest).ok()??;
+        Some((index, found))
+    }
+
+    /// The number of the oldest segment.
+    pub(super) fn oldest(&self) -> u64 {
+        span_of(&self.journal, self.stream).ok().flatten().map_or(0, |span| *span.start())
+    }
+
+    /// Goes to a position: the next event is the one there.
+    pub(super) fn go_to(&mut self, cursor: Cursor) {
+        self.reader = Reader::open(&self.journal, self.stream, cursor);
+    }
+
+    /// Goes to the event at a place; false when it is there no more.
+    pub(super) fn at(&mut self, place: Place) -> bool {
+        let Cursor { segment, offset, .. } = self.reader.cursor();
+        // Within a segment it reads on: what is compressed has no other way.
+        if segment != place.segment || offset > place.offset {
+            self.go_to(Cursor { segment: place.segment, offset: place.offset, event: 0 });
+        }
+        while self.next(&Span::default()) {
+            let Cursor { segment, offset, .. } = self.reader.last();
+            let here = Place { segment, offset };
+            if here >= place {
+                return here == place;
+            }
+        }
+        false
     }
 
     /// Its line in the journal.

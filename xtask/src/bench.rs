@@ -34,6 +34,9 @@ pub struct Arguments {
     /// Measure live capture on a veth pair instead; needs root.
     #[arg(long)]
     live: bool,
+    /// Measure the journal and delivery on a veth pair instead; needs root.
+    #[arg(long)]
+    delivery: bool,
     /// Fail when a promise of SPECIFICATION.md is not kept.
     #[arg(long)]
     check: bool,
@@ -80,6 +83,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         println!("machine: {}", machine());
         ensure!(crate::flood::run()? || !arguments.check, "packets were dropped");
         return Ok(());
+    }
+    if arguments.delivery {
+        println!("machine: {}", machine());
+        return crate::flood::delivery();
     }
     let folder = tools::target().join("bench");
     std::fs::create_dir_all(&folder)?;

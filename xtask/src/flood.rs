@@ -1,8 +1,9 @@
 //! `cargo xtask bench --live`: what `vigia run` takes from a veth pair while a sender floods it.
 //!
 //! The sender has a processor of its own and the whole sensor another one. All of it happens in a network namespace made
-//! for it, and the sender stops by itself. [`modes`] compares the ways of capture.
+//! for it, and the sender stops by itself. [`modes`] compares the ways of capture, [`delivery`] measures the way out.
 
+mod delivery;
 mod modes;
 
 use std::path::{Path, PathBuf};
@@ -47,6 +48,14 @@ pub fn run() -> Result<bool> {
     );
     modes::run()?;
     Ok(kept)
+}
+
+/// Measures the journal and delivery.
+pub fn delivery() -> Result<()> {
+    ensure!(tools::is_root(), "the benchmark of delivery makes a network namespace: run it as root");
+    tools::install(&tools::PLANT)?;
+    let _interrupt = Interrupt::watch()?;
+    delivery::run()
 }
 
 fn one(load: &str, output: &str, settings: &str) -> Result<bool> {
@@ -97,11 +106,17 @@ struct Bed {
 impl Bed {
     /// With these settings, and these of `capture` besides the interface.
     fn new(settings: &str, capture: &str) -> Result<Self> {
+        Self::with_rules(&tools::signatures(), settings, capture)
+    }
+
+    /// The same with other rules than those that ship.
+    fn with_rules(rules: &Path, settings: &str, capture: &str) -> Result<Self> {
         let folder = tools::target().join("bench/live");
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder)?;
         let namespace = Namespace::new("flood")?;
         namespace.ip(&["link", "add", TAP, "type", "veth", "peer", "name", "plant0"])?;
+        namespace.ip(&["link", "set", "lo", "up"])?;
         for interface in [TAP, "plant0"] {
             namespace.ip(&["link", "set", interface, "arp", "off", "up"])?;
         }
@@ -111,7 +126,7 @@ impl Bed {
         let text = format!(
             "{settings}rules.files = [{:?}]\nrules.addresses.MODBUS_CLIENT = \"10.77.1.0/24\"\n\
              journal.directory = {:?}\ncontrol.socket = {:?}\n[capture]\n{interface}\n{capture}\n",
-            tools::signatures(),
+            rules,
             folder.join("journal"),
             tools::socket("bench"),
         );

@@ -48,7 +48,7 @@ pub struct Settings {
     /// Keep an index of alerts (`index.sqlite` in the journal's directory). It is made from the journal alone.
     pub enabled: bool,
     /// Bytes that it may take on disk, beside those of the journal; beyond them the oldest alerts are left out, and looked
-    /// for in the journal itself. An alert takes some 400.
+    /// for in the journal itself. An alert takes some 300.
     #[schemars(range(min = 1_048_576))]
     pub max_bytes: u64,
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{Bed, Load};
 use crate::tools;
 
-/// Every transaction of the load raises an alert, and alerts are on disk before the next ones are written.
+/// Alerts alone, which are on disk before the next ones are written.
 const SETTINGS: &str = "journal.alerts_sync = \"always\"\n\
     events = { flow = false, anomaly = false, records = false, stats = false }\n";
 const RULE: &str = "alert modbus any any -> any any (msg:\"delivery\"; modbus: function 23; sid:1;)\n";
@@ -61,7 +61,7 @@ pub(super) fn run() -> Result<()> {
     dead()
 }
 
-/// Without journalled records but alerts, and with these sinks.
+/// A sensor with these settings and sinks, of which every transaction of the load raises an alert.
 fn bed(settings: &str, exports: &str) -> Result<Bed> {
     let rules = tools::target().join("bench/delivery.rules");
     std::fs::write(&rules, RULE)?;

@@ -214,6 +214,15 @@ impl Tap {
     /// # Errors
     /// The kernel has no BPF, or does not let us (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON).
     pub fn load(plan: &Plan) -> Result<Self, ProbeError> {
+        Self::load_with_secret(plan, random)
+    }
+
+    /// Loads the programs with a secret of the caller's: by it frames share the memory in which copies are looked for, so
+    /// that a test which draws the same one always sees the same frames forgotten. Outside of tests nobody may know it.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with_secret(plan: &Plan, mut secret: impl FnMut() -> u64) -> Result<Self, ProbeError> {
         let what = "loading the tap";
         // Two directions a flow, and room that the kernel sets aside for each processor, so that it never has to forget one.
         let processors = aya::util::nr_cpus().map_or(256, |count| count as u32);
@@ -256,8 +265,8 @@ impl Tap {
         let (shunts, switches) = (map!(TAP_SHUNTS), map!(TAP_SWITCHES));
         let mut secrets = [[0; 2]; COMPARED_WORDS + 1];
         for pair in &mut secrets {
-            let random = random();
-            *pair = [random as u32, (random >> 32) as u32];
+            let drawn = secret();
+            *pair = [drawn as u32, (drawn >> 32) as u32];
         }
         let inner = Inner {
             object,

@@ -233,9 +233,10 @@ pub trait Dissector: Send {
         let _ = direction;
     }
 
-    /// The flow ended or its state is reclaimed: transactions still open are handed to [`Sink::transaction`].
-    fn finish(&mut self, timestamp: Timestamp, sink: &mut dyn Sink) {
-        let _ = (timestamp, sink);
+    /// Nobody waits any more for answers to what was asked up to this time: these transactions are handed to
+    /// [`Sink::transaction`]. [`Timestamp::MAX`] is for all, as when the flow ends.
+    fn expire(&mut self, until: Timestamp, sink: &mut dyn Sink) {
+        let _ = (until, sink);
     }
 }
 

@@ -5,6 +5,7 @@
 use crate::dissector::{Direction, Envelope};
 use crate::limits::{Bound, Kept, Limits};
 use crate::requests::{self, Requests};
+use crate::time::Timestamp;
 
 /// A request that waits.
 #[derive(Debug, Clone, Copy)]
@@ -94,9 +95,11 @@ impl<K: Copy + PartialEq> Outstanding<K> {
         self.take(at)
     }
 
-    /// Gives up all, oldest first.
-    pub fn give_up(&mut self, mut given_up: impl FnMut(&Request<'_, K>)) {
-        while let Some(request) = self.take(0) {
+    /// Gives up those made until then, oldest first.
+    pub fn expire(&mut self, until: Timestamp, mut given_up: impl FnMut(&Request<'_, K>)) {
+        while self.requests.has_made(until)
+            && let Some(request) = self.take(0)
+        {
             given_up(&request);
         }
     }
@@ -145,6 +148,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_asked_long_ago_is_given_up_and_the_rest_waits() {
+        let mut outstanding = outstanding();
+        for (key, seconds) in [(1, 1), (2, 2), (3, 9)] {
+            outstanding.keep(key, key.into(), &envelope(ToServer, seconds * 1000), &[0], |_, _| {});
+        }
+        let mut given_up = Vec::new();
+        outstanding.expire(Timestamp::new(2, 0), |request| given_up.push(request.key));
+        assert_eq!(given_up, [1, 2]);
+        assert_eq!(outstanding.waiting().map(|request| request.key).collect::<Vec<_>>(), [3]);
+    }
+
+    #[test]
     fn the_oldest_make_room_in_number_and_in_bytes() {
         let mut outstanding = outstanding();
         for key in 1..=3 {
@@ -156,7 +171,7 @@ mod tests {
         assert_eq!(keep(&mut outstanding, 6, &[0; 20]), [full(4), full(5)]);
         assert_eq!(outstanding.find(6).map(|request| request.bytes.len()), Some(10));
         let mut left = Vec::new();
-        outstanding.give_up(|request| left.push(request.key));
+        outstanding.expire(Timestamp::MAX, |request| left.push(request.key));
         assert_eq!(left, [6]);
         assert_eq!(outstanding.kept(), Kept::default());
     }

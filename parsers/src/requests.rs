@@ -82,6 +82,11 @@ impl Requests {
         })
     }
 
+    /// Was the oldest that waits made by this time?
+    pub fn has_made(&self, until: Timestamp) -> bool {
+        self.iter().next().is_some_and(|oldest| oldest.timestamp <= until)
+    }
+
     /// The bound that keeps a message of `length` from being added. Never, when none waits.
     pub fn bound(&self, length: usize) -> Option<Bound> {
         if self.count >= self.most {

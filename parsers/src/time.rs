@@ -5,6 +5,9 @@
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
+    /// The end of time: no packet is later.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// The time `seconds` and `nanoseconds` after the epoch; saturates at the end of the range (year 2554).
     pub const fn new(seconds: u64, nanoseconds: u32) -> Self {
         Self(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds as u64))

@@ -104,6 +104,8 @@ pub struct Inspector {
 /// Bytes of unfinished messages that a flow may hold though all together hold too many: whoever floods the sensor with
 /// beginnings of long messages must not make it lose the short ones of others.
 const FEW_UNFINISHED: u64 = 4096;
+/// How long an answer may take. What is older at an interim record of its flow is reported as unanswered.
+const PATIENCE_NS: u64 = 60 * 1_000_000_000;
 
 /// How long a match in stream bytes waits for their acknowledgement before it is reported all the same, in nanoseconds.
 const PATIENCE: u64 = 1_000_000_000;
@@ -321,7 +323,7 @@ impl Inspector {
             self.count_flow(packet);
         }
         if found.interim {
-            self.report_flow(flow, FlowReason::Interim, packet.timestamp);
+            self.interim(flow, packet.timestamp);
         }
         if self.tags.wants(packet, &mut flow.memory) {
             self.output.packet(&packet_header(packet, &self.names, interface, flow.id()), packet);
@@ -428,6 +430,21 @@ impl Inspector {
         flows.settle(found.id);
     }
 
+    /// A flow goes on for long: it is reported, and with it what was asked in it and never answered.
+    #[cold]
+    fn interim(&mut self, flow: &mut Flow, now: Timestamp) {
+        self.report_flow(flow, FlowReason::Interim, now);
+        let Some(until) = now.0.checked_sub(PATIENCE_NS).map(Timestamp) else { return };
+        let Pass { mut inspection, .. } = self.begin(flow, None, 0, now);
+        inspection.touch();
+        let mut conversation = inspection.conversation.take();
+        if let Some(conversation) = &mut conversation {
+            conversation.expire(until, &mut inspection);
+        }
+        let touched = inspection.touched;
+        self.keep(flow, conversation, touched);
+    }
+
     /// A flow is over: what it still holds is handed out, and its record written.
     pub fn ended(&mut self, ended: EndedFlow) {
         let EndedFlow { mut flow, reason, mut at } = ended;
@@ -442,7 +459,7 @@ impl Inspector {
         reassembler.finish(tcp, &mut inspection);
         inspection.touch();
         if let Some(mut conversation) = inspection.conversation.take() {
-            conversation.finish(at, &mut inspection);
+            conversation.expire(Timestamp::MAX, &mut inspection);
         }
         let reason = match reason {
             EndReason::Timeout => FlowReason::Timeout,

@@ -5,7 +5,7 @@ mod wire;
 use std::path::Path;
 
 use serde_json::Value;
-use wire::{Capture, Session, Way, vigia};
+use wire::{Capture, Session, Way, read_registers, vigia, write_register};
 
 /// The events of a replay of `capture` with these settings.
 fn replayed(capture: &Capture, settings: &str) -> Vec<Value> {
@@ -97,4 +97,26 @@ fn of_a_long_mqtt_message_the_topic_is_recorded_and_the_next_message_is_found() 
     assert_eq!(events.iter().find(applayer), None);
     let last = events.iter().rfind(|event| event["event_type"] == "stats").expect("statistics");
     assert_eq!(last["stats"]["app_layer"]["bounded"]["message_bytes"], 1, "{last}");
+}
+
+/// A session of hours must not hide what was asked in it and never answered.
+#[test]
+fn in_a_flow_that_lasts_what_was_never_answered_is_reported_before_its_end() {
+    let mut session = Session::new(([10, 4, 0, 1], 40_000), ([10, 4, 0, 19], 502));
+    let mut capture = Capture::default();
+    session.handshake().iter().for_each(|frame| capture.push(frame));
+    capture.push(&session.say(Way::ToServer, &write_register(1, 7, 850)));
+    for minute in 2..8 {
+        capture.wait_ms(60_000);
+        let [question, answer] = read_registers(minute);
+        capture.push(&session.say(Way::ToServer, &question));
+        capture.push(&session.say(Way::ToClient, &answer));
+    }
+    let events = replayed(&capture, "");
+    let records: Vec<_> = events.iter().filter(|event| event["event_type"] == "modbus").collect();
+    assert_eq!(records.len(), 7, "{records:?}");
+    let unanswered = records.iter().position(|record| record["vigia"]["answered"] == false).expect("one without an answer");
+    assert_eq!(records[unanswered]["modbus"]["request"]["transaction_id"], 1);
+    // The interim record is due after five minutes, with the sixth packet or so.
+    assert!((4..6).contains(&unanswered), "record {unanswered} of {}", records.len());
 }

@@ -99,8 +99,8 @@ impl Framer {
         self.dissector.gap(direction);
     }
 
-    pub(super) fn finish(&mut self, timestamp: Timestamp, sink: &mut dyn Sink) {
-        self.dissector.finish(timestamp, sink);
+    pub(super) fn expire(&mut self, until: Timestamp, sink: &mut dyn Sink) {
+        self.dissector.expire(until, sink);
     }
 
     /// Completes the message begun in `joined` with as few of `bytes` as it needs, so that what follows is parsed in

@@ -114,10 +114,11 @@ impl Conversation {
         [Direction::ToServer, Direction::ToClient].into_iter().for_each(|direction| self.gap(direction, 0));
     }
 
-    /// The flow ended: transactions that are still open are reported.
-    pub fn finish(&mut self, timestamp: Timestamp, sink: &mut dyn Sink) {
+    /// Nobody waits any more for answers to what was asked up to this time: these transactions are reported as unanswered.
+    /// [`Timestamp::MAX`] is for all, when the flow ended.
+    pub fn expire(&mut self, until: Timestamp, sink: &mut dyn Sink) {
         if let State::Known(framer) = &mut self.state {
-            framer.finish(timestamp, sink);
+            framer.expire(until, sink);
         }
     }
 

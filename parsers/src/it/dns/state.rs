@@ -79,8 +79,8 @@ impl Dissector for State {
         self.complete = false;
     }
 
-    fn finish(&mut self, _: Timestamp, sink: &mut dyn Sink) {
-        while !self.waiting.is_empty() {
+    fn expire(&mut self, until: Timestamp, sink: &mut dyn Sink) {
+        while self.waiting.has_made(until) {
             self.give_up(0, sink);
         }
     }

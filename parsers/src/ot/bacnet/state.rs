@@ -83,9 +83,9 @@ impl Dissector for State {
         Kept { joined_bytes: self.joined() as u32, ..self.waiting.kept() }
     }
 
-    fn finish(&mut self, _: Timestamp, sink: &mut dyn Sink) {
+    fn expire(&mut self, until: Timestamp, sink: &mut dyn Sink) {
         let carrier = self.carrier;
-        self.waiting.give_up(|request| unanswered(carrier, request, sink));
+        self.waiting.expire(until, |request| unanswered(carrier, request, sink));
     }
 }
 

@@ -142,8 +142,15 @@ impl Dissector for State {
         sink.message(envelope, &Implicit { message: Some(message), seen }, anomaly.as_slice());
     }
 
-    fn finish(&mut self, _: Timestamp, sink: &mut dyn Sink) {
-        self.connections.drain(..).for_each(|seen| end(&seen, sink));
+    /// A connection that fell silent has ended.
+    fn expire(&mut self, until: Timestamp, sink: &mut dyn Sink) {
+        self.connections.retain(|seen| {
+            let goes_on = seen.last > until;
+            if !goes_on {
+                end(seen, sink);
+            }
+            goes_on
+        });
     }
 }
 

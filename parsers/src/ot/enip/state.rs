@@ -44,8 +44,8 @@ impl Dissector for State {
         self.requests.kept()
     }
 
-    fn finish(&mut self, _: Timestamp, sink: &mut dyn Sink) {
-        self.requests.give_up(|request| unanswered(request, sink));
+    fn expire(&mut self, until: Timestamp, sink: &mut dyn Sink) {
+        self.requests.expire(until, |request| unanswered(request, sink));
     }
 }
 

@@ -108,9 +108,9 @@ impl Dissector for State {
         Kept { requests: waiting.requests + active.requests, ..waiting }
     }
 
-    fn finish(&mut self, _: Timestamp, sink: &mut dyn Sink) {
+    fn expire(&mut self, until: Timestamp, sink: &mut dyn Sink) {
         let sizes = self.suited.sizes();
-        self.waiting.give_up(|request| unanswered(request, sizes, sink));
+        self.waiting.expire(until, |request| unanswered(request, sizes, sink));
     }
 }
 

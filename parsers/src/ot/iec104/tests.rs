@@ -9,6 +9,7 @@ use crate::dissector::Direction::{self, ToClient, ToServer};
 use crate::dissector::{Dissector, Frame, Pairing, Probe};
 use crate::limits::{Bound, Limits};
 use crate::testing::{Collected, Heard, bytes, envelope};
+use crate::time::Timestamp;
 
 /// An APDU of the I format.
 fn information(send: u16, receive: u16, asdu: &[u8]) -> Vec<u8> {
@@ -51,7 +52,7 @@ impl Session {
     }
 
     fn finish(&mut self) -> &[Heard] {
-        self.state.finish(envelope(ToServer, self.now).timestamp, &mut self.sink);
+        self.state.expire(Timestamp::MAX, &mut self.sink);
         &self.sink.transactions
     }
 }
@@ -465,7 +466,7 @@ fn converse(stream: &[u8], size: usize, hole: Option<std::ops::Range<usize>>) ->
         }
         at += chunk.len();
     }
-    conversation.finish(envelope(ToClient, 0).timestamp, &mut sink);
+    conversation.expire(Timestamp::MAX, &mut sink);
     sink
 }
 

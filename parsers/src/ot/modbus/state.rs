@@ -92,8 +92,10 @@ impl Dissector for State {
         self.waiting.kept()
     }
 
-    fn finish(&mut self, _: Timestamp, sink: &mut dyn Sink) {
-        self.give_up(self.waiting.len(), sink);
+    fn expire(&mut self, until: Timestamp, sink: &mut dyn Sink) {
+        while self.waiting.has_made(until) {
+            self.give_up(1, sink);
+        }
     }
 }
 

@@ -84,9 +84,9 @@ impl Dissector for State {
         self.topics = Default::default();
     }
 
-    fn finish(&mut self, _: Timestamp, sink: &mut dyn Sink) {
+    fn expire(&mut self, until: Timestamp, sink: &mut dyn Sink) {
         let told = Told { version: self.version, aliases: &self.aliases };
-        self.requests.give_up(|request| told.unanswered(request, sink));
+        self.requests.expire(until, |request| told.unanswered(request, sink));
     }
 }
 

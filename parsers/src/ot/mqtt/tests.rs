@@ -8,6 +8,7 @@ use crate::dissector::Direction::{self, ToClient, ToServer};
 use crate::dissector::{Dissector, Frame, Pairing, Probe, Protocol};
 use crate::limits::{Bound, Limits};
 use crate::testing::{Collected, bytes, envelope};
+use crate::time::Timestamp;
 use proptest::prelude::*;
 
 static ONLY: &[&Protocol] = &[&PROTOCOL];
@@ -315,7 +316,7 @@ fn after_a_hole_the_next_packet_is_found() {
 fn what_is_not_acknowledged_is_logged_when_the_flow_ends() {
     let mut session = Session::connected(4);
     session.send(ToServer, &publish(2, "plant/a", Some(3), b"17"));
-    session.state.finish(envelope(ToServer, session.now).timestamp, &mut session.sink);
+    session.state.expire(Timestamp::MAX, &mut session.sink);
     let logged = session.sink.transactions.last().expect("a transaction");
     assert_eq!((logged.pairing, logged.field("publish.topic")), (Pairing::Unanswered, crate::testing::hex(b"plant/a")));
 }
@@ -410,7 +411,7 @@ proptest! {
         for topic in ["spBv1.0/G/NBIRTH/E", "spBv1.0/G/DDATA/E/D", "STATE/H"] {
             session.send(ToServer, &publish(0, topic, None, &payload));
         }
-        session.state.finish(envelope(ToServer, session.now).timestamp, &mut session.sink);
+        session.state.expire(Timestamp::MAX, &mut session.sink);
         let mut logged: Vec<_> = session.sink.transactions.iter().map(|heard| heard.transaction).collect();
         let count = logged.len();
         logged.sort_unstable();

@@ -104,8 +104,8 @@ impl Dissector for State {
         self.flow.continued[direction.index()] = false;
     }
 
-    fn finish(&mut self, _: Timestamp, sink: &mut dyn Sink) {
-        self.flow.waiting.give_up(|request| unanswered(request, sink));
+    fn expire(&mut self, until: Timestamp, sink: &mut dyn Sink) {
+        self.flow.waiting.expire(until, |request| unanswered(request, sink));
     }
 }
 

@@ -116,9 +116,9 @@ impl Dissector for State {
         self.joiner.gap(direction);
     }
 
-    fn finish(&mut self, _: Timestamp, sink: &mut dyn Sink) {
+    fn expire(&mut self, until: Timestamp, sink: &mut dyn Sink) {
         let Dialogue { requests, open, .. } = &mut self.dialogue;
-        requests.give_up(|request| unanswered(request, open, sink));
+        requests.expire(until, |request| unanswered(request, open, sink));
     }
 }
 

@@ -236,6 +236,29 @@ fn pccc_says_what_it_does_to_which_file() {
 }
 
 #[test]
+fn whatever_names_a_device_is_a_fact() {
+    let facts = |request, response| exchange(request, response).cip()[1].facts.join(", ");
+    // Get Attribute List of vendor, an attribute that there is not, serial number and product name (volume 1 appendix ).
+    let list = facts(
+        "03 02 2001 2401 0400 0100 6400 0600 0700",
+        "83 00 0a 00 0400 0100 0000 0100 6400 1400 0600 0000 78563412 0700 0000 04 4c6f6769",
+    );
+    assert_eq!(list, "server vendor Rockwell Automation/Allen-Bradley, server model Logi, server serial 305419896");
+    // The status alone is what development software polls.
+    assert_eq!(facts("03 02 2001 2401 0100 0500", "83 00 00 00 0100 0500 0000 6030"), "");
+    let host = facts("0e 03 20f5 2401 3006", "8e 00 00 00 0500 706c632d37 00");
+    assert_eq!(host, "server name plc-7");
+    // Diagnostic status of a MicroLogix 1000 (1770-6.5.16 page 10-6).
+    let controller = facts(
+        "4b 02 2067 2401 07 0100 78563412 06 00 0200 03",
+        "cb 00 00 00 07 0100 78563412 46 00 0200 00 ee 34 58 42 313736312d4d4943524f20 0000",
+    );
+    assert_eq!(controller, "server model 1761-MICRO, server firmware series C FRN 3");
+    // Of a name that is cut off, or of an error, nothing is told.
+    assert_eq!(facts("4b 02 2067 2401 07 0100 78563412 06 00 0200 03", "cb 00 00 00 07 0100 78563412 46 10 0200"), "");
+}
+
+#[test]
 fn a_request_without_an_answer_is_logged_when_the_flow_ends() {
     let mut session = Session::new();
     session.send(ToServer, &unconnected(1, "05 02 2001 2401")).finish();

@@ -112,9 +112,19 @@ fn written<'a>(request: &Service<'a>) -> Option<Value<'a>> {
 }
 
 pub(crate) fn facts(record: &Record<'_>, out: &mut VisitFacts<'_>) {
-    let attributes = record.request.and_then(|request| Attributes::new(record.service, request));
-    if let Some(attributes) = attributes {
+    let Some(request) = record.request else { return };
+    if let Some(attributes) = Attributes::new(record.service, request) {
         tell(&attributes, out);
+    }
+    if let Some(name) = identity::host_name(record.service, request) {
+        out(Fact { of: End::Server, kind: FactKind::Name, value: Value::Bytes(name) });
+    }
+    let status = record.pccc().zip(Pccc::new(request, request)).and_then(|(answer, asked)| answer.diagnosed(&asked));
+    if let Some(status) = status {
+        let (series, release) = (char::from(b'A' + status.series), status.release);
+        let firmware = Line::<24>::of(format_args!("series {series} FRN {release}"));
+        out(Fact { of: End::Server, kind: FactKind::Model, value: Value::Bytes(status.name) });
+        out(Fact { of: End::Server, kind: FactKind::Firmware, value: Value::Text(firmware.as_str()) });
     }
 }
 

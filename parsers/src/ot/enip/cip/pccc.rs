@@ -228,6 +228,35 @@ impl<'a> Pccc<'a> {
     }
 }
 
+/// What SLC 500 and MicroLogix controllers, and modules beside them, say of themselves (chapter 10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Diagnosis<'a> {
+    /// Bulletin number or name.
+    pub(crate) name: &'a [u8],
+    /// From 0, which is A.
+    pub(crate) series: u8,
+    /// Firmware release, from 1.
+    pub(crate) release: u8,
+}
+
+/// Function that asks for the diagnostic status, with its command.
+const DIAGNOSTIC_STATUS: u16 = 0x0603;
+/// In the second octet of the status: the types have octets of their own, and a name follows.
+const TYPE_EXTENDERS: [u8; 2] = [0xee, 0xfe];
+
+impl<'a> Pccc<'a> {
+    /// The diagnostic status in the answer to `asked`, of those that tell their names.
+    pub(crate) fn diagnosed(&self, asked: &Pccc<'_>) -> Option<Diagnosis<'a>> {
+        if !self.reply || self.status != 0 || asked.operation_code() != Some(DIAGNOSTIC_STATUS) {
+            return None;
+        }
+        let (&[_, extender, _, _, version], rest) = self.data.split_first_chunk()?;
+        let name = rest.get(..11)?.trim_ascii();
+        let tells = TYPE_EXTENDERS.contains(&extender) && !name.is_empty() && name.is_ascii();
+        tells.then_some(Diagnosis { name, series: version >> 5, release: (version & 0x1f) + 1 })
+    }
+}
+
 /// A place in the data files of a PLC.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Address {

@@ -44,6 +44,9 @@ pub(crate) mod code {
     pub(crate) const SEARCH_CONNECTION_DATA: u8 = 0x57;
     pub(crate) const GET_CONNECTION_OWNER: u8 = 0x5a;
     pub(crate) const LARGE_FORWARD_OPEN: u8 = 0x5b;
+
+    /// General status of an answer to a list of attributes that has not all of them.
+    pub(crate) const LIST_ERROR: u8 = 0x0a;
 }
 
 /// Classes whose services are read further.
@@ -71,6 +74,7 @@ pub(crate) mod class {
     pub(crate) const MODE: u32 = 0x8e;
     pub(crate) const NONVOLATILE_STORAGE: u32 = 0xa1;
     pub(crate) const TAG_LIST: u32 = 0xb2;
+    pub(crate) const TCP_IP_INTERFACE: u32 = 0xf5;
 }
 
 /// Messages embedded within embedded messages: deeper ones are not looked for.

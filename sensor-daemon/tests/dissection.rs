@@ -115,7 +115,8 @@ fn in_a_flow_that_lasts_what_was_never_answered_is_reported_before_its_end() {
     let events = replayed(&capture, "");
     let records: Vec<_> = events.iter().filter(|event| event["event_type"] == "modbus").collect();
     assert_eq!(records.len(), 7, "{records:?}");
-    let unanswered = records.iter().position(|record| record["vigia"]["answered"] == false).expect("one without an answer");
+    let unanswered =
+        records.iter().position(|record| record["vigia"]["answered"] == false).expect("one without an answer");
     assert_eq!(records[unanswered]["modbus"]["request"]["transaction_id"], 1);
     // The interim record is due after five minutes, with the sixth packet or so.
     assert!((4..6).contains(&unanswered), "record {unanswered} of {}", records.len());

@@ -1,16 +1,22 @@
 //! The record of MQTT as Suricata lays it out: one object for each packet of the transaction, named for its type. What
 //! Sparkplug says stands beside, in an object of its own.
 
+use super::compound::{Array, DataSet, Named, Template};
 use super::names;
 use super::packet::{Body, Connect, Packet, connect_flag, kind};
 use super::property::Properties;
 use super::record::Exchange;
-use super::sparkplug::{self, Message};
+use super::sparkplug::{self, Message, Metric, Topic};
 use crate::field::{Tree, Value, name_of};
 
 /// Payload bytes and metrics that are written: bounds the length of an event.
 const LONGEST_MESSAGE: usize = 1024;
 const MOST_METRICS: usize = 64;
+/// Elements of an array, columns or rows of a data set, parameters and properties that are written.
+const MOST_VALUES: usize = 64;
+const MOST_ROWS: usize = 16;
+/// Templates within templates that are written.
+const TEMPLATES: usize = 2;
 
 pub(super) fn write(record: &Exchange<'_>, tree: &mut dyn Tree) {
     if let Some(request) = record.request {
@@ -160,38 +166,134 @@ fn sparkplug(record: &Exchange<'_>, tree: &mut dyn Tree) {
         tree.unsigned("sequence", sequence);
     }
     tree.list("metrics");
-    for metric in payload.metrics().take(MOST_METRICS) {
-        tree.object("");
-        if let Some(name) = record.aliases.name(&topic, &metric) {
-            tree.octets("name", name);
-        }
-        if let Some(alias) = metric.alias {
-            tree.unsigned("alias", alias);
-        }
-        let kind = record.aliases.kind(&topic, &metric);
-        if let Some(name) = kind.and_then(|kind| name_of(sparkplug::TYPES, kind.into())) {
-            tree.text("datatype", name);
-        }
+    payload.metrics().take(MOST_METRICS).for_each(|said| metric(record, &topic, &said, TEMPLATES, tree));
+    tree.end();
+    let more = payload.metrics().count().saturating_sub(MOST_METRICS);
+    if more > 0 {
+        tree.unsigned("metrics_omitted", more as u64);
+    }
+    tree.end();
+}
+
+fn metric(record: &Exchange<'_>, topic: &Topic<'_>, metric: &Metric<'_>, deeper: usize, tree: &mut dyn Tree) {
+    tree.object("");
+    if let Some(name) = record.aliases.name(topic, metric) {
+        tree.octets("name", name);
+    }
+    if let Some(alias) = metric.alias {
+        tree.unsigned("alias", alias);
+    }
+    let kind = record.aliases.kind(topic, metric);
+    datatype(kind, tree);
+    if let Some(elements) = metric.array(kind) {
+        array(elements, tree);
+    } else {
         match metric.value(kind) {
             Some(Value::Bytes(bytes)) if !metric.is_text() => tree.hex("value", bytes.get(..64).unwrap_or(bytes)),
             Some(said) => value("value", said, tree),
             None => {}
         }
-        if metric.is_null {
-            tree.flag("is_null", true);
-        }
-        if metric.is_historical {
-            tree.flag("is_historical", true);
-        }
-        if let Some(time) = metric.timestamp_ms {
-            tree.unsigned("timestamp_ms", time);
+    }
+    if let Some(set) = metric.data_set() {
+        data_set(&set, tree);
+    }
+    if let Some(said) = metric.template() {
+        template(record, topic, &said, deeper, tree);
+    }
+    named("properties", metric.properties(), tree);
+    if metric.is_null {
+        tree.flag("is_null", true);
+    }
+    if metric.is_historical {
+        tree.flag("is_historical", true);
+    }
+    if let Some(time) = metric.timestamp_ms {
+        tree.unsigned("timestamp_ms", time);
+    }
+    tree.end();
+}
+
+fn datatype(kind: Option<u32>, tree: &mut dyn Tree) {
+    if let Some(name) = kind.and_then(|kind| name_of(sparkplug::TYPES, kind.into())) {
+        tree.text("datatype", name);
+    }
+}
+
+fn array(mut elements: Array<'_>, tree: &mut dyn Tree) {
+    tree.list("value");
+    elements.by_ref().take(MOST_VALUES).for_each(|said| value("", said, tree));
+    tree.end();
+    let more = elements.count();
+    if more > 0 {
+        tree.unsigned("values_omitted", more as u64);
+    }
+}
+
+fn data_set(set: &DataSet<'_>, tree: &mut dyn Tree) {
+    tree.object("data_set");
+    tree.list("columns");
+    let mut types = set.types();
+    for name in set.columns().take(MOST_VALUES) {
+        tree.object("");
+        tree.octets("name", name);
+        datatype(types.next(), tree);
+        tree.end();
+    }
+    tree.end();
+    tree.list("rows");
+    let mut rows = set.rows();
+    for row in rows.by_ref().take(MOST_ROWS) {
+        tree.list("");
+        for said in row.take(MOST_VALUES) {
+            match said {
+                Some(said) => value("", said, tree),
+                // A float that is none is written as null.
+                None => tree.float("", f64::NAN),
+            }
         }
         tree.end();
     }
     tree.end();
-    let more = payload.metrics().count().saturating_sub(MOST_METRICS);
+    let more = rows.count();
     if more > 0 {
-        tree.unsigned("metrics_omitted", more as u64);
+        tree.unsigned("rows_omitted", more as u64);
+    }
+    tree.end();
+}
+
+fn template(record: &Exchange<'_>, topic: &Topic<'_>, said: &Template<'_>, deeper: usize, tree: &mut dyn Tree) {
+    tree.object("template");
+    if let Some(reference) = said.reference() {
+        tree.octets("reference", reference);
+    }
+    if let Some(version) = said.version() {
+        tree.octets("version", version);
+    }
+    tree.flag("is_definition", said.is_definition());
+    named("parameters", said.parameters(), tree);
+    if let Some(deeper) = deeper.checked_sub(1) {
+        tree.list("metrics");
+        said.metrics().take(MOST_METRICS).for_each(|member| metric(record, topic, &member, deeper, tree));
+        tree.end();
+    }
+    tree.end();
+}
+
+/// Parameters or properties; nothing where there are none.
+fn named<'a>(key: &'static str, all: impl Iterator<Item = Named<'a>>, tree: &mut dyn Tree) {
+    let mut all = all.take(MOST_VALUES).peekable();
+    if all.peek().is_none() {
+        return;
+    }
+    tree.list(key);
+    for one in all {
+        tree.object("");
+        tree.octets("name", one.name);
+        datatype(one.kind, tree);
+        if let Some(said) = one.value {
+            value("value", said, tree);
+        }
+        tree.end();
     }
     tree.end();
 }

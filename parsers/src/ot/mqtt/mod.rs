@@ -8,6 +8,7 @@
 //! **Pairing.** A packet and its answers are one transaction: CONNECT and CONNACK, PUBLISH and PUBACK, PUBLISH, PUBREC,
 //! PUBREL and PUBCOMP, SUBSCRIBE and SUBACK, UNSUBSCRIBE and UNSUBACK, PINGREQ and PINGRESP.
 
+mod compound;
 mod eve;
 mod names;
 mod operation;

@@ -80,10 +80,14 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn values(&self, wanted: impl Fn(Value<'a>, &Metric<'a>) -> Option<Value<'a>>, out: &mut Visit<'_>) {
+    /// Each value of each metric, of arrays every element, and whether what are bytes is text.
+    fn values(&self, wanted: impl Fn(Value<'a>, bool) -> Option<Value<'a>>, out: &mut Visit<'_>) {
         self.metrics(&mut |topic, metric| {
-            let value = metric.value(self.aliases.kind(topic, metric));
-            if let Some(value) = value.and_then(|value| wanted(value, metric)) {
+            let kind = self.aliases.kind(topic, metric);
+            if let Some(array) = metric.array(kind) {
+                return array.filter_map(|value| wanted(value, true)).for_each(&mut *out);
+            }
+            if let Some(value) = metric.value(kind).and_then(|value| wanted(value, metric.is_text())) {
                 out(value);
             }
         });
@@ -190,7 +194,7 @@ crate::fields! {
             => record.metrics(&mut |_, metric| unsigned(metric.alias, out));
         sparkplug_datatype as "sparkplug.datatype": Unsigned { bits: 32, names: sparkplug::TYPES }, Many, "Types of the metrics (§6.4.16)"
             => record.metrics(&mut |topic, metric| unsigned(record.aliases.kind(topic, metric), out));
-        sparkplug_value as "sparkplug.value": Float, Many, "Values of the metrics that are numbers or flags"
+        sparkplug_value as "sparkplug.value": Float, Many, "Values of the metrics that are numbers or flags, of arrays each element"
             => record.values(|value, _| match value {
                 Value::Unsigned(value) => Some(Value::Float(value as f64)),
                 Value::Signed(value) => Some(Value::Float(value as f64)),
@@ -198,7 +202,7 @@ crate::fields! {
                 Value::Float(_) => Some(value),
                 _ => None,
             }, out);
-        sparkplug_text as "sparkplug.text": Bytes, Many, "Values of the metrics that are text"
-            => record.values(|value, metric| metric.is_text().then_some(value), out);
+        sparkplug_text as "sparkplug.text": Bytes, Many, "Values of the metrics that are text, of arrays each element"
+            => record.values(|value, is_text| (is_text && matches!(value, Value::Bytes(_))).then_some(value), out);
     }
 }

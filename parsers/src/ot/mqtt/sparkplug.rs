@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::compound::{self, Array, DataSet, Named, Template};
 use crate::field::{Names, Value};
 use crate::limits::Limits;
 
@@ -137,7 +138,7 @@ impl<'a> Topic<'a> {
 
 /// One field of a protobuf message (protobuf.dev/programming-guides/encoding).
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Wire<'a> {
+pub(super) enum Wire<'a> {
     Number(u64),
     Long([u8; 8]),
     Bytes(&'a [u8]),
@@ -146,11 +147,31 @@ enum Wire<'a> {
 
 /// The fields of a protobuf message, as far as they can be read.
 #[derive(Debug, Clone, Copy)]
-struct Fields<'a> {
+pub(super) struct Fields<'a> {
     rest: &'a [u8],
 }
 
-impl Fields<'_> {
+impl<'a> Fields<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// The contents of each field with this number that has any.
+    pub(super) fn all(self, wanted: u32) -> impl Iterator<Item = &'a [u8]> {
+        self.filter_map(move |field| match field {
+            (number, Wire::Bytes(bytes)) if number == wanted => Some(bytes),
+            _ => None,
+        })
+    }
+
+    /// The first number that the field with this number has.
+    pub(super) fn number(mut self, wanted: u32) -> Option<u64> {
+        self.find_map(|field| match field {
+            (number, Wire::Number(value)) if number == wanted => Some(value),
+            _ => None,
+        })
+    }
+
     fn is_whole(mut self) -> bool {
         self.by_ref().for_each(drop);
         self.rest.is_empty()
@@ -198,6 +219,39 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     None
 }
 
+/// Numbers one after the other, as far as they can be read.
+pub(super) fn varints(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (number, left) = varint(rest)?;
+        rest = left;
+        Some(number)
+    })
+}
+
+/// A single value in one of the forms that metrics, parameters, properties and elements of data sets have in common: 0 an
+/// integer of 32 bits, 1 of 64, 2 a float, 3 a double, 4 a truth value, 5 text. The type says what an integer is.
+pub(super) fn scalar<'a>(form: u32, wire: Wire<'a>, kind: Option<u32>) -> Option<Value<'a>> {
+    Some(match (form, wire) {
+        // Negative numbers are two's complement, in as many bits as the type has.
+        (0, Wire::Number(number)) => match kind {
+            Some(1) => Value::Signed((number as i8).into()),
+            Some(2) => Value::Signed((number as i16).into()),
+            Some(3) => Value::Signed((number as i32).into()),
+            _ => Value::Unsigned(number & 0xffff_ffff),
+        },
+        (1, Wire::Number(number)) => match kind {
+            Some(4) => Value::Signed(number as i64),
+            _ => Value::Unsigned(number),
+        },
+        (2, Wire::Short(bytes)) => Value::Float(f32::from_le_bytes(bytes).into()),
+        (3, Wire::Long(bytes)) => Value::Float(f64::from_le_bytes(bytes)),
+        (4, Wire::Number(flag)) => Value::Flag(flag != 0),
+        (5, Wire::Bytes(bytes)) => Value::Bytes(bytes),
+        _ => return None,
+    })
+}
+
 /// A payload.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Payload<'a> {
@@ -206,7 +260,7 @@ pub(super) struct Payload<'a> {
 
 impl<'a> Payload<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { fields: Fields { rest: bytes } }
+        Self { fields: Fields::new(bytes) }
     }
 
     /// Is it the protobuf message that it should be, with all its metrics?
@@ -215,27 +269,16 @@ impl<'a> Payload<'a> {
     }
 
     fn parts(&self) -> impl Iterator<Item = Fields<'a>> + use<'a> {
-        self.fields.filter_map(|field| match field {
-            (2, Wire::Bytes(rest)) => Some(Fields { rest }),
-            _ => None,
-        })
-    }
-
-    fn number(&self, wanted: u32) -> Option<u64> {
-        let mut fields = self.fields;
-        fields.find_map(|field| match field {
-            (number, Wire::Number(value)) if number == wanted => Some(value),
-            _ => None,
-        })
+        self.fields.all(2).map(Fields::new)
     }
 
     /// When it was sent, in milliseconds from 1970 on.
     pub(super) fn timestamp_ms(&self) -> Option<u64> {
-        self.number(1)
+        self.fields.number(1)
     }
 
     pub(super) fn sequence(&self) -> Option<u64> {
-        self.number(3)
+        self.fields.number(3)
     }
 
     pub(super) fn metrics(&self) -> impl Iterator<Item = Metric<'a>> + use<'a> {
@@ -253,13 +296,24 @@ pub(super) struct Metric<'a> {
     pub(super) kind: Option<u32>,
     pub(super) is_null: bool,
     pub(super) is_historical: bool,
+    /// What is told beside the value.
+    properties: &'a [u8],
     value: Option<Wire<'a>>,
     /// The field of the payload's definition that holds the value.
     form: u32,
 }
 
+/// The fields of a metric that hold its value.
+mod form {
+    pub(super) const INTEGER: u32 = 10;
+    pub(super) const TEXT: u32 = 15;
+    pub(super) const BYTES: u32 = 16;
+    pub(super) const DATA_SET: u32 = 17;
+    pub(super) const TEMPLATE: u32 = 18;
+}
+
 impl<'a> Metric<'a> {
-    fn new(fields: Fields<'a>) -> Self {
+    pub(super) fn new(fields: Fields<'a>) -> Self {
         let mut metric = Self {
             name: None,
             alias: None,
@@ -267,6 +321,7 @@ impl<'a> Metric<'a> {
             kind: None,
             is_null: false,
             is_historical: false,
+            properties: &[],
             value: None,
             form: 0,
         };
@@ -278,7 +333,8 @@ impl<'a> Metric<'a> {
                 (4, Wire::Number(kind)) => metric.kind = u32::try_from(kind).ok(),
                 (5, Wire::Number(flag)) => metric.is_historical = flag != 0,
                 (7, Wire::Number(flag)) => metric.is_null = flag != 0,
-                (10..=18, wire) => (metric.form, metric.value) = (number, Some(wire)),
+                (9, Wire::Bytes(properties)) => metric.properties = properties,
+                (form::INTEGER..=form::TEMPLATE, wire) => (metric.form, metric.value) = (number, Some(wire)),
                 _ => {}
             }
         }
@@ -290,30 +346,39 @@ impl<'a> Metric<'a> {
         if self.is_null {
             return None;
         }
-        let kind = self.kind.or(born);
-        Some(match (self.form, self.value?) {
-            // Negative numbers are two's complement, in as many bits as the type has.
-            (10, Wire::Number(number)) => match kind {
-                Some(1) => Value::Signed((number as i8).into()),
-                Some(2) => Value::Signed((number as i16).into()),
-                Some(3) => Value::Signed((number as i32).into()),
-                _ => Value::Unsigned(number & 0xffff_ffff),
-            },
-            (11, Wire::Number(number)) => match kind {
-                Some(4) => Value::Signed(number as i64),
-                _ => Value::Unsigned(number),
-            },
-            (12, Wire::Short(bytes)) => Value::Float(f32::from_le_bytes(bytes).into()),
-            (13, Wire::Long(bytes)) => Value::Float(f64::from_le_bytes(bytes)),
-            (14, Wire::Number(flag)) => Value::Flag(flag != 0),
-            (15 | 16, Wire::Bytes(bytes)) => Value::Bytes(bytes),
-            _ => return None,
-        })
+        match (self.form, self.value?) {
+            (form::BYTES, Wire::Bytes(bytes)) => Some(Value::Bytes(bytes)),
+            (form, wire) => scalar(form.checked_sub(form::INTEGER)?, wire, self.kind.or(born)),
+        }
+    }
+
+    fn contents(&self, form: u32) -> Option<&'a [u8]> {
+        match self.value? {
+            Wire::Bytes(bytes) if self.form == form && !self.is_null => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The elements, of an array.
+    pub(super) fn array(&self, born: Option<u32>) -> Option<Array<'a>> {
+        Array::new(self.kind.or(born)?, self.contents(form::BYTES)?)
+    }
+
+    pub(super) fn data_set(&self) -> Option<DataSet<'a>> {
+        self.contents(form::DATA_SET).map(DataSet::new)
+    }
+
+    pub(super) fn template(&self) -> Option<Template<'a>> {
+        self.contents(form::TEMPLATE).map(Template::new)
+    }
+
+    pub(super) fn properties(&self) -> impl Iterator<Item = Named<'a>> + use<'a> {
+        compound::properties(self.properties)
     }
 
     /// Is the value text?
     pub(super) fn is_text(&self) -> bool {
-        self.form == 15
+        self.form == form::TEXT
     }
 }
 

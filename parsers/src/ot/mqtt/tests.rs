@@ -159,6 +159,55 @@ fn sparkplug_metrics_are_named_by_the_birth_that_gave_the_alias() {
     insta::assert_snapshot!(session.last().json);
 }
 
+/// The JSON of a Sparkplug message with this one metric.
+fn metric(fields: &str) -> String {
+    let mut session = Session::connected(4);
+    session.send(ToServer, &publish(0, "spBv1.0/G/DDATA/E/D", None, &sparkplug(fields)));
+    let json = session.last().json.split_whitespace().collect::<String>();
+    json.split_once(r#""metrics":"#).expect("metrics").1.to_owned()
+}
+
+#[test]
+fn arrays_of_sparkplug_have_each_element() {
+    // Int8, Int16 and Boolean are the examples of Sparkplug 3.0 §6.4.16.2.
+    for (kind, packed, values) in [
+        ("16", "e9 7b", "[-23,123]"),
+        ("17", "d0 8a 30 75", "[-30000,30000]"),
+        ("1d", "52 04 b4 f7 ff 00 00 00", "[1099372430418]"),
+        ("1e", "00 00 80 3f 00 00 00 c0", "[1,-2]"),
+        ("20", "0c 00 00 00 34 d0", "[false,false,true,true,false,true,false,false,true,true,false,true]"),
+        ("21", "41 42 43 00 68 65 00", r#"["ABC","he"]"#),
+    ] {
+        let packed = bytes(packed);
+        let json = metric(&format!("0a0161 20{kind} 8201{:02x} {}", packed.len(), crate::testing::hex(&packed)));
+        assert!(json.contains(&format!(r#""value":{values}"#)), "{kind}: {json}");
+    }
+    // A count of truth values that are not there claims none.
+    assert!(metric("0a0161 2020 820104 ffffffff").contains(r#""value":[]"#));
+    // Rules see each element.
+    let mut session = Session::connected(4);
+    session.send(ToServer, &publish(0, "spBv1.0/G/DDATA/E/D", None, &sparkplug("0a0161 2017 820104 d08a3075")));
+    assert_eq!(session.last().field("sparkplug.value"), "-30000 30000");
+}
+
+#[test]
+fn data_sets_templates_and_properties_are_written_as_they_are_made() {
+    // Two columns, named a and b, of Int8 and String; a row with -1 and "x", one with nothing and "y".
+    let set = "0802 1201 61 1201 62 1a02 010c 220d 0a06 08ffffffff0f 0a03 320178".replace(' ', "");
+    let set = bytes(&format!("{set}2207 0a00 0a03 320179"));
+    let json = metric(&format!("0a0161 2010 8a01{:02x} {}", set.len(), crate::testing::hex(&set)));
+    let table = r#""data_set":{"columns":[{"name":"a","datatype":"int8"},{"name":"b","datatype":"string"}],"rows":[[-1,"x"],[null,"y"]]}"#;
+    assert!(json.contains(table), "{json}");
+    // An instance of "Motor" with a parameter and a member.
+    let template = bytes("0a0131 1207 0a0172 2003 5007 1a07 0a0170 1003 1809 2205 4d6f746f72 2800");
+    let json = metric(&format!("0a0161 2013 9201{:02x} {}", template.len(), crate::testing::hex(&template)));
+    let motor = r#""template":{"reference":"Motor","version":"1","is_definition":false,"parameters":[{"name":"p","datatype":"int32","value":9}],"metrics":[{"name":"r","datatype":"int32","value":7}]}"#;
+    assert!(json.contains(motor), "{json}");
+    // A property: its engineering unit.
+    let json = metric("0a0161 2003 4a0f 0a04 756e6974 1207 080c 4203 72706d 5007");
+    assert!(json.contains(r#""properties":[{"name":"unit","datatype":"string","value":"rpm"}]"#), "{json}");
+}
+
 #[test]
 fn the_record_of_an_acknowledged_publish_says_what_it_carried() {
     let mut session = Session::connected(4);

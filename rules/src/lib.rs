@@ -19,5 +19,5 @@ pub use engine::{
     Reference, Route, Rule, RuleId, Scratch, Silence, Subject, Tag, TagLimit, TagScope, Tagged, Target, Verdict, Watch,
 };
 pub use keyword::{KeywordInfo, keywords};
-pub use language::{Countries, Diagnostic, Library, Reputation, Severity, Source, Variables};
+pub use language::{Countries, Diagnostic, Library, Part, Reputation, Said, Severity, Source, Variables};
 pub use thresholds::Thresholds;

@@ -15,6 +15,7 @@ use crate::explain::REMARKS;
 use crate::keyword::{Place, Section};
 use crate::language::header::Resolver;
 use crate::language::integer::{self, Domain, IntegerTest};
+use crate::language::said::{Said, say};
 use crate::language::set::RangeSet;
 use crate::language::syntax::{Word, statements};
 use crate::language::{Diagnostic, Problem, Severity, Source, Variables};
@@ -92,22 +93,24 @@ fn cost(anatomy: &Anatomy, span: &Range<usize>) -> Option<Problem> {
     let positive = anatomy.sections.iter().flat_map(contents).any(|content| !content.negated);
     if steps().any(|step| matches!(step, Step::Expression(_))) && !positive && !selective {
         let at = anatomy.parts.iter().find(|part| part.name == "pcre").map_or(span.clone(), |part| part.span.clone());
-        let help = "add the bytes that every match contains as `content`";
-        return Some(Problem::new("pcre-without-content", "this expression is tried without a content", at).help(help));
+        let help = say!("add the bytes that every match contains as `content`");
+        return Some(
+            Problem::new("pcre-without-content", say!("this expression is tried without a content"), at).help(help),
+        );
     }
     if anatomy.ready.program.scope == Scope::Flow || selective || !is_searched(anatomy) {
         return None;
     }
     match &anatomy.pattern {
         None => Some(
-            Problem::new("no-fast-pattern", "nothing is looked for before this rule is inspected", span.clone())
-                .help("add a `content`, or ports"),
+            Problem::new("no-fast-pattern", say!("nothing is looked for before this rule is inspected"), span.clone())
+                .help(say!("add a `content`, or ports")),
         ),
         Some((_, pattern)) if pattern.len() < SHORT => {
-            let message = format!("the fast pattern has {} of at least {SHORT} bytes", pattern.len());
+            let message = say!("the fast pattern has {} of at least {} bytes", pattern.len(), SHORT);
             let part = anatomy.parts.iter().find(|part| part.name == "content");
             let at = part.map_or(span.clone(), |part| part.span.clone());
-            Some(Problem::new("short-pattern", message, at).help("look for more bytes, or name ports"))
+            Some(Problem::new("short-pattern", message, at).help(say!("look for more bytes, or name ports")))
         }
         Some(_) => None,
     }
@@ -115,7 +118,7 @@ fn cost(anatomy: &Anatomy, span: &Range<usize>) -> Option<Problem> {
 
 /// A combination that nothing can fulfil, if there is one.
 fn impossible(anatomy: &Anatomy, span: &Range<usize>) -> Option<Problem> {
-    let never = |message: String, at: Range<usize>| Some(Problem::new("never-matches", message, at));
+    let never = |message: Said, at: Range<usize>| Some(Problem::new("never-matches", message, at));
     if let Some((message, at)) = transports(anatomy, span).or_else(|| keys(anatomy, span)) {
         return never(message, at);
     }
@@ -127,7 +130,7 @@ fn impossible(anatomy: &Anatomy, span: &Range<usize>) -> Option<Problem> {
     let tests = &anatomy.ready.program.bit_tests;
     let both = tests.iter().find(|a| a.set && a.bits.len() == 1 && tests.iter().any(|b| !b.set && a.bits == b.bits))?;
     let name = anatomy.bits.iter().find(|bit| both.bits.contains(&bit.0)).map_or("", |bit| bit.1.as_str());
-    never(format!("flowbit `{name}` is to be set and not set"), span.clone())
+    never(say!("flowbit `{}` is to be set and not set", name), span.clone())
 }
 
 /// Keywords that ask for what only some IP protocols have.
@@ -149,23 +152,23 @@ const OF_TRANSPORTS: &[(&str, &[u64])] = &[
     ("sctp.", &[132]),
 ];
 
-fn transports(anatomy: &Anatomy, span: &Range<usize>) -> Option<(String, Range<usize>)> {
+fn transports(anatomy: &Anatomy, span: &Range<usize>) -> Option<(Said, Range<usize>)> {
     let header = &anatomy.ready.program.header;
     let has = |number: u64| header.transports.contains(number);
     let ports = header.source_ports.is_some() || header.destination_ports.is_some();
     if ports && ![6, 17, 132].into_iter().any(has) {
-        return Some((format!("{} has no ports", anatomy.header[1]), span.clone()));
+        return Some((say!("{} has no ports", &anatomy.header[1]), span.clone()));
     }
     let is = |part: &Part, name: &str| part.name == name || name.ends_with('.') && part.name.starts_with(name);
     anatomy.parts.iter().find_map(|part| {
         let (_, numbers) = OF_TRANSPORTS.iter().find(|of| is(part, of.0))?;
-        let message = || format!("`{}` asks for what {} does not have", part.name, anatomy.header[1]);
+        let message = || say!("`{}` asks for what {} does not have", &part.name, &anatomy.header[1]);
         (!numbers.iter().any(|&number| has(number))).then(|| (message(), part.span.clone()))
     })
 }
 
 /// Exact keys that are asked to have two values at once.
-fn keys(anatomy: &Anatomy, span: &Range<usize>) -> Option<(String, Range<usize>)> {
+fn keys(anatomy: &Anatomy, span: &Range<usize>) -> Option<(Said, Range<usize>)> {
     let fields = anatomy.ready.places.iter().find_map(|place| match place {
         Place::Message(protocol) => Some(protocol.fields),
         _ => None,
@@ -181,17 +184,17 @@ fn keys(anatomy: &Anatomy, span: &Range<usize>) -> Option<(String, Range<usize>)
         let same = |other: &&(Key, RangeSet<u64>)| other.0 == *key && other.1.intersection(values).is_empty();
         domains.iter().take(at).filter(|_| is_single(*key)).find(same)?;
         let name = match key {
-            Key::Field(field) => fields?.get(*field)?.name,
-            Key::IpProtocol => "IP protocol",
-            Key::SourcePort | Key::DestinationPort => "port",
-            Key::Direction => "direction",
-            Key::Protocol => "protocol",
-            Key::Source | Key::Destination => "address",
-            Key::TcpFlags => "combination of TCP flags",
-            Key::IcmpType => "ICMP type",
-            Key::PayloadLength => "length of the payload",
+            Key::Field(field) => say!("`{}`", fields?.get(*field)?.name),
+            Key::IpProtocol => say!("IP protocol"),
+            Key::SourcePort | Key::DestinationPort => say!("port"),
+            Key::Direction => say!("direction"),
+            Key::Protocol => say!("protocol"),
+            Key::Source | Key::Destination => say!("address"),
+            Key::TcpFlags => say!("combination of TCP flags"),
+            Key::IcmpType => say!("ICMP type"),
+            Key::PayloadLength => say!("length of the payload"),
         };
-        Some((format!("no {name} fulfils all that is asked of it"), span.clone()))
+        Some((say!("no {} fulfils all that is asked of it", name), span.clone()))
     })
 }
 
@@ -205,13 +208,13 @@ fn literal(number: Option<Number>) -> Option<usize> {
 }
 
 /// Contents that do not fit where they are to stand.
-fn lengths(anatomy: &Anatomy, section: &Section) -> Option<(String, Spot)> {
+fn lengths(anatomy: &Anatomy, section: &Section) -> Option<(Said, Spot)> {
     let positive = || contents(section).filter(|content| !content.negated);
     for content in positive() {
         let length = content.bytes.len();
         for (name, room) in [("depth", literal(content.depth)), ("within", literal(content.within))] {
             if let Some(room) = room.filter(|&room| room < length) {
-                return Some((format!("{length} bytes do not fit into a {name} of {room}"), None));
+                return Some((say!("{} bytes do not fit into a {} of {}", length, name, room), None));
             }
         }
     }
@@ -220,7 +223,7 @@ fn lengths(anatomy: &Anatomy, section: &Section) -> Option<(String, Spot)> {
     let too_short = |set: &RangeSet<u64>| set.ranges().last().is_some_and(|range| range.1 < needed as u64);
     let bounded = section.steps.iter().any(|step| matches!(step, Step::Length(IntegerTest::In(set)) if too_short(set)));
     if bounded {
-        return Some((format!("the buffer is to be shorter than the {needed} bytes that are looked for"), None));
+        return Some((say!("the buffer is to be shorter than the {} bytes that are looked for", needed), None));
     }
     if section.buffer != Buffer::Payload || !section.transforms.is_empty() {
         return None;
@@ -229,7 +232,7 @@ fn lengths(anatomy: &Anatomy, section: &Section) -> Option<(String, Spot)> {
     let value = Word { text: part.value.as_deref()?, start: 0 };
     match integer::parse(value, Domain::unsigned(16)).ok()? {
         IntegerTest::In(set) if too_short(&set) => Some((
-            format!("the payload is to be shorter than the {needed} bytes that are looked for"),
+            say!("the payload is to be shorter than the {} bytes that are looked for", needed),
             Some(part.span.clone()),
         )),
         _ => None,
@@ -237,7 +240,7 @@ fn lengths(anatomy: &Anatomy, section: &Section) -> Option<(String, Spot)> {
 }
 
 /// The same bytes are to stand anywhere and nowhere.
-fn contradiction(anatomy: &Anatomy, section: &Section) -> Option<(String, Spot)> {
+fn contradiction(anatomy: &Anatomy, section: &Section) -> Option<(Said, Spot)> {
     let free = |content: &&Content| content.offset.is_none() && content.depth.is_none() && !content.relative();
     let not = contents(section).filter(|content| content.negated && !content.endswith).filter(free);
     let text = |content: &Content| String::from_utf8_lossy(&content.bytes).into_owned();
@@ -247,7 +250,7 @@ fn contradiction(anatomy: &Anatomy, section: &Section) -> Option<(String, Spot)>
         let part = anatomy.parts.iter().find(|part| {
             part.name == "content" && part.value.as_deref().is_some_and(|value| value.trim_start().starts_with('!'))
         });
-        Some((format!("`{}` is to stand there and nowhere", text(not)), part.map(|part| part.span.clone())))
+        Some((say!("`{}` is to stand there and nowhere", text(not)), part.map(|part| part.span.clone())))
     })
 }
 
@@ -312,8 +315,8 @@ impl Ruleset {
     fn flowbits(&self) -> impl Iterator<Item = Diagnostic> {
         self.bits.iter().filter_map(|(name, bit)| {
             let (place, code, message) = match (&bit.set, &bit.asked) {
-                (None, Some(place)) => (place, "flowbit-never-set", format!("no rule sets flowbit `{name}`")),
-                (Some(place), None) => (place, "flowbit-never-checked", format!("no rule asks for flowbit `{name}`")),
+                (None, Some(place)) => (place, "flowbit-never-set", say!("no rule sets flowbit `{}`", name)),
+                (Some(place), None) => (place, "flowbit-never-checked", say!("no rule asks for flowbit `{}`", name)),
                 _ => return None,
             };
             Some(Problem::new(code, message, place.1.clone()).diagnostic(Severity::Warning, &place.0))
@@ -330,12 +333,13 @@ impl Ruleset {
             let twin = first.entry((&rule.header, &rule.asks)).or_insert(rule);
             let problem = match pass {
                 Some(pass) => {
-                    let message = format!("pass rule {} matches all that this rule matches", pass.name());
-                    Problem::new("shadowed-rule", message, rule.span.clone()).help("it never alerts")
+                    let message = say!("pass rule {} matches all that this rule matches", pass.name());
+                    Problem::new("shadowed-rule", message, rule.span.clone()).help(say!("it never alerts"))
                 }
                 None if twin.sid != rule.sid => {
-                    let message = format!("asks the same as rule {}", twin.name());
-                    Problem::new("shadowed-rule", message, rule.span.clone()).help("both alert on the same traffic")
+                    let message = say!("asks the same as rule {}", twin.name());
+                    Problem::new("shadowed-rule", message, rule.span.clone())
+                        .help(say!("both alert on the same traffic"))
                 }
                 None => continue,
             };

@@ -15,6 +15,7 @@ use crate::engine::gate::{RateFilter, Suppressed, Suppression};
 use crate::keyword::Use;
 use crate::keyword::threshold as keyword;
 use crate::language::header::{AddressSet, address_list};
+use crate::language::said::say;
 use crate::language::syntax::{Word, statements};
 use crate::language::{Diagnostic, Problem, Severity, Source, Variables, nearest};
 
@@ -54,14 +55,14 @@ impl<'a> Settings<'a> {
             let (name, value) = (pair.part(name), pair.part(value).trim());
             if !known.contains(&name.text) {
                 let near = nearest(name.text, known.iter().copied());
-                let message = format!("`{}` is not a setting here", name.text);
+                let message = say!("`{}` is not a setting here", name.text);
                 return Err(Problem::new("unknown-value", message, name.span()).help(match near {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("expected {}", known.join(", ")),
+                    Some(near) => say!("did you mean `{}`?", near),
+                    None => say!("expected {}", known.join(", ")),
                 }));
             }
             if pairs.iter().any(|known| known.0.text == name.text) {
-                return Err(Problem::new("conflict", format!("`{}` is given twice", name.text), name.span()));
+                return Err(Problem::new("conflict", say!("`{}` is given twice", name.text), name.span()));
             }
             pairs.push((name, value));
         }
@@ -73,15 +74,18 @@ impl<'a> Settings<'a> {
     }
 
     fn need(&self, name: &str) -> Result<Word<'a>, Problem> {
-        let missing = || Problem::new("missing-value", format!("`{name}` is missing"), self.whole.span());
+        let missing = || Problem::new("missing-value", say!("`{}` is missing", name), self.whole.span());
         self.get(name).filter(|value| !value.text.is_empty()).ok_or_else(missing)
     }
 
     fn number(&self, name: &str, low: u32) -> Result<u32, Problem> {
         let word = self.need(name)?;
         word.text.parse().ok().filter(|&number| number >= low).ok_or_else(|| {
-            Problem::new("invalid-value", format!("`{}` is not a number in range", word.text), word.span())
-                .help(format!("expected {low} to {}", u32::MAX))
+            Problem::new("invalid-value", say!("`{}` is not a number in range", word.text), word.span()).help(say!(
+                "expected {} to {}",
+                low,
+                u32::MAX
+            ))
         })
     }
 }
@@ -144,7 +148,7 @@ impl Thresholds {
                 one.rule.gated = one.program.is_gated();
             }
             if !met && line.sid != 0 {
-                let message = format!("there is no rule {}:{}", line.gid, line.sid);
+                let message = say!("there is no rule {}:{}", line.gid, line.sid);
                 let problem = Problem::new("unknown-sid", message, line.span.clone());
                 diagnostics.push(problem.diagnostic(Severity::Warning, &line.source));
             }
@@ -190,10 +194,10 @@ fn line(word: Word<'_>, variables: &Variables) -> Result<(u32, u32, What, Option
         }
         text => {
             let near = nearest(text, KINDS.iter().copied());
-            return Err(Problem::new("unknown-value", format!("`{text}` does not begin a threshold"), kind.span())
+            return Err(Problem::new("unknown-value", say!("`{}` does not begin a threshold", text), kind.span())
                 .help(match near {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("expected {}", KINDS.join(", ")),
+                    Some(near) => say!("did you mean `{}`?", near),
+                    None => say!("expected {}", KINDS.join(", ")),
                 }));
         }
     };
@@ -204,8 +208,8 @@ fn suppression(settings: &Settings<'_>, variables: &Variables) -> Result<Suppres
     let Some(track) = settings.get("track") else {
         return match settings.get("ip") {
             None => Ok(Suppression { end: Suppressed::Either, addresses: AddressSet::everything() }),
-            Some(ip) => Err(Problem::new("missing-value", "`track` is missing", ip.span())
-                .help("expected `track by_src|by_dst|by_either, ip ADDRESSES`")),
+            Some(ip) => Err(Problem::new("missing-value", say!("`track` is missing"), ip.span())
+                .help(say!("expected `track by_src|by_dst|by_either, ip ADDRESSES`"))),
         };
     };
     let end = match track.text {
@@ -213,8 +217,8 @@ fn suppression(settings: &Settings<'_>, variables: &Variables) -> Result<Suppres
         "by_dst" => Suppressed::Destination,
         "by_either" => Suppressed::Either,
         text => {
-            return Err(Problem::new("unknown-value", format!("`{text}` cannot be suppressed"), track.span())
-                .help("expected by_src, by_dst or by_either"));
+            return Err(Problem::new("unknown-value", say!("`{}` cannot be suppressed", text), track.span())
+                .help(say!("expected by_src, by_dst or by_either")));
         }
     };
     Ok(Suppression { end, addresses: address_list(variables, settings.need("ip")?)? })
@@ -228,15 +232,13 @@ fn rate(settings: &Settings<'_>) -> Result<(RateFilter, Option<Problem>), Proble
         "alert" | "drop" | "reject" => false,
         text => {
             let near = nearest(text, ["pass", "alert", "drop", "reject"].into_iter());
-            return Err(Problem::new("unknown-action", format!("`{text}` is not an action"), action.span()).help(
-                near.map_or("expected pass, alert, drop or reject".to_owned(), |near| {
-                    format!("did you mean `{near}`?")
-                }),
+            return Err(Problem::new("unknown-action", say!("`{}` is not an action", text), action.span()).help(
+                near.map_or(say!("expected pass, alert, drop or reject"), |near| say!("did you mean `{}`?", near)),
             ));
         }
     };
     let odd = (!silences).then(|| {
-        let message = format!("`new_action {}` changes nothing: the sensor never blocks", action.text);
+        let message = say!("`new_action {}` changes nothing: the sensor never blocks", action.text);
         Problem::new("no-effect", message, action.span())
     });
     let filter = RateFilter {
@@ -335,8 +337,8 @@ mod tests {
             ),
         ] {
             let found = Thresholds::default().read(&source("t", text), &Variables::standard());
-            let found: Vec<_> =
-                found.iter().map(|it| (it.code, it.position().1, it.help.as_deref().unwrap_or_default())).collect();
+            let help_of = |it: &Diagnostic| it.help.as_ref().map(ToString::to_string).unwrap_or_default();
+            let found: Vec<_> = found.iter().map(|it| (it.code, it.position().1, help_of(it))).collect();
             assert_eq!(found.len(), 1, "{text}");
             assert_eq!((found[0].0, found[0].1), (code, column), "{text}");
             assert!(found[0].2.contains(help), "{text}: {}", found[0].2);

@@ -13,6 +13,7 @@ use crate::engine::gate::{Suppressed, Suppression};
 use crate::engine::{Action, Rule};
 use crate::keyword::{Environment, Fate, Use, threshold};
 use crate::language::header::{Resolver, address_list};
+use crate::language::said::{Said, say};
 use crate::language::syntax::{Word, statements};
 use crate::language::{Problem, Source, Variables, nearest};
 
@@ -108,7 +109,7 @@ pub struct Mistake {
     /// Index within the key's list.
     pub index: Option<usize>,
     /// What is wrong, and what was expected.
-    pub message: String,
+    pub message: Said,
 }
 
 impl Override {
@@ -116,8 +117,11 @@ impl Override {
     pub fn new(selection: Selection, wanted: Wanted, variables: &Variables) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = Vec::new();
         let mut wrong = |key, index, problem: Problem| {
-            let help = problem.help.map(|help| format!(" ({help})")).unwrap_or_default();
-            mistakes.push(Mistake { key, index, message: problem.message + &help });
+            let message = match problem.help {
+                Some(help) => say!("{} ({})", problem.message, help),
+                None => problem.message,
+            };
+            mistakes.push(Mistake { key, index, message });
         };
         let threshold = match wanted.threshold.as_deref().map(str::trim) {
             None => None,
@@ -152,8 +156,8 @@ impl Override {
 /// `track by_src|by_dst|by_either, ip ADDRESSES`.
 fn suppression(word: Word<'_>, variables: &Variables) -> Result<Suppression, Problem> {
     let wrong = || {
-        Problem::new("invalid-value", format!("`{}` is not a suppression", word.text), word.span())
-            .help("expected `track by_src|by_dst|by_either, ip ADDRESSES`")
+        Problem::new("invalid-value", say!("`{}` is not a suppression", word.text), word.span())
+            .help(say!("expected `track by_src|by_dst|by_either, ip ADDRESSES`"))
     };
     let (track, addresses) = word.split_once(',').ok_or_else(wrong)?;
     let end = match track.text.strip_prefix("track").map(str::trim) {
@@ -468,7 +472,7 @@ mod tests {
         let mistakes = Override::new(Selection::default(), wanted, &Variables::standard()).expect_err("wrong");
         let keys: Vec<_> = mistakes.iter().map(|mistake| (mistake.key, mistake.index)).collect();
         assert_eq!(keys, [("threshold", None), ("suppress", Some(1))]);
-        assert!(mistakes[0].message.contains("expected limit"), "{}", mistakes[0].message);
+        assert!(mistakes[0].message.to_string().contains("expected limit"), "{}", mistakes[0].message);
     }
 
     #[test]

@@ -86,6 +86,8 @@ pub struct Diagnostic {
     pub headline: Phrase,
     /// What was expected, or the nearest valid name.
     pub help: Option<Phrase>,
+    /// Signature ids of the rules that it is about, where these are not the one at its place alone.
+    pub sids: Vec<u32>,
     /// Where: the text and the bytes in it. None when the file could not be read at all.
     pub place: Option<(Arc<Text>, Range<usize>)>,
 }
@@ -93,7 +95,7 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error without a place.
     pub fn error(code: &'static str, headline: impl Into<Phrase>) -> Self {
-        Self { severity: Severity::Error, code, headline: headline.into(), help: None, place: None }
+        Self { severity: Severity::Error, code, headline: headline.into(), help: None, sids: Vec::new(), place: None }
     }
 
     /// The same at a place.
@@ -145,6 +147,9 @@ impl Diagnostic {
         }
         if let Some(help) = &self.help {
             value["help"] = help.text(Language::English).into();
+        }
+        if !self.sids.is_empty() {
+            value["sids"] = self.sids.as_slice().into();
         }
         value
     }

@@ -4,6 +4,9 @@
 //! the language is known. Records, metrics and logs are for machines and stay in English.
 
 pub mod help;
+mod rules;
+
+use vigia_rules::Said;
 
 /// Language of what is shown to a person.
 #[derive(
@@ -54,6 +57,8 @@ pub enum Argument {
     Verbatim(String),
     /// A sentence or label of its own.
     Phrase(Phrase),
+    /// A sentence of the rule compiler.
+    Said(Said),
 }
 
 impl From<&str> for Argument {
@@ -77,6 +82,18 @@ impl From<usize> for Argument {
 impl From<Message> for Argument {
     fn from(message: Message) -> Self {
         Self::Phrase(message.into())
+    }
+}
+
+impl From<Said> for Argument {
+    fn from(said: Said) -> Self {
+        Self::Said(said)
+    }
+}
+
+impl From<Said> for Phrase {
+    fn from(said: Said) -> Self {
+        Message::Verbatim.with([said.into()])
     }
 }
 
@@ -104,6 +121,10 @@ impl Phrase {
             match place.parse::<usize>().ok().and_then(|place| self.arguments.get(place)) {
                 Some(Argument::Verbatim(text)) => out.push_str(text),
                 Some(Argument::Phrase(phrase)) => out.push_str(&phrase.text(language)),
+                Some(Argument::Said(said)) => out.push_str(&match language {
+                    Language::English => said.to_string(),
+                    Language::Spanish => said.text(&rules::spanish),
+                }),
                 None => {}
             }
             rest = after;
@@ -466,54 +487,15 @@ messages! {
     OverrideNoSuchClass: "there is no class `{0}`", "no existe la clase `{0}`";
     OverrideNoRule: "this override is about no rule that is there",
         "este cambio no se refiere a ninguna regla existente";
-    RuleProblem: "rule: {0}", "regla: {0}";
-    RuleNoFastPattern: "{0}", "sin patrón rápido: {0}";
-    RuleShortPattern: "{0}", "patrón demasiado corto: {0}";
-    RulePcreWithoutContent: "{0}", "pcre sin content: {0}";
-    RuleShadowed: "{0}", "regla eclipsada por otra: {0}";
-    RuleFlowbitNeverSet: "{0}", "flowbit que nadie activa: {0}";
-    RuleFlowbitNeverChecked: "{0}", "flowbit que nadie consulta: {0}";
-    RuleConflict: "{0}", "opciones incompatibles: {0}";
-    RuleDuplicateSid: "{0}", "sid repetido: {0}";
-    RuleEmptyBuffer: "{0}", "búfer sin nada que buscar: {0}";
-    RuleEmptySet: "{0}", "conjunto vacío: {0}";
-    RuleInvalidAddress: "{0}", "dirección no válida: {0}";
-    RuleInvalidClassification: "{0}", "clasificación no válida: {0}";
-    RuleInvalidReference: "{0}", "sistema de referencia no válido: {0}";
-    RuleInvalidReputation: "{0}", "reputación no válida: {0}";
-    RuleNoEffect: "{0}", "sin efecto: {0}";
-    RuleUnknownSid: "{0}", "regla desconocida: {0}";
-    RuleUnreadable: "{0}", "ilegible: {0}";
-    RuleInvalidEscape: "{0}", "secuencia de escape no válida: {0}";
-    RuleInvalidExpression: "{0}", "expresión regular no válida: {0}";
-    RuleInvalidHex: "{0}", "hexadecimal no válido: {0}";
-    RuleInvalidPort: "{0}", "puerto no válido: {0}";
-    RuleInvalidValue: "{0}", "valor no válido: {0}";
-    RuleMisplaced: "{0}", "fuera de lugar: {0}";
-    RuleMissingSid: "{0}", "falta el sid: {0}";
-    RuleMissingValue: "{0}", "falta un valor: {0}";
-    RuleNeverMatches: "{0}", "nunca puede coincidir: {0}";
-    RuleNotDissected: "{0}", "protocolo aún sin disección: {0}";
-    RuleNotSupported: "{0}", "aún no admitido: {0}";
-    RuleProtocolConflict: "{0}", "protocolos incompatibles: {0}";
-    RuleRequirementUnmet: "{0}", "requisito sin cumplir: {0}";
-    RuleSyntax: "{0}", "error de sintaxis: {0}";
-    RuleUnexpectedValue: "{0}", "valor inesperado: {0}";
-    RuleUnknownAction: "{0}", "acción desconocida: {0}";
-    RuleUnknownClasstype: "{0}", "clase desconocida: {0}";
-    RuleUnknownEvent: "{0}", "evento desconocido: {0}";
-    RuleUnknownFrame: "{0}", "marco desconocido: {0}";
-    RuleUnknownKeyword: "{0}", "palabra clave desconocida: {0}";
-    RuleUnknownProtocol: "{0}", "protocolo desconocido: {0}";
-    RuleUnknownValue: "{0}", "valor desconocido: {0}";
-    RuleUnknownVariable: "{0}", "variable desconocida: {0}";
-    RuleValueOutOfRange: "{0}", "valor fuera de rango: {0}";
-    RuleVariableLoop: "{0}", "variable que se contiene a sí misma: {0}";
     Verbatim: "{0}", "{0}";
     RulesUnreadable: "cannot read rules: {0}",
         "no se pueden leer las reglas: {0}";
     RulesNoMatch: "no rule file matches `{0}`",
         "ningún fichero de reglas coincide con `{0}`";
+    RulesFolderEmpty: "no file below `{0}` has a name that ends in `.rules`",
+        "ningún fichero de `{0}` tiene un nombre que acabe en `.rules`";
+    RulesFolderHelp: "other files are named one by one, or by a pattern: `{0}/*`",
+        "los demás ficheros se nombran uno a uno, o con un patrón: `{0}/*`";
 
     // Severities and sums.
     Error: "error", "error";

@@ -58,7 +58,7 @@ impl Dissector for Fragile {
 
     fn gap(&mut self, _: Direction) {}
 
-    fn finish(&mut self, _: Timestamp, _: &mut dyn Sink) {
+    fn expire(&mut self, _: Timestamp, _: &mut dyn Sink) {
         assert!(!self.at_the_end, "at the end");
     }
 }

@@ -13,6 +13,7 @@ use super::view::same;
 use super::{Compiled, Engine, Messages, Rule};
 use crate::keyword::{Environment, Fate, Need, Place, Waiting};
 use crate::language::header::Resolver;
+use crate::language::said::{Said, say};
 use crate::language::syntax::{self, Statement};
 use crate::language::{Diagnostic, Problem, Severity, Source, Variables};
 use crate::tuning::{self, Change, Override};
@@ -79,10 +80,10 @@ pub(crate) fn compile(
                             diagnostics.push(
                                 Problem::new(
                                     "duplicate-sid",
-                                    format!("sid {} stands at {file}:{line} with revision {}", kept.sid, kept.rev),
+                                    say!("sid {} stands at {}:{} with revision {}", kept.sid, file, line, kept.rev),
                                     loser.statement.1,
                                 )
-                                .help("the higher revision is kept")
+                                .help(say!("the higher revision is kept"))
                                 .diagnostic(Severity::Warning, &sources[loser.statement.0]),
                             );
                         }
@@ -112,47 +113,39 @@ struct WaitingRules {
 
 /// A keyword that waits for something.
 struct Waited {
-    rules: usize,
-    /// The first signature ids.
     sids: Vec<u32>,
     /// Where it stands first.
     first: (usize, std::ops::Range<usize>),
 }
 
-/// Signature ids that a warning names.
+/// Signature ids that the sentence of a warning names; the warning has them all.
 const NAMED: usize = 5;
 
 impl WaitingRules {
     fn add(&mut self, rule: Waiting, source: usize) {
         self.count += 1;
         for (name, span, need) in rule.keywords {
-            let new = || Waited { rules: 0, sids: Vec::new(), first: (source, span) };
-            let waited = self.keywords.entry((need, name)).or_insert_with(new);
-            waited.rules += 1;
-            if waited.sids.len() < NAMED {
-                waited.sids.push(rule.sid);
-            }
+            let new = || Waited { sids: Vec::new(), first: (source, span) };
+            self.keywords.entry((need, name)).or_insert_with(new).sids.push(rule.sid);
         }
     }
 
     /// One warning a keyword.
     fn diagnostics<'s>(self, sources: &'s [Source]) -> impl Iterator<Item = Diagnostic> + 's {
-        self.keywords.into_iter().filter_map(|((need, name), waited)| {
-            let (source, span) = waited.first;
-            let sids: Vec<String> = waited.sids.iter().map(u32::to_string).collect();
-            let more = if waited.rules > NAMED { ", ..." } else { "" };
-            let rules = if waited.rules == 1 { "1 rule".to_owned() } else { format!("{} rules", waited.rules) };
-            let rules = format!("{rules} off (sid {}{more})", sids.join(", "));
-            let problem = match need {
-                Need::Protocol(protocol) => {
-                    let message = format!("`{name}` waits for the dissector of {protocol}: {rules}");
-                    Problem::new("not-dissected", message, span)
-                }
-                Need::Feature(feature) => {
-                    Problem::new("not-supported", format!("`{name}` waits for {feature}: {rules}"), span)
-                }
+        self.keywords.into_iter().filter_map(|((need, name), Waited { sids, first: (source, span) })| {
+            let named = sids.iter().take(NAMED).map(u32::to_string).collect::<Vec<_>>().join(", ");
+            let rules = match (sids.len(), sids.len().saturating_sub(NAMED)) {
+                (1, _) => say!("1 rule off (sid {})", named),
+                (count, 0) => say!("{} rules off (sid {})", count, named),
+                (count, more) => say!("{} rules off (sid {} and {} more)", count, named, more),
             };
-            Some(problem.diagnostic(Severity::Warning, sources.get(source)?))
+            let (code, what) = match need {
+                Need::Protocol(protocol) => ("not-dissected", say!("the dissector of {}", protocol)),
+                Need::Feature(feature) => ("not-supported", Said::new(feature, Vec::new())),
+            };
+            let problem = Problem::new(code, say!("`{}` waits for {}: {}", name, what, rules), span);
+            let warning = problem.diagnostic(Severity::Warning, sources.get(source)?);
+            Some(Diagnostic { sids, ..warning })
         })
     }
 }

@@ -5,6 +5,7 @@ use vigia_parsers::registry::FAILED;
 
 use super::{Arity, Draft, Environment, Keyword, Need, Use, names};
 use crate::engine::view::{Condition, View, same};
+use crate::language::said::say;
 use crate::language::syntax::Word;
 use crate::language::{Problem, nearest};
 
@@ -42,10 +43,10 @@ fn app_layer_protocol(draft: &mut Draft, environment: &Environment<'_>, it: Use<
     let names = parts.next().unwrap_or(it.value);
     if let Some(mode) = parts.find(|mode| !MODES.contains(&mode.text)) {
         let near = nearest(mode.text, MODES.iter().copied());
-        return Err(Problem::new("unknown-value", format!("`{}` is not a mode", mode.text), mode.span()).help(
+        return Err(Problem::new("unknown-value", say!("`{}` is not a mode", mode.text), mode.span()).help(
             match near {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("expected {}", MODES.join(", ")),
+                Some(near) => say!("did you mean `{}`?", near),
+                None => say!("expected {}", MODES.join(", ")),
             },
         ));
     }
@@ -57,7 +58,7 @@ fn app_layer_protocol(draft: &mut Draft, environment: &Environment<'_>, it: Use<
     for name in names.split('|') {
         match name.text {
             "unknown" if negated => {
-                return Err(Problem::new("conflict", "`unknown` cannot be negated", name.span()));
+                return Err(Problem::new("conflict", say!("`unknown` cannot be negated"), name.span()));
             }
             "unknown" => condition.unknown = true,
             "failed" => condition.protocols.push(&FAILED),
@@ -82,6 +83,6 @@ pub(super) fn wait_for_protocol(
         return Ok(());
     }
     let known = environment.protocols.iter().map(|protocol| protocol.name).chain(names::PROTOCOLS.iter().copied());
-    Err(Problem::new("unknown-protocol", format!("unknown protocol `{}`", name.text), name.span())
-        .maybe_help(nearest(name.text, known).map(|near| format!("did you mean `{near}`?"))))
+    Err(Problem::new("unknown-protocol", say!("unknown protocol `{}`", name.text), name.span())
+        .maybe_help(nearest(name.text, known).map(|near| say!("did you mean `{}`?", near))))
 }

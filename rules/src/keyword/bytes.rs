@@ -6,6 +6,7 @@ use crate::engine::bytes::{ByteExtract, ByteJump, ByteMath, ByteTest, Comparison
 use crate::engine::chain::Step;
 use crate::engine::value::Number;
 use crate::language::Problem;
+use crate::language::said::{Said, say};
 use crate::language::syntax::Word;
 
 pub(super) const KEYWORDS: &[Keyword] = &[
@@ -55,11 +56,11 @@ impl<'a> Parts<'a> {
         Self { words: value.split(',').collect::<Vec<_>>().into_iter(), whole: value }
     }
 
-    fn next(&mut self, what: &str) -> Result<Word<'a>, Problem> {
+    fn next(&mut self, missing: Said) -> Result<Word<'a>, Problem> {
         self.words
             .next()
             .filter(|word| !word.text.is_empty())
-            .ok_or_else(|| Problem::new("missing-value", format!("the {what} is missing"), self.whole.span()))
+            .ok_or_else(|| Problem::new("missing-value", missing, self.whole.span()))
     }
 }
 
@@ -100,7 +101,7 @@ fn common(draft: &mut Draft, reading: &mut Reading, option: Word<'_>) -> Result<
 }
 
 fn unknown(option: Word<'_>, it: Use<'_>) -> Problem {
-    let message = format!("`{}` is not an option of {}", option.text, it.name.text);
+    let message = say!("`{}` is not an option of {}", option.text, it.name.text);
     Problem::new("unknown-value", message, option.span())
 }
 
@@ -110,11 +111,11 @@ fn check_length(reading: &Reading, it: Use<'_>) -> Outcome {
     match reading.length {
         // As many digits as there are.
         Number::Literal(0) if reading.text.is_none() && it.name.text != "byte_jump" => {
-            Err(Problem::new("value-out-of-range", "0 bytes are no number", it.value.span())
-                .help("with `string` as many digits as there are"))
+            Err(Problem::new("value-out-of-range", say!("0 bytes are no number"), it.value.span())
+                .help(say!("with `string` as many digits as there are")))
         }
         Number::Literal(length) if length > most => {
-            Err(Problem::new("value-out-of-range", format!("at most {most} bytes can be read"), it.value.span()))
+            Err(Problem::new("value-out-of-range", say!("at most {} bytes can be read", most), it.value.span()))
         }
         _ => Ok(()),
     }
@@ -122,8 +123,8 @@ fn check_length(reading: &Reading, it: Use<'_>) -> Outcome {
 
 fn byte_test(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     let mut parts = Parts::of(it.value);
-    let length = number(draft, parts.next("number of bytes")?, 0, 23)?;
-    let operator = parts.next("operator")?;
+    let length = number(draft, parts.next(say!("the number of bytes is missing"))?, 0, 23)?;
+    let operator = parts.next(say!("the operator is missing"))?;
     let (negated, symbol) = match operator.text.strip_prefix('!') {
         // `!` alone is "not equal".
         Some("") => (true, operator.part("=")),
@@ -139,12 +140,12 @@ fn byte_test(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         "&" => Comparison::And,
         "^" => Comparison::Xor,
         text => {
-            return Err(Problem::new("unknown-value", format!("`{text}` is not a comparison"), operator.span())
-                .help("expected <, <=, >, >=, =, & or ^, negated with !"));
+            return Err(Problem::new("unknown-value", say!("`{}` is not a comparison", text), operator.span())
+                .help(say!("expected <, <=, >, >=, =, & or ^, negated with !")));
         }
     };
-    let value = number(draft, parts.next("value")?, i64::MIN, i64::MAX)?;
-    let offset = number(draft, parts.next("offset")?, -FAR, FAR)?;
+    let value = number(draft, parts.next(say!("the value is missing"))?, i64::MIN, i64::MAX)?;
+    let offset = number(draft, parts.next(say!("the offset is missing"))?, -FAR, FAR)?;
     let mut reading = reading(length, offset);
     for option in parts.words {
         if !common(draft, &mut reading, option)? {
@@ -158,8 +159,8 @@ fn byte_test(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
 
 fn byte_jump(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     let mut parts = Parts::of(it.value);
-    let length = number(draft, parts.next("number of bytes")?, 0, 23)?;
-    let offset = number(draft, parts.next("offset")?, -FAR, FAR)?;
+    let length = number(draft, parts.next(say!("the number of bytes is missing"))?, 0, 23)?;
+    let offset = number(draft, parts.next(say!("the offset is missing"))?, -FAR, FAR)?;
     let mut jump = ByteJump {
         reading: reading(length, offset),
         multiplier: 1,
@@ -191,15 +192,15 @@ fn name(word: Word<'_>) -> Result<Word<'_>, Problem> {
     if begins && word.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.' || c == '-') {
         return Ok(word);
     }
-    Err(Problem::new("invalid-value", format!("`{}` cannot be the name of a value", word.text), word.span())
-        .help("expected a letter, then letters, digits and _"))
+    Err(Problem::new("invalid-value", say!("`{}` cannot be the name of a value", word.text), word.span())
+        .help(say!("expected a letter, then letters, digits and _")))
 }
 
 fn byte_extract(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     let mut parts = Parts::of(it.value);
-    let length = number(draft, parts.next("number of bytes")?, 1, 23)?;
-    let offset = number(draft, parts.next("offset")?, -FAR, FAR)?;
-    let slot = draft.define(name(parts.next("name")?)?)?;
+    let length = number(draft, parts.next(say!("the number of bytes is missing"))?, 1, 23)?;
+    let offset = number(draft, parts.next(say!("the offset is missing"))?, -FAR, FAR)?;
+    let slot = draft.define(name(parts.next(say!("the name is missing"))?)?)?;
     let mut extract = ByteExtract { reading: reading(length, offset), multiplier: 1, align: None, slot };
     for option in parts.words {
         let (name, value) = option.text.split_once(char::is_whitespace).unwrap_or((option.text, ""));
@@ -232,14 +233,14 @@ fn byte_math(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
             _ => return Err(unknown(option, it)),
         }
     }
-    let missing = |what: &str| Problem::new("missing-value", format!("`{what}` is missing"), it.value.span());
+    let missing = |what: &str| Problem::new("missing-value", say!("`{}` is missing", what), it.value.span());
     read.length = length.ok_or_else(|| missing("bytes"))?;
     read.offset = offset.ok_or_else(|| missing("offset"))?;
     let operation = operation.ok_or_else(|| missing("oper"))?;
     let operand = operand.ok_or_else(|| missing("rvalue"))?;
     check_length(&read, it)?;
     if matches!((operation, operand), (Operation::Divide, Number::Literal(0))) {
-        return Err(Problem::new("never-matches", "a division by zero", it.value.span()));
+        return Err(Problem::new("never-matches", say!("a division by zero"), it.value.span()));
     }
     let slot = draft.define(result.ok_or_else(|| missing("result"))?)?;
     draft.push_step(Step::ByteMath(ByteMath { reading: read, operation, operand, slot }));
@@ -255,8 +256,8 @@ fn operator(word: Word<'_>) -> Result<Operation, Problem> {
         "<<" => Operation::ShiftLeft,
         ">>" => Operation::ShiftRight,
         text => {
-            return Err(Problem::new("unknown-value", format!("`{text}` is not an operation"), word.span())
-                .help("expected +, -, *, /, << or >>"));
+            return Err(Problem::new("unknown-value", say!("`{}` is not an operation", text), word.span())
+                .help(say!("expected +, -, *, /, << or >>")));
         }
     })
 }

@@ -11,6 +11,7 @@ use crate::engine::chain::Step;
 use crate::engine::dataset::{self, Dataset, DatasetTest, Kind, ReputationTest};
 use crate::engine::hosts::{HostBit, Mark, Owner};
 use crate::engine::view::{Condition, View};
+use crate::language::said::{Said, say};
 use crate::language::syntax::Word;
 use crate::language::{Countries, Problem, Reputation, nearest};
 
@@ -85,10 +86,10 @@ fn options<'a>(draft: &mut Draft, words: impl Iterator<Item = Word<'a>>) -> Resu
                 let kind = KINDS.iter().find(|kind| kind.0 == value.text).map(|kind| kind.1);
                 options.kind = Some(kind.ok_or_else(|| {
                     let problem =
-                        Problem::new("unknown-value", format!("`{}` is not a type of set", value.text), value.span());
+                        Problem::new("unknown-value", say!("`{}` is not a type of set", value.text), value.span());
                     problem.help(match nearest(value.text, KINDS.iter().map(|kind| kind.0)) {
-                        Some(near) => format!("did you mean `{near}`?"),
-                        None => "expected string, md5, sha256, ipv4, ipv6 or ip".to_owned(),
+                        Some(near) => say!("did you mean `{}`?", near),
+                        None => say!("expected string, md5, sha256, ipv4, ipv6 or ip"),
                     })
                 })?);
             }
@@ -96,14 +97,14 @@ fn options<'a>(draft: &mut Draft, words: impl Iterator<Item = Word<'a>>) -> Resu
             "state" => options.state = Some(value),
             "save" => draft.warnings.push(Problem::new(
                 "not-supported",
-                "sets are kept in memory only: what is added to this one is not saved",
+                say!("sets are kept in memory only: what is added to this one is not saved"),
                 option.span(),
             )),
             // How big a table of the reference engine is to be.
             "memcap" | "hashsize" => {}
             _ => {
-                return Err(Problem::new("unknown-value", format!("`{key}` is not an option of a set"), option.span())
-                    .help("expected type, load, state, save, memcap or hashsize"));
+                return Err(Problem::new("unknown-value", say!("`{}` is not an option of a set", key), option.span())
+                    .help(say!("expected type, load, state, save, memcap or hashsize")));
             }
         }
     }
@@ -113,7 +114,7 @@ fn options<'a>(draft: &mut Draft, words: impl Iterator<Item = Word<'a>>) -> Resu
 /// The lines of a file that a rule names.
 fn lines(environment: &Environment<'_>, file: Word<'_>) -> Result<String, Problem> {
     let bytes = environment.variables.library.read(file.text);
-    let bytes = bytes.map_err(|why| Problem::new("unreadable", format!("`{}`: {why}", file.text), file.span()))?;
+    let bytes = bytes.map_err(|why| Problem::new("unreadable", say!("`{}`: {}", file.text, why), file.span()))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -131,15 +132,16 @@ fn dataset(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Out
         "unset" => (dataset::Use::Remove, Mark::Remove),
         text => {
             let near = nearest(text, ["isset", "isnotset", "set", "unset"].into_iter());
-            return Err(Problem::new("unknown-value", format!("`{text}` is not a command of dataset"), command.span())
+            return Err(Problem::new("unknown-value", say!("`{}` is not a command of dataset", text), command.span())
                 .help(match near {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => "expected isset, isnotset, set or unset".to_owned(),
+                    Some(near) => say!("did you mean `{}`?", near),
+                    None => say!("expected isset, isnotset, set or unset"),
                 }));
         }
     };
     let name = parts.next().filter(|name| !name.text.is_empty());
-    let name = name.ok_or_else(|| Problem::new("missing-value", "the name of the set is missing", it.value.span()))?;
+    let name =
+        name.ok_or_else(|| Problem::new("missing-value", say!("the name of the set is missing"), it.value.span()))?;
     let options = options(draft, parts)?;
     let set = set(environment, name, &options)?;
     if !matches!(how, dataset::Use::Is(_)) {
@@ -158,14 +160,14 @@ fn set(environment: &Environment<'_>, name: Word<'_>, options: &Options<'_>) -> 
     if let Some(known) = sets.sets.get(name.text) {
         return match options.kind {
             Some(kind) if kind != known.kind => {
-                Err(Problem::new("conflict", format!("set `{}` is of another type elsewhere", name.text), name.span()))
+                Err(Problem::new("conflict", say!("set `{}` is of another type elsewhere", name.text), name.span()))
             }
             _ => Ok(Arc::clone(known)),
         };
     }
     let kind = options.kind.ok_or_else(|| {
-        Problem::new("missing-value", format!("the type of set `{}` is not known", name.text), name.span())
-            .help("expected `type string|md5|sha256|ipv4|ipv6|ip`")
+        Problem::new("missing-value", say!("the type of set `{}` is not known", name.text), name.span())
+            .help(say!("expected `type string|md5|sha256|ipv4|ipv6|ip`"))
     })?;
     let text = match (options.load, options.state) {
         (Some(file), _) => lines(environment, file)?,
@@ -176,7 +178,7 @@ fn set(environment: &Environment<'_>, name: Word<'_>, options: &Options<'_>) -> 
     for line in text.lines().filter_map(entry) {
         let Some(value) = kind.parse(line) else {
             let file = options.load.or(options.state).unwrap_or(name);
-            return Err(Problem::new("invalid-value", format!("`{line}` is not of the set's type"), file.span()));
+            return Err(Problem::new("invalid-value", say!("`{}` is not of the set's type", line), file.span()));
         };
         loaded.insert(value);
     }
@@ -199,42 +201,45 @@ const OPERATORS: &[(&str, Compare)] = &[
 
 fn operator(word: Word<'_>) -> Result<Compare, Problem> {
     OPERATORS.iter().find(|operator| operator.0 == word.text).map(|operator| operator.1).ok_or_else(|| {
-        Problem::new("unknown-value", format!("`{}` is not an operator", word.text), word.span())
-            .help("expected >, <, =, >=, <= or !=")
+        Problem::new("unknown-value", say!("`{}` is not an operator", word.text), word.span())
+            .help(say!("expected >, <, =, >=, <= or !="))
     })
 }
 
 /// The next part, which must be there.
-fn next<'a>(parts: &mut impl Iterator<Item = Word<'a>>, what: &str, it: Use<'_>) -> Result<Word<'a>, Problem> {
+fn next<'a>(parts: &mut impl Iterator<Item = Word<'a>>, missing: Said, it: Use<'_>) -> Result<Word<'a>, Problem> {
     parts
         .next()
         .filter(|word| !word.text.is_empty())
-        .ok_or_else(|| Problem::new("missing-value", format!("the {what} is missing"), it.value.span()))
+        .ok_or_else(|| Problem::new("missing-value", missing, it.value.span()))
 }
 
 fn datarep(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Outcome {
     let mut parts = it.value.split(',');
-    let name = next(&mut parts, "name of the list", it)?;
-    let compare = operator(next(&mut parts, "operator", it)?)?;
-    let score = literal(next(&mut parts, "score", it)?, 0, u16::MAX.into())? as u16;
+    let name = next(&mut parts, say!("the name of the list is missing"), it)?;
+    let compare = operator(next(&mut parts, say!("the operator is missing"), it)?)?;
+    let score = literal(next(&mut parts, say!("the score is missing"), it)?, 0, u16::MAX.into())? as u16;
     let options = options(draft, parts)?;
     let mut sets = environment.sets.borrow_mut();
     let (kind, scores) = match sets.scores.get(name.text) {
         Some((kind, scores)) => (*kind, Arc::clone(scores)),
         None => {
-            let missing = |what: &str| {
-                Problem::new("missing-value", format!("the {what} of list `{}` is not known", name.text), name.span())
-                    .help("expected `type string|md5|sha256|ipv4|ipv6|ip, load FILE`")
+            let missing = |message| {
+                Problem::new("missing-value", message, name.span())
+                    .help(say!("expected `type string|md5|sha256|ipv4|ipv6|ip, load FILE`"))
             };
-            let kind = options.kind.ok_or_else(|| missing("type"))?;
-            let file = options.load.or(options.state).ok_or_else(|| missing("file"))?;
+            let kind = options.kind.ok_or_else(|| missing(say!("the type of list `{}` is not known", name.text)))?;
+            let file = options
+                .load
+                .or(options.state)
+                .ok_or_else(|| missing(say!("the file of list `{}` is not known", name.text)))?;
             let mut scores = HashMap::new();
             for line in lines(environment, file)?.lines().filter_map(entry) {
                 let parsed = line
                     .rsplit_once(',')
                     .and_then(|(value, score)| Some((kind.parse(value.trim())?, score.trim().parse::<u16>().ok()?)));
                 let Some((value, score)) = parsed else {
-                    return Err(Problem::new("invalid-value", format!("`{line}` is not `value,score`"), file.span()));
+                    return Err(Problem::new("invalid-value", say!("`{}` is not `value,score`", line), file.span()));
                 };
                 scores.insert(value, score);
             }
@@ -300,17 +305,17 @@ impl Condition for AddressReputation {
 
 fn iprep(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Outcome {
     let mut parts = it.value.split(',');
-    let side = next(&mut parts, "side", it)?;
+    let side = next(&mut parts, say!("the side is missing"), it)?;
     let side = Side::named(side).ok_or_else(|| {
-        Problem::new("unknown-value", format!("`{}` is not a side", side.text), side.span())
-            .help("expected any, src, dst or both")
+        Problem::new("unknown-value", say!("`{}` is not a side", side.text), side.span())
+            .help(say!("expected any, src, dst or both"))
     })?;
-    let category = next(&mut parts, "category", it)?;
-    let operation = next(&mut parts, "operator", it)?;
+    let category = next(&mut parts, say!("the category is missing"), it)?;
+    let operation = next(&mut parts, say!("the operator is missing"), it)?;
     let test = match operation.text {
         "isset" => Err(true),
         "isnotset" => Err(false),
-        _ => Ok((operator(operation)?, literal(next(&mut parts, "score", it)?, 0, 127)? as u16)),
+        _ => Ok((operator(operation)?, literal(next(&mut parts, say!("the score is missing"), it)?, 0, 127)? as u16)),
     };
     let Some(list) = &environment.variables.reputation else {
         draft.wait(it.name, Need::Feature("lists of reputation, of which none is configured"));
@@ -318,8 +323,8 @@ fn iprep(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Outco
     };
     let number = list.category(category.text).ok_or_else(|| {
         let near = nearest(category.text, list.categories());
-        Problem::new("unknown-value", format!("`{}` is not a category of reputation", category.text), category.span())
-            .maybe_help(near.map(|near| format!("did you mean `{near}`?")))
+        Problem::new("unknown-value", say!("`{}` is not a category of reputation", category.text), category.span())
+            .maybe_help(near.map(|near| say!("did you mean `{}`?", near)))
     })?;
     draft.conditions.push(Box::new(AddressReputation { list: Arc::clone(list), side, category: number, test }));
     Ok(())
@@ -361,13 +366,13 @@ fn geoip(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Outco
                 codes.push([a.to_ascii_uppercase(), b.to_ascii_uppercase()]);
             }
             _ => {
-                return Err(Problem::new("invalid-value", format!("`{}` is not a country", code.text), code.span())
-                    .help("expected two letters of ISO 3166, as ES"));
+                return Err(Problem::new("invalid-value", say!("`{}` is not a country", code.text), code.span())
+                    .help(say!("expected two letters of ISO 3166, as ES")));
             }
         }
     }
     if codes.is_empty() {
-        return Err(Problem::new("missing-value", "no country is named", it.value.span()));
+        return Err(Problem::new("missing-value", say!("no country is named"), it.value.span()));
     }
     let Some(countries) = &environment.variables.countries else {
         draft.wait(it.name, Need::Feature("a database of countries, which is not configured"));

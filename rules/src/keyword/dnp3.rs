@@ -8,6 +8,7 @@ use super::{Arity, Draft, Environment, Keyword, Use, names};
 use crate::engine::Buffer;
 use crate::engine::view::Condition;
 use crate::language::integer::{self, Domain, IntegerTest};
+use crate::language::said::say;
 use crate::language::set::RangeSet;
 use crate::language::{Problem, nearest};
 
@@ -49,7 +50,7 @@ fn field(
     it: Use<'_>,
     name: &str,
 ) -> Result<(&'static Protocol, usize), Problem> {
-    let missing = || Problem::new("not-dissected", format!("dnp3.{name} is not dissected yet"), it.name.span());
+    let missing = || Problem::new("not-dissected", say!("dnp3.{} is not dissected yet", name), it.name.span());
     let protocol = environment.protocol(names::DNP3).ok_or_else(missing)?;
     let index = protocol.field(name).ok_or_else(missing)?;
     draft.need(protocol, it.name)?;
@@ -103,10 +104,10 @@ fn indications(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) ->
             let near = nearest(name.text, INDICATIONS.iter().map(|indication| indication.1));
             return Err(Problem::new(
                 "unknown-value",
-                format!("`{}` is not an internal indication", name.text),
+                say!("`{}` is not an internal indication", name.text),
                 name.span(),
             )
-            .maybe_help(near.map(|near| format!("did you mean `{near}`?"))));
+            .maybe_help(near.map(|near| say!("did you mean `{}`?", near))));
         };
         mask |= bit;
     }
@@ -118,14 +119,13 @@ fn object(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Resu
     let (protocol, index) = field(draft, environment, it, "object")?;
     let parts: Vec<_> = it.value.split(',').collect();
     let &[group, variation] = parts.as_slice() else {
-        return Err(
-            Problem::new("invalid-value", "this is not an object", it.value.span()).help("expected `group,variation`")
-        );
+        return Err(Problem::new("invalid-value", say!("this is not an object"), it.value.span())
+            .help(say!("expected `group,variation`")));
     };
     let byte = |word: crate::language::syntax::Word<'_>| {
         word.text.parse::<u8>().map_err(|_| {
-            Problem::new("value-out-of-range", format!("`{}` is not a number in range", word.text), word.span())
-                .help("expected 0 to 255")
+            Problem::new("value-out-of-range", say!("`{}` is not a number in range", word.text), word.span())
+                .help(say!("expected 0 to 255"))
         })
     };
     let number = u64::from(byte(group)?) << 8 | u64::from(byte(variation)?);

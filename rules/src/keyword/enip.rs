@@ -9,6 +9,7 @@ use super::{Arity, Draft, Environment, Keyword, Use, names};
 use crate::engine::view::{Condition, View, as_number};
 use crate::language::Problem;
 use crate::language::integer::{self, Domain, IntegerTest};
+use crate::language::said::say;
 use crate::language::syntax::Word;
 
 pub(super) const KEYWORDS: &[Keyword] = &[
@@ -35,7 +36,7 @@ fn field(
     it: Use<'_>,
     name: &str,
 ) -> Result<(&'static Protocol, usize), Problem> {
-    let missing = || Problem::new("not-dissected", format!("enip.{name} is not dissected yet"), it.name.span());
+    let missing = || Problem::new("not-dissected", say!("enip.{} is not dissected yet", name), it.name.span());
     let protocol = environment.protocol(names::ENIP).ok_or_else(missing)?;
     let index = protocol.field(name).ok_or_else(missing)?;
     draft.need(protocol, it.name)?;
@@ -89,8 +90,8 @@ fn service(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Res
     let class = parts.next().map(number).transpose()?;
     let attribute = parts.next().map(number).transpose()?;
     if let Some(more) = parts.next() {
-        return Err(Problem::new("invalid-value", "there is nothing after the attribute", more.span())
-            .help("expected `service[,class[,attribute]]`"));
+        return Err(Problem::new("invalid-value", say!("there is nothing after the attribute"), more.span())
+            .help(say!("expected `service[,class[,attribute]]`")));
     }
     if class.is_none() {
         // The services of responses, too, whose requests may not have been seen.

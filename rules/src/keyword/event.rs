@@ -5,6 +5,7 @@ use vigia_parsers::packet::DecodeEvent;
 use super::application::wait_for_protocol;
 use super::{Arity, Draft, Environment, Keyword, Need, Use, names};
 use crate::engine::view::{Condition, View};
+use crate::language::said::say;
 use crate::language::syntax::Word;
 use crate::language::{Problem, nearest};
 
@@ -33,8 +34,8 @@ pub(super) const KEYWORDS: &[Keyword] = &[
 ];
 
 fn unknown<'a>(name: Word<'_>, candidates: impl Iterator<Item = &'a str>) -> Problem {
-    Problem::new("unknown-event", format!("there is no event `{}`", name.text), name.span())
-        .maybe_help(nearest(name.text, candidates).map(|near| format!("did you mean `{near}`?")))
+    Problem::new("unknown-event", say!("there is no event `{}`", name.text), name.span())
+        .maybe_help(nearest(name.text, candidates).map(|near| say!("did you mean `{}`?", near)))
 }
 
 /// The packet has this decode event.

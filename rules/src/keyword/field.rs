@@ -14,6 +14,7 @@ use crate::language::Problem;
 use crate::language::decimal::{self, DecimalTest};
 use crate::language::header::{AddressSet, address_list};
 use crate::language::integer::{Domain, IntegerTest};
+use crate::language::said::say;
 use crate::language::set::RangeSet;
 use crate::language::syntax::{Argument, Word};
 
@@ -139,7 +140,7 @@ pub(super) fn compile(
     draft.message = true;
     match description.kind {
         Kind::Text | Kind::Bytes => buffer(draft, description, field, argument),
-        Kind::Time => Err(Problem::new("not-supported", "times are not supported yet", argument.name.span())),
+        Kind::Time => Err(Problem::new("not-supported", say!("times are not supported yet"), argument.name.span())),
         Kind::Flag => {
             let value = flag(argument)?;
             draft.conditions.push(Box::new(Integer::of(Some(description.kind), field, flag_test(value))));
@@ -147,8 +148,8 @@ pub(super) fn compile(
         }
         kind => {
             let value = argument.value.ok_or_else(|| {
-                Problem::new("missing-value", format!("`{}` needs a value", argument.name.text), argument.name.span())
-                    .help(format!("expected `{}:...;`", argument.name.text))
+                Problem::new("missing-value", say!("`{}` needs a value", argument.name.text), argument.name.span())
+                    .help(say!("expected `{}:...;`", argument.name.text))
             })?;
             let value = value.unquoted();
             let name = argument.name.text.to_ascii_lowercase();
@@ -189,10 +190,10 @@ fn buffer(draft: &mut Draft, description: &Field, field: usize, argument: &Argum
     if let Some(value) = argument.value {
         return Err(Problem::new(
             "unexpected-value",
-            format!("`{}` is a sticky buffer and takes no value", argument.name.text),
+            say!("`{}` is a sticky buffer and takes no value", argument.name.text),
             value.span(),
         )
-        .help(format!("expected `{}; content:\"...\";`", argument.name.text)));
+        .help(say!("expected `{}; content:\"...\";`", argument.name.text)));
     }
     draft.stick(Buffer::Field(field), description.cardinality == Cardinality::Many, argument.name)
 }
@@ -201,16 +202,16 @@ fn flag(argument: &Argument<'_>) -> Result<bool, Problem> {
     match argument.value.map(|value| (value.text, value)) {
         None | Some(("true" | "yes" | "1", _)) => Ok(true),
         Some(("false" | "no" | "0", _)) => Ok(false),
-        Some((text, value)) => Err(Problem::new("invalid-value", format!("`{text}` is not a flag"), value.span())
-            .help("expected true or false")),
+        Some((text, value)) => Err(Problem::new("invalid-value", say!("`{}` is not a flag", text), value.span())
+            .help(say!("expected true or false"))),
     }
 }
 
 /// Of a field that has always one value, there is nothing to choose.
 fn only_any(which: &Which, single: bool, value: Word<'_>) -> Result<(), Problem> {
     if single && *which != Which::ANY {
-        return Err(Problem::new("invalid-value", "this field has always one value", value.span())
-            .help("leave out which of many values are meant"));
+        return Err(Problem::new("invalid-value", say!("this field has always one value"), value.span())
+            .help(say!("leave out which of many values are meant")));
     }
     Ok(())
 }

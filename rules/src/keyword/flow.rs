@@ -5,6 +5,7 @@ use vigia_parsers::Direction;
 use super::rule::Only;
 use super::{Arity, Draft, Environment, Keyword, Use};
 use crate::engine::program::{BitEffect, BitTest, FlowTest};
+use crate::language::said::say;
 use crate::language::{Problem, nearest};
 
 pub(super) const KEYWORDS: &[Keyword] = &[
@@ -42,7 +43,7 @@ fn flow(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Probl
     let mut test = draft.flow.unwrap_or_default();
     for word in it.value.split(',') {
         let conflict =
-            || Problem::new("conflict", format!("`{}` contradicts another option of flow", word.text), word.span());
+            || Problem::new("conflict", say!("`{}` contradicts another option of flow", word.text), word.span());
         let name = word.text.to_ascii_lowercase();
         match name.as_str() {
             "established" => set(&mut test.established, true).ok_or_else(conflict)?,
@@ -59,12 +60,12 @@ fn flow(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Probl
                 let near = nearest(&name, OPTIONS.iter().copied());
                 return Err(Problem::new(
                     "unknown-value",
-                    format!("`{}` is not an option of flow", word.text),
+                    say!("`{}` is not an option of flow", word.text),
                     word.span(),
                 )
                 .help(match near {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("expected {}", OPTIONS.join(", ")),
+                    Some(near) => say!("did you mean `{}`?", near),
+                    None => say!("expected {}", OPTIONS.join(", ")),
                 }));
             }
         }
@@ -88,8 +89,8 @@ fn flowbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), P
     if command.text != "noalert" {
         for name in names.split('|') {
             if name.text.is_empty() || name.text.contains(|c: char| c.is_whitespace() || c == ',') {
-                return Err(Problem::new("invalid-value", "this is not the name of a flowbit", name.span())
-                    .help(format!("expected `flowbits:{},name`", command.text)));
+                return Err(Problem::new("invalid-value", say!("this is not the name of a flowbit"), name.span())
+                    .help(say!("expected `flowbits:{},name`", command.text)));
             }
             let bit = identify(name.text);
             draft.bits.push((bit, name.text.to_owned()));
@@ -104,18 +105,18 @@ fn flowbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), P
         ("unset", &[bit]) => draft.bit_effects.push(BitEffect::Unset(bit)),
         ("toggle", &[bit]) => draft.bit_effects.push(BitEffect::Toggle(bit)),
         ("set" | "unset" | "toggle", _) => {
-            return Err(Problem::new("invalid-value", format!("`{}` takes one flowbit", command.text), names.span()));
+            return Err(Problem::new("invalid-value", say!("`{}` takes one flowbit", command.text), names.span()));
         }
         _ => {
             let commands = ["set", "isset", "isnotset", "unset", "toggle", "noalert"];
             return Err(Problem::new(
                 "unknown-value",
-                format!("`{}` is not a command of flowbits", command.text),
+                say!("`{}` is not a command of flowbits", command.text),
                 command.span(),
             )
             .help(match nearest(command.text, commands.into_iter()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("expected {}", commands.join(", ")),
+                Some(near) => say!("did you mean `{}`?", near),
+                None => say!("expected {}", commands.join(", ")),
             }));
         }
     }

@@ -8,6 +8,7 @@ use vigia_parsers::Protocol;
 use super::application::wait_for_protocol;
 use super::{Arity, Draft, Environment, Keyword, Use};
 use crate::engine::Buffer;
+use crate::language::said::say;
 use crate::language::syntax::Word;
 use crate::language::{Problem, nearest};
 
@@ -44,8 +45,8 @@ fn frame(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Resul
         (None, None) => {
             return Err(match draft.protocol {
                 Some(protocol) => unknown(protocol, value),
-                None => Problem::new("missing-value", "the frame's protocol is missing", value.span())
-                    .help("expected `frame:protocol.name`, as `frame:dns.pdu`"),
+                None => Problem::new("missing-value", say!("the frame's protocol is missing"), value.span())
+                    .help(say!("expected `frame:protocol.name`, as `frame:dns.pdu`")),
             });
         }
     };
@@ -58,6 +59,6 @@ fn frame(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Resul
 fn unknown(protocol: &'static Protocol, name: Word<'_>) -> Problem {
     let frames = protocol.fields.iter().filter_map(|field| field.frame());
     let near = nearest(name.text, frames);
-    Problem::new("unknown-frame", format!("{} has no frame `{}`", protocol.name, name.text), name.span())
-        .maybe_help(near.map(|near| format!("did you mean `{near}`?")))
+    Problem::new("unknown-frame", say!("{} has no frame `{}`", protocol.name, name.text), name.span())
+        .maybe_help(near.map(|near| say!("did you mean `{}`?", near)))
 }

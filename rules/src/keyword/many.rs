@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 
 use crate::language::Problem;
 use crate::language::integer::{self, Domain, IntegerTest};
+use crate::language::said::say;
 use crate::language::set::RangeSet;
 use crate::language::syntax::Word;
 
@@ -110,8 +111,11 @@ pub(super) fn split<'a>(value: Word<'a>, indexes: Option<RangeInclusive<i64>>) -
     let place = |word: Word<'a>| -> Result<i64, Problem> {
         let range = indexes.clone().unwrap_or(i64::from(i32::MIN)..=i64::from(i32::MAX));
         word.text.parse().ok().filter(|at| range.contains(at)).ok_or_else(|| {
-            Problem::new("invalid-value", format!("`{}` is not a number in range", word.text), word.span())
-                .help(format!("expected {} to {}", range.start(), range.end()))
+            Problem::new("invalid-value", say!("`{}` is not a number in range", word.text), word.span()).help(say!(
+                "expected {} to {}",
+                range.start(),
+                range.end()
+            ))
         })
     };
     let quantifier = match last.text {
@@ -132,8 +136,8 @@ pub(super) fn split<'a>(value: Word<'a>, indexes: Option<RangeInclusive<i64>>) -
         // The last of a list of values.
         _ if slice.is_none() => return Ok((value, Which::ANY)),
         _ => {
-            return Err(Problem::new("invalid-value", format!("`{}` is not an index", last.text), last.span())
-                .help("expected any, or_absent, all, all_or_absent, nb>n, oob_or n, or a place"));
+            return Err(Problem::new("invalid-value", say!("`{}` is not an index", last.text), last.span())
+                .help(say!("expected any, or_absent, all, all_or_absent, nb>n, oob_or n, or a place")));
         }
     };
     Ok((rest, Which { quantifier, slice }))

@@ -2,6 +2,7 @@
 
 use super::{Arity, Draft, Environment, Keyword, Use};
 use crate::engine::{Reference, Target};
+use crate::language::said::say;
 use crate::language::syntax::Word;
 use crate::language::{Problem, nearest};
 
@@ -118,8 +119,11 @@ fn unescape(text: &str) -> String {
 /// A whole number from `low` to the highest of its type.
 fn number(word: Word<'_>, low: u32, high: u32) -> Result<u32, Problem> {
     word.unquoted().text.parse().ok().filter(|number| (low..=high).contains(number)).ok_or_else(|| {
-        Problem::new("invalid-value", format!("`{}` is not a number in range", word.text), word.span())
-            .help(format!("expected {low} to {high}"))
+        Problem::new("invalid-value", say!("`{}` is not a number in range", word.text), word.span()).help(say!(
+            "expected {} to {}",
+            low,
+            high
+        ))
     })
 }
 
@@ -149,10 +153,9 @@ fn classtype(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> O
             }
         }
         None => draft.warnings.push(
-            Problem::new("unknown-classtype", format!("classtype `{}` is not defined", name.text), name.span())
+            Problem::new("unknown-classtype", say!("classtype `{}` is not defined", name.text), name.span())
                 .maybe_help(
-                    nearest(name.text, classes.keys().map(String::as_str))
-                        .map(|near| format!("did you mean `{near}`?")),
+                    nearest(name.text, classes.keys().map(String::as_str)).map(|near| say!("did you mean `{}`?", near)),
                 ),
         ),
     }
@@ -167,8 +170,8 @@ fn priority(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
 
 fn reference(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Outcome {
     let Some((kind, value)) = it.value.unquoted().split_once(',') else {
-        return Err(Problem::new("invalid-value", "this is not a reference", it.value.span())
-            .help("expected `type,value`, as `url,example.org`"));
+        return Err(Problem::new("invalid-value", say!("this is not a reference"), it.value.span())
+            .help(say!("expected `type,value`, as `url,example.org`")));
     };
     let (system, value) = (kind.text.to_owned(), unescape(value.unquoted().text));
     let link = match environment.variables.references.get(&system.to_ascii_lowercase()) {
@@ -198,12 +201,8 @@ fn target(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         "src_ip" => Target::Source,
         "dest_ip" => Target::Destination,
         _ => {
-            return Err(Problem::new(
-                "invalid-value",
-                format!("`{}` is not an endpoint", it.value.text),
-                it.value.span(),
-            )
-            .help("expected src_ip or dest_ip"));
+            return Err(Problem::new("invalid-value", say!("`{}` is not an endpoint", it.value.text), it.value.span())
+                .help(say!("expected src_ip or dest_ip")));
         }
     });
     Ok(())
@@ -231,7 +230,7 @@ fn requires(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Ou
         if !met {
             draft.unmet = Some(Problem::new(
                 "requirement-unmet",
-                format!("the rule requires {}", requirement.text),
+                say!("the rule requires {}", requirement.text),
                 requirement.span(),
             ));
         }
@@ -242,8 +241,8 @@ fn requires(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Ou
 /// `>= 7.0.3 < 8 | >= 8.0.1`: alternatives of conditions that must all hold.
 fn version(word: Word<'_>) -> Result<bool, Problem> {
     let wrong = || {
-        Problem::new("invalid-value", format!("`{}` is not a version condition", word.text), word.span())
-            .help("expected as `>= 7.0.3 < 8`")
+        Problem::new("invalid-value", say!("`{}` is not a version condition", word.text), word.span())
+            .help(say!("expected as `>= 7.0.3 < 8`"))
     };
     let mut any = false;
     for alternative in word.text.split('|') {

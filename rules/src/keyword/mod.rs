@@ -32,6 +32,7 @@ use std::collections::{HashMap, HashSet};
 use vigia_parsers::field::{Cardinality, Field, Kind};
 use vigia_parsers::{Protocol, operation};
 
+use crate::language::said::say;
 use crate::language::syntax::{Argument, Word};
 use crate::language::{Problem, Variables, nearest};
 
@@ -141,7 +142,7 @@ impl<'v> Environment<'v> {
     /// The protocol of that name, and the index of one of its fields; for a keyword that is spelt over it.
     fn dissected(&self, protocol: &str, field: &str, it: Use<'_>) -> Result<(&'static Protocol, usize), Problem> {
         let found = self.protocol(protocol).and_then(|known| Some((known, known.field(field)?)));
-        let missing = || format!("{protocol}.{field} is not dissected yet");
+        let missing = || say!("{}.{} is not dissected yet", protocol, field);
         found.ok_or_else(|| Problem::new("not-dissected", missing(), it.name.span()))
     }
 
@@ -164,11 +165,11 @@ impl<'v> Environment<'v> {
         };
         let value = match (keyword.arity, argument.value) {
             (Arity::Required, None) => {
-                return Err(Problem::new("missing-value", format!("`{}` needs a value", name.text), name.span())
-                    .help(format!("expected `{}:...;`", name.text)));
+                return Err(Problem::new("missing-value", say!("`{}` needs a value", name.text), name.span())
+                    .help(say!("expected `{}:...;`", name.text)));
             }
             (Arity::None, Some(value)) => {
-                return Err(Problem::new("unexpected-value", format!("`{}` takes no value", name.text), value.span()));
+                return Err(Problem::new("unexpected-value", say!("`{}` takes no value", name.text), value.span()));
             }
             (_, value) => value.unwrap_or(Word { text: "", start: name.span().end }),
         };
@@ -196,8 +197,8 @@ impl<'v> Environment<'v> {
         });
         let candidates = self.keywords.keys().chain(self.registered.keys()).copied();
         let near = nearest(name.text, candidates.chain(fields.iter().map(String::as_str)));
-        Problem::new("unknown-keyword", format!("unknown keyword `{}`", name.text), name.span())
-            .maybe_help(near.map(|near| format!("did you mean `{near}`?")))
+        Problem::new("unknown-keyword", say!("unknown keyword `{}`", name.text), name.span())
+            .maybe_help(near.map(|near| say!("did you mean `{}`?", near)))
     }
 }
 

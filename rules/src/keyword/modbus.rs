@@ -10,6 +10,7 @@ use super::field::{Integer, flag_test};
 use super::{Arity, Draft, Environment, Keyword, Use, names};
 use crate::engine::view::{Condition, View, as_number};
 use crate::language::integer::{self, Domain, IntegerTest};
+use crate::language::said::say;
 use crate::language::set::RangeSet;
 use crate::language::syntax::Word;
 use crate::language::{Problem, nearest};
@@ -30,7 +31,7 @@ struct Fields {
 impl Fields {
     fn index(&self, name: &str, at: Word<'_>) -> Result<usize, Problem> {
         self.protocol.field(name).ok_or_else(|| {
-            Problem::new("not-supported", format!("{}.{name} is not dissected yet", self.protocol.name), at.span())
+            Problem::new("not-supported", say!("{}.{} is not dissected yet", self.protocol.name, name), at.span())
         })
     }
 
@@ -97,7 +98,7 @@ fn first(view: &View<'_>, field: usize) -> Option<u64> {
 fn compile(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
     let protocol = environment
         .protocol(names::MODBUS)
-        .ok_or_else(|| Problem::new("not-dissected", "modbus is not dissected yet", it.name.span()))?;
+        .ok_or_else(|| Problem::new("not-dissected", say!("modbus is not dissected yet"), it.name.span()))?;
     draft.need(protocol, it.name)?;
     draft.message = true;
     let fields = Fields { protocol };
@@ -138,12 +139,11 @@ fn compile(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Res
 fn unknown(word: Word<'_>) -> Problem {
     let settings = ["function", "subfunction", "access", "address", "value", "unit"];
     let near = nearest(word.text, settings.into_iter()).filter(|near| *near != word.text);
-    Problem::new("invalid-value", format!("`{}` is not a setting of modbus here", word.text), word.span()).help(
-        match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "expected function, subfunction, unit, or access with address and value".to_owned(),
-        },
-    )
+    Problem::new("invalid-value", say!("`{}` is not a setting of modbus here", word.text), word.span()).help(match near
+    {
+        Some(near) => say!("did you mean `{}`?", near),
+        None => say!("expected function, subfunction, unit, or access with address and value"),
+    })
 }
 
 /// `5`, `>5`, `<5`, `5<>9`.
@@ -155,7 +155,7 @@ fn plain(word: Word<'_>, bits: u8) -> Result<IntegerTest, Problem> {
 fn plain_set(word: Word<'_>) -> Result<RangeSet<u64>, Problem> {
     match plain(word, 16)? {
         IntegerTest::In(set) => Ok(set),
-        IntegerTest::Mask { .. } => Err(Problem::new("invalid-value", "a mask makes no sense here", word.span())),
+        IntegerTest::Mask { .. } => Err(Problem::new("invalid-value", say!("a mask makes no sense here"), word.span())),
     }
 }
 
@@ -178,7 +178,7 @@ fn function(draft: &mut Draft, fields: &Fields, value: Word<'_>) -> Result<(), P
     if let Some((_, members)) = CATEGORIES.iter().find(|category| category.0 == bare.text) {
         let index = fields.index("category", value)?;
         let Some(Kind::Unsigned { names, .. }) = fields.protocol.fields.get(index).map(|field| field.kind) else {
-            return Err(Problem::new("not-supported", "categories are not dissected yet", value.span()));
+            return Err(Problem::new("not-supported", say!("categories are not dissected yet"), value.span()));
         };
         let values = names.iter().filter(|name| members.contains(&name.1)).map(|name| (name.0, name.0)).collect();
         let set = RangeSet::new(values);
@@ -200,8 +200,8 @@ fn function(draft: &mut Draft, fields: &Fields, value: Word<'_>) -> Result<(), P
         Err(problem) => {
             let known = CATEGORIES.iter().map(|category| category.0).chain(names.iter().map(|name| name.1));
             Err(match nearest(bare.text, known) {
-                Some(near) => problem.help(format!("did you mean `{near}`?")),
-                None => problem.help("expected a number or assigned, unassigned, public, user, reserved or all"),
+                Some(near) => problem.help(say!("did you mean `{}`?", near)),
+                None => problem.help(say!("expected a number or assigned, unassigned, public, user, reserved or all")),
             })
         }
     }
@@ -216,23 +216,23 @@ fn access(draft: &mut Draft, fields: &Fields, value: Word<'_>, rest: &[Word<'_>]
         _ => {
             return Err(Problem::new(
                 "invalid-value",
-                format!("`{kind}` is not a kind of access"),
+                say!("`{}` is not a kind of access", kind),
                 value.part(kind).span(),
             )
-            .help("expected read or write"));
+            .help(say!("expected read or write")));
         }
     };
     draft.conditions.push(fields.integer(flag, flag_test(true), value)?);
     if !table.text.is_empty() {
         let known = ["discretes", "coils", "input", "holding"];
         let Some(number) = known.iter().position(|name| *name == table.text) else {
-            let near = nearest(table.text, known.into_iter()).map(|near| format!("did you mean `{near}`?"));
-            return Err(Problem::new("unknown-value", format!("`{}` is not a table", table.text), table.span())
-                .help(near.unwrap_or_else(|| format!("expected {}", known.join(", ")))));
+            let near = nearest(table.text, known.into_iter()).map(|near| say!("did you mean `{}`?", near));
+            return Err(Problem::new("unknown-value", say!("`{}` is not a table", table.text), table.span())
+                .help(near.unwrap_or_else(|| say!("expected {}", known.join(", ")))));
         };
         if kind == "write" && matches!(table.text, "discretes" | "input") {
-            return Err(Problem::new("never-matches", format!("{} cannot be written", table.text), table.span())
-                .help("expected coils or holding"));
+            return Err(Problem::new("never-matches", say!("{} cannot be written", table.text), table.span())
+                .help(say!("expected coils or holding")));
         }
         draft.conditions.push(fields.integer("table", IntegerTest::In(RangeSet::one(number as u64 + 1)), table)?);
     }

@@ -6,6 +6,7 @@ use vigia_parsers::field::Names;
 use super::field::{self, Integer};
 use super::{Arity, Draft, Environment, Keyword, Use, names};
 use crate::language::integer::{self, Domain, IntegerTest};
+use crate::language::said::say;
 use crate::language::syntax::Argument;
 use crate::language::{Problem, nearest};
 
@@ -65,8 +66,8 @@ fn flags(
         let name = word.part(word.text.trim_start_matches('!')).trim();
         let Some((bit, _)) = known.iter().find(|flag| flag.1 == name.text) else {
             let near = nearest(name.text, known.iter().map(|flag| flag.1));
-            return Err(Problem::new("unknown-value", format!("`{}` is not a flag", name.text), name.span())
-                .maybe_help(near.map(|near| format!("did you mean `{near}`?"))));
+            return Err(Problem::new("unknown-value", say!("`{}` is not a flag", name.text), name.span())
+                .maybe_help(near.map(|near| say!("did you mean `{}`?", near))));
         };
         mask |= bit;
         wanted |= if word.text.starts_with('!') { 0 } else { *bit };

@@ -10,6 +10,7 @@ use crate::engine::buffer::{ip, is_icmp};
 use crate::engine::view::{Condition, Key, View};
 use crate::language::Problem;
 use crate::language::integer::{self, Domain, IntegerTest};
+use crate::language::said::say;
 use crate::language::set::RangeSet;
 use crate::language::syntax::Word;
 
@@ -46,8 +47,8 @@ pub(super) const KEYWORDS: &[Keyword] = &[
         "ipv4" | "ip4" => packet(draft, |packet| ip(packet, false).is_some()),
         "ipv6" | "ip6" => packet(draft, |packet| ip(packet, true).is_some()),
         "arp" => packet(draft, is_arp),
-        text => Err(Problem::new("unknown-value", format!("`{text}` is not a network layer"), it.value.span())
-            .help("expected ipv4, ipv6 or arp")),
+        text => Err(Problem::new("unknown-value", say!("`{}` is not a network layer", text), it.value.span())
+            .help(say!("expected ipv4, ipv6 or arp"))),
     }),
     keyword("rpc", "A call of ONC RPC: program, version and procedure, each a number or *", Arity::Required, rpc),
     keyword(
@@ -132,7 +133,11 @@ fn rpc(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         }
     }
     if let Some(extra) = parts.next() {
-        return Err(Problem::new("invalid-value", "a call has a program, a version and a procedure", extra.span()));
+        return Err(Problem::new(
+            "invalid-value",
+            say!("a call has a program, a version and a procedure"),
+            extra.span(),
+        ));
     }
     draft.conditions.push(Box::new(RpcCall(wanted)));
     draft.packet = true;
@@ -207,8 +212,8 @@ fn letters(word: Word<'_>, known: &[(char, u64)]) -> Result<u64, Problem> {
             None => {
                 let names: String = known.iter().map(|entry| entry.0).collect();
                 let span = word.part(&word.text[at..at + letter.len_utf8()]).span();
-                Err(Problem::new("unknown-value", format!("`{letter}` is not a flag"), span)
-                    .help(format!("expected letters of {names}")))
+                Err(Problem::new("unknown-value", say!("`{}` is not a flag", letter), span)
+                    .help(say!("expected letters of {}", names)))
             }
         }
     })
@@ -240,7 +245,7 @@ fn tcp_flags(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     let (wanted, ignored) = it.value.split_once(',').unwrap_or((it.value, it.value.part("")));
     let (mode, wanted) = mode(wanted);
     if wanted.text.is_empty() {
-        return Err(Problem::new("missing-value", "no flag is named", it.value.span()));
+        return Err(Problem::new("missing-value", say!("no flag is named"), it.value.span()));
     }
     let (bits, ignored) = (letters(wanted, TCP_FLAGS)?, letters(ignored, TCP_FLAGS)?);
     draft.conditions.push(Box::new(Bits { read, mode, bits: bits & !ignored, ignored, key: Some(Key::TcpFlags) }));
@@ -311,8 +316,8 @@ fn ipopts(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
             Some(option) => Some(option.1),
             None => {
                 let names: Vec<_> = IP_OPTIONS.iter().map(|option| option.0).collect();
-                return Err(Problem::new("unknown-value", format!("`{text}` is not an IP option"), it.value.span())
-                    .help(format!("expected any, {}", names.join(", "))));
+                return Err(Problem::new("unknown-value", say!("`{}` is not an IP option", text), it.value.span())
+                    .help(say!("expected any, {}", names.join(", "))));
             }
         },
     };
@@ -363,8 +368,8 @@ fn invalid(word: Word<'_>) -> Result<bool, Problem> {
     match word.unquoted().text {
         "valid" => Ok(false),
         "invalid" => Ok(true),
-        text => Err(Problem::new("unknown-value", format!("`{text}` is not a state of a checksum"), word.span())
-            .help("expected valid or invalid")),
+        text => Err(Problem::new("unknown-value", say!("`{}` is not a state of a checksum", text), word.span())
+            .help(say!("expected valid or invalid"))),
     }
 }
 

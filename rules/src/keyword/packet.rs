@@ -7,6 +7,7 @@ use crate::engine::buffer::{IGMP, chunks, ip, is_icmp, is_igmp, segment};
 use crate::engine::view::{Condition, Key, View};
 use crate::language::Problem;
 use crate::language::integer::{self, Domain, IntegerTest};
+use crate::language::said::say;
 use crate::language::set::RangeSet;
 use vigia_parsers::field::Names;
 
@@ -321,6 +322,6 @@ fn ip_proto(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), P
             draft.packet = true;
             Ok(())
         }
-        IntegerTest::Mask { .. } => Err(Problem::new("invalid-value", "ip_proto takes no mask", it.value.span())),
+        IntegerTest::Mask { .. } => Err(Problem::new("invalid-value", say!("ip_proto takes no mask"), it.value.span())),
     }
 }

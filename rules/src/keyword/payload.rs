@@ -8,6 +8,7 @@ use crate::engine::value::Number;
 use crate::language::Problem;
 use crate::language::decimal;
 use crate::language::integer::{self, Domain};
+use crate::language::said::say;
 use crate::language::syntax::Word;
 
 const fn modifier(name: &'static str, doc: &'static str, arity: Arity, compile: Compile) -> Keyword {
@@ -76,7 +77,7 @@ pub(super) fn content(draft: &mut Draft, it: Use<'_>) -> Outcome {
 pub(super) fn bytes(value: Word<'_>) -> Result<Vec<u8>, Problem> {
     let word = value.unquoted();
     if value.text.starts_with('"') && word.text.len() == value.text.len() {
-        return Err(Problem::new("syntax", "the pattern is not closed", value.span()).help("expected `\"`"));
+        return Err(Problem::new("syntax", say!("the pattern is not closed"), value.span()).help(say!("expected `\"`")));
     }
     let mut out = Vec::with_capacity(word.text.len());
     let mut hex: Option<usize> = None;
@@ -87,16 +88,15 @@ pub(super) fn bytes(value: Word<'_>) -> Result<Vec<u8>, Problem> {
         match (hex, c) {
             (None, '|') => hex = Some(at),
             (Some(_), '|') if high.is_some() => {
-                return Err(
-                    Problem::new("invalid-hex", "half a byte before `|`", here()).help("expected two digits a byte")
-                );
+                return Err(Problem::new("invalid-hex", say!("half a byte before `|`"), here())
+                    .help(say!("expected two digits a byte")));
             }
             (Some(_), '|') => hex = None,
             (Some(_), c) if c.is_whitespace() => {}
             (Some(_), c) => {
                 let Some(digit) = c.to_digit(16) else {
-                    return Err(Problem::new("invalid-hex", format!("`{c}` is not a hexadecimal digit"), here())
-                        .help("between `|` stand bytes as two hexadecimal digits"));
+                    return Err(Problem::new("invalid-hex", say!("`{}` is not a hexadecimal digit", c), here())
+                        .help(say!("between `|` stand bytes as two hexadecimal digits")));
                 };
                 match high.take() {
                     None => high = Some(digit as u8),
@@ -106,23 +106,27 @@ pub(super) fn bytes(value: Word<'_>) -> Result<Vec<u8>, Problem> {
             (None, '\\') => match characters.next() {
                 Some((_, c @ (';' | '"' | '\\' | ':'))) => out.push(c as u8),
                 _ => {
-                    return Err(Problem::new("invalid-escape", "unknown escape", here())
-                        .help("expected \\; \\\" \\\\ or \\:, or bytes as |hex|"));
+                    return Err(Problem::new("invalid-escape", say!("unknown escape"), here())
+                        .help(say!("expected \\; \\\" \\\\ or \\:, or bytes as |hex|")));
                 }
             },
             (None, '"' | ';') => {
-                return Err(Problem::new("syntax", format!("unexpected `{c}`"), here())
-                    .help("a semicolon or quotation mark inside is written \\; or \\\""));
+                return Err(Problem::new("syntax", say!("unexpected `{}`", c), here())
+                    .help(say!("a semicolon or quotation mark inside is written \\; or \\\"")));
             }
             (None, c) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
     if let Some(at) = hex {
-        return Err(Problem::new("invalid-hex", "these bytes are not closed", word.part(&word.text[at..]).span())
-            .help("expected `|`"));
+        return Err(Problem::new(
+            "invalid-hex",
+            say!("these bytes are not closed"),
+            word.part(&word.text[at..]).span(),
+        )
+        .help(say!("expected `|`")));
     }
     if out.is_empty() {
-        return Err(Problem::new("invalid-value", "the pattern is empty", value.span()));
+        return Err(Problem::new("invalid-value", say!("the pattern is empty"), value.span()));
     }
     Ok(out)
 }
@@ -142,8 +146,11 @@ pub(super) fn literal(word: Word<'_>, low: i64, high: i64) -> Result<i64, Proble
     let number = integer::parse_number(word.text.strip_prefix('+').unwrap_or(word.text));
     number.and_then(|number| i64::try_from(number).ok()).filter(|number| (low..=high).contains(number)).ok_or_else(
         || {
-            Problem::new("invalid-value", format!("`{}` is not a number in range", word.text), word.span())
-                .help(format!("expected {low} to {high}"))
+            Problem::new("invalid-value", say!("`{}` is not a number in range", word.text), word.span()).help(say!(
+                "expected {} to {}",
+                low,
+                high
+            ))
         },
     )
 }
@@ -163,7 +170,7 @@ fn check_mixed(content: &Content, it: Use<'_>) -> Outcome {
     if content.relative() && (content.offset.is_some() || content.depth.is_some()) {
         return Err(Problem::new(
             "conflict",
-            "offset and depth do not go with distance and within on the same content",
+            say!("offset and depth do not go with distance and within on the same content"),
             it.name.span(),
         ));
     }
@@ -203,7 +210,7 @@ fn within(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
 fn startswith(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     let content = draft.last_content(it.name)?;
     if content.relative() || content.offset.is_some() || content.depth.is_some() {
-        return Err(Problem::new("conflict", "startswith does not go with other positions", it.name.span()));
+        return Err(Problem::new("conflict", say!("startswith does not go with other positions"), it.name.span()));
     }
     let length = content.bytes.len() as i64;
     (content.offset, content.depth) = (Some(Number::Literal(0)), Some(Number::Literal(length)));
@@ -232,10 +239,10 @@ fn fast(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         None => {
             return Err(Problem::new(
                 "invalid-value",
-                format!("`{}` is not a form of fast_pattern", it.value.text),
+                say!("`{}` is not a form of fast_pattern", it.value.text),
                 it.value.span(),
             )
-            .help("expected nothing, only, or offset,length"));
+            .help(say!("expected nothing, only, or offset,length")));
         }
     });
     Ok(())
@@ -256,10 +263,10 @@ fn is_data_at(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
             text => {
                 return Err(Problem::new(
                     "unknown-value",
-                    format!("`{text}` is not an option of isdataat"),
+                    say!("`{}` is not an option of isdataat", text),
                     word.span(),
                 )
-                .help("expected relative or rawbytes"));
+                .help(say!("expected relative or rawbytes")));
             }
         }
     }
@@ -272,12 +279,12 @@ fn absent(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         "" => Absence::Required,
         "or_else" => Absence::Allowed,
         text => {
-            return Err(Problem::new("unknown-value", format!("`{text}` is not an option of absent"), it.value.span())
-                .help("expected nothing or or_else"));
+            return Err(Problem::new("unknown-value", say!("`{}` is not an option of absent", text), it.value.span())
+                .help(say!("expected nothing or or_else")));
         }
     };
     if draft.buffer() == Buffer::Payload {
-        return Err(Problem::new("misplaced", "`absent` belongs after a sticky buffer", it.name.span()));
+        return Err(Problem::new("misplaced", say!("`absent` belongs after a sticky buffer"), it.name.span()));
     }
     draft.set_absence(absence);
     Ok(())
@@ -299,15 +306,16 @@ fn entropy(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
             _ => {
                 return Err(Problem::new(
                     "unknown-value",
-                    format!("`{key}` is not an option of entropy"),
+                    say!("`{}` is not an option of entropy", key),
                     option.span(),
                 )
-                .help("expected bytes, offset or value"));
+                .help(say!("expected bytes, offset or value")));
             }
         }
     }
     let test = test.ok_or_else(|| {
-        Problem::new("missing-value", "`value` is missing", it.value.span()).help("expected as `value >= 7.5`")
+        Problem::new("missing-value", say!("`value` is missing"), it.value.span())
+            .help(say!("expected as `value >= 7.5`"))
     })?;
     draft.push_step(Step::Entropy(Entropy { offset, bytes: count, test }));
     Ok(())

@@ -4,6 +4,7 @@ use super::{Arity, Draft, Environment, Keyword, Need, Use};
 use crate::engine::chain::Step;
 use crate::engine::regex::{Expression, Flags};
 use crate::language::Problem;
+use crate::language::said::say;
 use crate::language::syntax::Word;
 
 pub(super) const KEYWORDS: &[Keyword] = &[Keyword {
@@ -29,8 +30,10 @@ fn pcre(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Probl
 
 /// `/expression/flags`.
 fn parse(draft: &mut Draft, word: Word<'_>, negated: bool) -> Result<Expression, Problem> {
-    let wrong =
-        || Problem::new("invalid-value", "this is not an expression", word.span()).help("expected `/expression/flags`");
+    let wrong = || {
+        Problem::new("invalid-value", say!("this is not an expression"), word.span())
+            .help(say!("expected `/expression/flags`"))
+    };
     let inner = word.text.strip_prefix('/').ok_or_else(wrong)?;
     let (pattern, tail) = inner.rsplit_once('/').ok_or_else(wrong)?;
     let (letters, rest) = tail.split_once(',').unwrap_or((tail, ""));
@@ -38,7 +41,7 @@ fn parse(draft: &mut Draft, word: Word<'_>, negated: bool) -> Result<Expression,
         // The rule matches as it would without; only what the groups held is not kept.
         draft.warnings.push(Problem::new(
             "not-supported",
-            "what the groups of this expression capture is not kept",
+            say!("what the groups of this expression capture is not kept"),
             word.part(rest).trim().span(),
         ));
     }
@@ -59,17 +62,17 @@ fn parse(draft: &mut Draft, word: Word<'_>, negated: bool) -> Result<Expression,
             }
             _ => {
                 let span = word.part(&letters[at..at + letter.len_utf8()]).span();
-                return Err(Problem::new("unknown-value", format!("`{letter}` is not a flag of pcre"), span)
-                    .help("expected i, m, s, x, A, E, G, R, B or O"));
+                return Err(Problem::new("unknown-value", say!("`{}` is not a flag of pcre", letter), span)
+                    .help(say!("expected i, m, s, x, A, E, G, R, B or O")));
             }
         }
     }
     Expression::new(pattern, flags, relative, negated)
-        .map_err(|error| Problem::new("invalid-expression", error, word.part(pattern).span()))
+        .map_err(|error| Problem::new("invalid-expression", say!("{}", error), word.part(pattern).span()))
 }
 
 /// An expression without flags of its own, as transforms take it.
 pub(super) fn plain(word: Word<'_>) -> Result<Expression, Problem> {
     Expression::new(word.text, Flags::default(), false, false)
-        .map_err(|error| Problem::new("invalid-expression", error, word.span()))
+        .map_err(|error| Problem::new("invalid-expression", say!("{}", error), word.span()))
 }

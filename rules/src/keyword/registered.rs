@@ -6,6 +6,7 @@
 use super::{Draft, Use, payload};
 use crate::engine::Buffer;
 use crate::language::Problem;
+use crate::language::said::say;
 
 /// What a keyword waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,15 +75,15 @@ pub(super) fn apply(draft: &mut Draft, number: u16, takes: Takes, it: Use<'_>) -
     let given = !it.value.text.is_empty();
     match takes {
         Takes::Integer(_) | Takes::Value | Takes::Content if !given => {
-            let problem = Problem::new("missing-value", format!("`{}` needs a value", it.name.text), it.name.span());
-            Err(problem.help(format!("expected `{}:...;`", it.name.text)))
+            let problem = Problem::new("missing-value", say!("`{}` needs a value", it.name.text), it.name.span());
+            Err(problem.help(say!("expected `{}:...;`", it.name.text)))
         }
         // A rule about both directions (`=>`) says which of the two buffers it means.
         Takes::Buffer | Takes::Buffers if matches!(it.value.text, "to_server" | "to_client") => {
             draft.stick(Buffer::Waiting(number), true, it.name)
         }
         Takes::Buffer | Takes::Buffers | Takes::Modifier | Takes::Nothing if given => {
-            Err(Problem::new("unexpected-value", format!("`{}` takes no value", it.name.text), it.value.span()))
+            Err(Problem::new("unexpected-value", say!("`{}` takes no value", it.name.text), it.value.span()))
         }
         Takes::Buffer | Takes::Buffers => draft.stick(Buffer::Waiting(number), true, it.name),
         Takes::Modifier => draft.last_content(it.name).map(drop),

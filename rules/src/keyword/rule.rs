@@ -16,6 +16,7 @@ use crate::engine::view::Condition;
 use crate::engine::{Action, Buffer, Rule, TCP};
 use crate::language::header::Resolver;
 use crate::language::integer::IntegerTest;
+use crate::language::said::say;
 use crate::language::set::RangeSet;
 use crate::language::syntax::{Tree, Word};
 use crate::language::{Problem, nearest};
@@ -154,8 +155,8 @@ impl Draft {
     fn check_sticky(&self) -> Result<(), Problem> {
         match &self.sticky {
             Some(Sticky { section: None, span, buffer, .. }) if *buffer != Buffer::Payload => {
-                Err(Problem::new("empty-buffer", "nothing is asked of this buffer", span.clone())
-                    .help("expected `content` after it"))
+                Err(Problem::new("empty-buffer", say!("nothing is asked of this buffer"), span.clone())
+                    .help(say!("expected `content` after it")))
             }
             _ => Ok(()),
         }
@@ -164,8 +165,8 @@ impl Draft {
     /// What the buffer in force becomes before it is looked into.
     pub(crate) fn transform(&mut self, transform: Transform, name: Word<'_>) -> Result<(), Problem> {
         let misplaced = || {
-            Problem::new("misplaced", format!("`{}` belongs after a sticky buffer", name.text), name.span())
-                .help("before the first `content`")
+            Problem::new("misplaced", say!("`{}` belongs after a sticky buffer", name.text), name.span())
+                .help(say!("before the first `content`"))
         };
         let sticky = self.sticky.as_mut().ok_or_else(misplaced)?;
         // The buffer as it stands and the buffer transformed are two; steps may be asked of both.
@@ -235,7 +236,7 @@ impl Draft {
                     _ => None,
                 })
             })
-            .ok_or_else(|| Problem::new("misplaced", format!("`{}` belongs after a `content`", name.text), name.span()))
+            .ok_or_else(|| Problem::new("misplaced", say!("`{}` belongs after a `content`", name.text), name.span()))
     }
 
     /// The slot of a value that the rule extracts under this name.
@@ -246,7 +247,7 @@ impl Draft {
             self.values.len() - 1
         });
         u8::try_from(at).ok().filter(|_| at < SLOTS).ok_or_else(|| {
-            Problem::new("value-out-of-range", format!("a rule extracts at most {SLOTS} values"), name.span())
+            Problem::new("value-out-of-range", say!("a rule extracts at most {} values", SLOTS), name.span())
         })
     }
 
@@ -255,8 +256,8 @@ impl Draft {
         let at = self.values.iter().position(|value| value == name.text);
         at.and_then(|at| u8::try_from(at).ok()).map(Number::Extracted).ok_or_else(|| {
             let near = nearest(name.text, self.values.iter().map(String::as_str));
-            Problem::new("unknown-value", format!("no value `{}` is extracted before this", name.text), name.span())
-                .maybe_help(near.map(|near| format!("did you mean `{near}`?")))
+            Problem::new("unknown-value", say!("no value `{}` is extracted before this", name.text), name.span())
+                .maybe_help(near.map(|near| say!("did you mean `{}`?", near)))
         })
     }
 
@@ -265,7 +266,7 @@ impl Draft {
         match self.protocol {
             Some(other) if other != protocol => Err(Problem::new(
                 "protocol-conflict",
-                format!("`{}` is of protocol {}, but the rule is about {}", name.text, protocol.name, other.name),
+                say!("`{}` is of protocol {}, but the rule is about {}", name.text, protocol.name, other.name),
                 name.span(),
             )),
             _ => {
@@ -407,8 +408,8 @@ pub(crate) fn draft(
     draft.check_sticky()?;
     warnings.append(&mut draft.warnings);
     if draft.rule.sid == 0 {
-        return Err(Problem::new("missing-sid", "the rule has no sid", tree.action.span())
-            .help("every rule needs `sid:number;`"));
+        return Err(Problem::new("missing-sid", say!("the rule has no sid"), tree.action.span())
+            .help(say!("every rule needs `sid:number;`")));
     }
     let header = Header {
         transports,
@@ -479,9 +480,9 @@ const ACTIONS: &[(&str, Action)] = &[
 fn action(word: Word<'_>) -> Result<Action, Problem> {
     ACTIONS.iter().find(|action| action.0 == word.text).map(|action| action.1).ok_or_else(|| {
         let near = nearest(word.text, ACTIONS.iter().map(|action| action.0));
-        Problem::new("unknown-action", format!("`{}` is not an action", word.text), word.span()).help(match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "expected alert, pass, drop or reject".to_owned(),
+        Problem::new("unknown-action", say!("`{}` is not an action", word.text), word.span()).help(match near {
+            Some(near) => say!("did you mean `{}`?", near),
+            None => say!("expected alert, pass, drop or reject"),
         })
     })
 }
@@ -542,7 +543,7 @@ fn protocol(
         return Ok((RangeSet::everything(), None));
     }
     let known = TRANSPORTS.iter().map(|transport| transport.0).chain(environment.protocols.iter().map(|p| p.name));
-    Err(Problem::new("unknown-protocol", format!("unknown protocol `{}`", word.text), word.span()).maybe_help(
-        nearest(word.text, known.chain(names::PROTOCOLS.iter().copied())).map(|near| format!("did you mean `{near}`?")),
+    Err(Problem::new("unknown-protocol", say!("unknown protocol `{}`", word.text), word.span()).maybe_help(
+        nearest(word.text, known.chain(names::PROTOCOLS.iter().copied())).map(|near| say!("did you mean `{}`?", near)),
     ))
 }

@@ -9,6 +9,7 @@ use crate::engine::program::{Compare, CountEffect, CountTest, Operand};
 use crate::engine::view::{Condition, View};
 use crate::engine::{FlowFacts, Tag, TagLimit, TagScope};
 use crate::language::integer::{self, Domain, IntegerTest};
+use crate::language::said::say;
 use crate::language::syntax::Word;
 use crate::language::{Problem, nearest};
 
@@ -93,8 +94,8 @@ fn facts(draft: &mut Draft, value: Word<'_>, bits: u8, of: Of) -> Outcome {
 
 fn by_direction(draft: &mut Draft, it: Use<'_>, bits: u8, read: fn(&FlowFacts) -> [u64; 2]) -> Outcome {
     let Some((side, condition)) = it.value.split_once(',') else {
-        return Err(Problem::new("missing-value", "the condition is missing", it.value.span())
-            .help("expected `toserver|toclient|either|both, condition`"));
+        return Err(Problem::new("missing-value", say!("the condition is missing"), it.value.span())
+            .help(say!("expected `toserver|toclient|either|both, condition`")));
     };
     let side = match side.text {
         "toserver" => Direction::ToServer,
@@ -102,8 +103,8 @@ fn by_direction(draft: &mut Draft, it: Use<'_>, bits: u8, read: fn(&FlowFacts) -
         "either" => return facts(draft, condition, bits, Of::Either(read)),
         "both" => return facts(draft, condition, bits, Of::Both(read)),
         text => {
-            return Err(Problem::new("unknown-value", format!("`{text}` is not a direction"), side.span())
-                .help("expected toserver, toclient, either or both"));
+            return Err(Problem::new("unknown-value", say!("`{}` is not a direction", text), side.span())
+                .help(say!("expected toserver, toclient, either or both")));
         }
     };
     let test = integer::parse(condition, Domain::unsigned(bits))?;
@@ -114,8 +115,8 @@ fn by_direction(draft: &mut Draft, it: Use<'_>, bits: u8, read: fn(&FlowFacts) -
 fn stream_size(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     let parts: Vec<_> = it.value.split(',').collect();
     let &[side, operator, number] = parts.as_slice() else {
-        return Err(Problem::new("invalid-value", "this is not a size of a stream", it.value.span())
-            .help("expected `server|client|both|either, operator, number`"));
+        return Err(Problem::new("invalid-value", say!("this is not a size of a stream"), it.value.span())
+            .help(say!("expected `server|client|both|either, operator, number`")));
     };
     let domain = Domain::unsigned(32);
     let condition = format!("{}{}", operator.text, number.text);
@@ -128,8 +129,8 @@ fn stream_size(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         "both" => Box::new(Facts { of: Of::Both(read), test }),
         "either" => Box::new(Facts { of: Of::Either(read), test }),
         text => {
-            return Err(Problem::new("unknown-value", format!("`{text}` is not a side"), side.span())
-                .help("expected server, client, both or either"));
+            return Err(Problem::new("unknown-value", say!("`{}` is not a side", text), side.span())
+                .help(say!("expected server, client, both or either")));
         }
     });
     Ok(())
@@ -154,7 +155,7 @@ impl Condition for OneSide {
 /// `flowint` and `flowbits` of the same name are two.
 fn count_name(word: Word<'_>) -> Result<u64, Problem> {
     if word.text.is_empty() || word.text.contains(char::is_whitespace) {
-        return Err(Problem::new("invalid-value", "this is not the name of a flowint", word.span()));
+        return Err(Problem::new("invalid-value", say!("this is not the name of a flowint"), word.span()));
     }
     Ok(identify(word.text))
 }
@@ -165,8 +166,8 @@ fn flowint(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         [name, operator] => (name, operator, None),
         [name, operator, value] => (name, operator, Some(value)),
         _ => {
-            return Err(Problem::new("invalid-value", "this is not a flowint", it.value.span())
-                .help("expected `name, operator, value` or `name, isset`"));
+            return Err(Problem::new("invalid-value", say!("this is not a flowint"), it.value.span())
+                .help(say!("expected `name, operator, value` or `name, isset`")));
         }
     };
     let name = count_name(name)?;
@@ -175,8 +176,9 @@ fn flowint(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         "isset" => draft.count_tests.push(CountTest { name, test: Compare::IsSet(true) }),
         "isnotset" | "notset" => draft.count_tests.push(CountTest { name, test: Compare::IsSet(false) }),
         _ => {
-            let operand =
-                operand(value.ok_or_else(|| Problem::new("missing-value", "the value is missing", it.value.span()))?)?;
+            let operand = operand(
+                value.ok_or_else(|| Problem::new("missing-value", say!("the value is missing"), it.value.span()))?,
+            )?;
             if let Some(change) = change(operator.text) {
                 draft.count_effects.push(CountEffect { name, change, operand });
                 return Ok(());
@@ -189,8 +191,8 @@ fn flowint(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
                 ">" => |value, operand| value > operand,
                 ">=" => |value, operand| value >= operand,
                 text => {
-                    return Err(Problem::new("unknown-value", format!("`{text}` is not an operator"), operator.span())
-                        .help("expected =, +, -, ==, !=, <, <=, >, >=, isset or isnotset"));
+                    return Err(Problem::new("unknown-value", say!("`{}` is not an operator", text), operator.span())
+                        .help(say!("expected =, +, -, ==, !=, <, <=, >, >=, isset or isnotset")));
                 }
             };
             draft.count_tests.push(CountTest { name, test: Compare::With(compare, operand) });
@@ -212,8 +214,8 @@ fn operand(word: Word<'_>) -> Result<Operand, Problem> {
     match word.text.parse() {
         Ok(value) => Ok(Operand::Literal(value)),
         Err(_) if word.text.starts_with(|c: char| c.is_ascii_digit() || c == '-') => {
-            Err(Problem::new("value-out-of-range", format!("`{}` is out of range", word.text), word.span())
-                .help(format!("expected 0 to {}", u32::MAX)))
+            Err(Problem::new("value-out-of-range", say!("`{}` is out of range", word.text), word.span())
+                .help(say!("expected 0 to {}", u32::MAX)))
         }
         Err(_) => Ok(Operand::Count(count_name(word)?)),
     }
@@ -233,10 +235,10 @@ fn mark(word: Word<'_>, seconds: u32) -> Result<Mark, Problem> {
         "isnotset" => Mark::Is(false),
         text => {
             let commands = ["set", "unset", "toggle", "isset", "isnotset", "noalert"];
-            return Err(Problem::new("unknown-value", format!("`{text}` is not a command"), word.span()).help(
+            return Err(Problem::new("unknown-value", say!("`{}` is not a command", text), word.span()).help(
                 match nearest(text, commands.into_iter()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("expected {}", commands.join(", ")),
+                    Some(near) => say!("did you mean `{}`?", near),
+                    None => say!("expected {}", commands.join(", ")),
                 },
             ));
         }
@@ -245,7 +247,7 @@ fn mark(word: Word<'_>, seconds: u32) -> Result<Mark, Problem> {
 
 fn push(draft: &mut Draft, name: Word<'_>, owner: Owner, mark: Mark) -> Outcome {
     if name.text.is_empty() {
-        return Err(Problem::new("missing-value", "the name of the mark is missing", name.span()));
+        return Err(Problem::new("missing-value", say!("the name of the mark is missing"), name.span()));
     }
     // A rule that only marks is about addresses alone, as it would be without.
     draft.selective |= matches!(mark, Mark::Is(_));
@@ -275,21 +277,18 @@ fn xbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
             }
             ("expire", text) => {
                 seconds = text.parse().ok().filter(|&seconds| seconds > 0).ok_or_else(|| {
-                    Problem::new("invalid-value", format!("`{text}` is not a number of seconds"), value.span())
+                    Problem::new("invalid-value", say!("`{}` is not a number of seconds", text), value.span())
                 })?;
             }
             _ => {
-                return Err(Problem::new(
-                    "unknown-value",
-                    format!("`{}` is not an option", option.text),
-                    option.span(),
-                )
-                .help("expected `track ip_src|ip_dst|ip_pair` and `expire seconds`"));
+                return Err(Problem::new("unknown-value", say!("`{}` is not an option", option.text), option.span())
+                    .help(say!("expected `track ip_src|ip_dst|ip_pair` and `expire seconds`")));
             }
         }
     }
     let owner = owner.ok_or_else(|| {
-        Problem::new("missing-value", "`track` is missing", it.value.span()).help("track ip_src, ip_dst or ip_pair")
+        Problem::new("missing-value", say!("`track` is missing"), it.value.span())
+            .help(say!("track ip_src, ip_dst or ip_pair"))
     })?;
     push(draft, name, owner, mark(command, seconds)?)
 }
@@ -310,8 +309,8 @@ fn hostbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
             push(draft, name, Owner::Source, mark)?;
             push(draft, name, Owner::Destination, mark)
         }
-        Some((text, side)) => Err(Problem::new("unknown-value", format!("`{text}` is not a direction"), side.span())
-            .help("expected src, dst or both")),
+        Some((text, side)) => Err(Problem::new("unknown-value", say!("`{}` is not a direction", text), side.span())
+            .help(say!("expected src, dst or both"))),
     }
 }
 
@@ -326,8 +325,8 @@ fn tag(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         [kind, count, metric] => (kind, Some(count), Some(metric), None),
         [kind, count, metric, side] => (kind, Some(count), Some(metric), Some(side)),
         _ => {
-            return Err(Problem::new("invalid-value", "this is not a tag", it.value.span())
-                .help("expected `session|host, count, packets|bytes|seconds`, of a host also src or dst"));
+            return Err(Problem::new("invalid-value", say!("this is not a tag"), it.value.span())
+                .help(say!("expected `session|host, count, packets|bytes|seconds`, of a host also src or dst")));
         }
     };
     let scope = match (kind.text, side.map(|side| side.text)) {
@@ -336,15 +335,15 @@ fn tag(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         ("host", Some("dst") | None) => TagScope::Destination,
         ("session" | "host", Some(text)) => {
             let span = side.map_or(it.value.span(), |side| side.span());
-            return Err(Problem::new("unknown-value", format!("`{text}` is not a host to tag"), span)
-                .help("expected src or dst, and only after `host`"));
+            return Err(Problem::new("unknown-value", say!("`{}` is not a host to tag", text), span)
+                .help(say!("expected src or dst, and only after `host`")));
         }
         (text, _) => {
             let near = nearest(text, ["session", "host"].into_iter());
-            return Err(Problem::new("unknown-value", format!("`{text}` cannot be tagged"), kind.span()).help(
+            return Err(Problem::new("unknown-value", say!("`{}` cannot be tagged", text), kind.span()).help(
                 match near {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => "expected session or host".to_owned(),
+                    Some(near) => say!("did you mean `{}`?", near),
+                    None => say!("expected session or host"),
                 },
             ));
         }
@@ -356,8 +355,8 @@ fn tag(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         Some(("bytes", _)) => TagLimit::Bytes(count),
         Some(("seconds", _)) => TagLimit::Seconds(count),
         Some((text, metric)) => {
-            return Err(Problem::new("unknown-value", format!("`{text}` is not a measure"), metric.span())
-                .help("expected packets, bytes or seconds"));
+            return Err(Problem::new("unknown-value", say!("`{}` is not a measure", text), metric.span())
+                .help(say!("expected packets, bytes or seconds")));
         }
     };
     draft.rule.tags.push(Tag { scope, limit });

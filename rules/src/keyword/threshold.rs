@@ -3,6 +3,7 @@
 use super::{Arity, Draft, Environment, Keyword, Use};
 use crate::engine::counter::{End, Mode, Threshold, Track};
 use crate::language::Problem;
+use crate::language::said::say;
 use crate::language::syntax::Word;
 
 pub(super) const KEYWORDS: &[Keyword] = &[
@@ -46,12 +47,12 @@ fn settings(value: Word<'_>) -> Result<Settings<'_>, Problem> {
             "multiplier" => &mut settings.multiplier,
             "unique_on" => &mut settings.unique_on,
             _ => {
-                return Err(Problem::new("unknown-value", format!("`{name}` is not a setting here"), pair.span())
-                    .help("expected type, track, count, seconds"));
+                return Err(Problem::new("unknown-value", say!("`{}` is not a setting here", name), pair.span())
+                    .help(say!("expected type, track, count, seconds")));
             }
         };
         if slot.replace(text).is_some() {
-            return Err(Problem::new("conflict", format!("`{name}` is given twice"), pair.span()));
+            return Err(Problem::new("conflict", say!("`{}` is given twice", name), pair.span()));
         }
     }
     Ok(settings)
@@ -59,7 +60,7 @@ fn settings(value: Word<'_>) -> Result<Settings<'_>, Problem> {
 
 /// The setting, which must be there.
 fn given<'a>(word: Option<Word<'a>>, name: &str, it: Use<'_>) -> Result<Word<'a>, Problem> {
-    word.ok_or_else(|| Problem::new("missing-value", format!("`{name}` is missing"), it.value.span()))
+    word.ok_or_else(|| Problem::new("missing-value", say!("`{}` is missing", name), it.value.span()))
 }
 
 fn number(word: Word<'_>) -> Result<u32, Problem> {
@@ -67,7 +68,7 @@ fn number(word: Word<'_>) -> Result<u32, Problem> {
         .parse()
         .ok()
         .filter(|&number| number > 0)
-        .ok_or_else(|| Problem::new("invalid-value", format!("`{}` is not a number above 0", word.text), word.span()))
+        .ok_or_else(|| Problem::new("invalid-value", say!("`{}` is not a number above 0", word.text), word.span()))
 }
 
 pub(crate) fn track(word: Word<'_>) -> Result<Track, Problem> {
@@ -78,8 +79,8 @@ pub(crate) fn track(word: Word<'_>) -> Result<Track, Problem> {
         "by_rule" => Track::Rule,
         "by_flow" => Track::Flow,
         _ => {
-            return Err(Problem::new("unknown-value", format!("`{}` cannot be tracked", word.text), word.span())
-                .help("expected by_src, by_dst, by_both, by_rule or by_flow"));
+            return Err(Problem::new("unknown-value", say!("`{}` cannot be tracked", word.text), word.span())
+                .help(say!("expected by_src, by_dst, by_both, by_rule or by_flow")));
         }
     })
 }
@@ -88,19 +89,19 @@ pub(crate) fn track(word: Word<'_>) -> Result<Track, Problem> {
 fn unique(settings: &Settings<'_>) -> Result<Option<End>, Problem> {
     let Some(word) = settings.unique_on else { return Ok(None) };
     if let Some(track) = settings.track.filter(|track| track.text == "by_flow") {
-        return Err(Problem::new("conflict", "a flow has one port at each end", track.span()));
+        return Err(Problem::new("conflict", say!("a flow has one port at each end"), track.span()));
     }
     match word.text {
         "src_port" => Ok(Some(End::Source)),
         "dst_port" => Ok(Some(End::Destination)),
-        text => Err(Problem::new("unknown-value", format!("`{text}` cannot be counted"), word.span())
-            .help("expected src_port or dst_port")),
+        text => Err(Problem::new("unknown-value", say!("`{}` cannot be counted", text), word.span())
+            .help(say!("expected src_port or dst_port"))),
     }
 }
 
 fn store(draft: &mut Draft, threshold: Threshold, it: Use<'_>) -> Result<(), Problem> {
     if draft.threshold.replace(threshold).is_some() {
-        return Err(Problem::new("conflict", "a rule has one threshold or detection_filter", it.name.span()));
+        return Err(Problem::new("conflict", say!("a rule has one threshold or detection_filter"), it.name.span()));
     }
     Ok(())
 }
@@ -121,16 +122,12 @@ pub(crate) fn read(it: Use<'_>) -> Result<Threshold, Problem> {
         "threshold" => Mode::Threshold,
         "both" => Mode::Both,
         "backoff" if track != Track::Flow => {
-            return Err(Problem::new("conflict", "backoff goes with by_flow only", track_word.span()));
+            return Err(Problem::new("conflict", say!("backoff goes with by_flow only"), track_word.span()));
         }
         "backoff" => Mode::Backoff(number(given(settings.multiplier, "multiplier", it)?)?),
         _ => {
-            return Err(Problem::new(
-                "unknown-value",
-                format!("`{}` is not a type of threshold", kind.text),
-                kind.span(),
-            )
-            .help("expected limit, threshold, both or backoff"));
+            return Err(Problem::new("unknown-value", say!("`{}` is not a type of threshold", kind.text), kind.span())
+                .help(say!("expected limit, threshold, both or backoff")));
         }
     };
     let seconds = match mode {

@@ -6,6 +6,7 @@ use crate::engine::Buffer;
 use crate::engine::chain::Step;
 use crate::engine::transform::{Base64, Strictness, Transform, Xor, XorKey};
 use crate::language::Problem;
+use crate::language::said::say;
 use crate::language::syntax::Word;
 
 type Outcome = Result<(), Problem>;
@@ -87,7 +88,11 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     }),
     keyword("base64_data", "What base64_decode gave; a sticky buffer", Arity::None, |draft, _, it| {
         if !draft.decodes() {
-            return Err(Problem::new("misplaced", "`base64_data` belongs after a `base64_decode`", it.name.span()));
+            return Err(Problem::new(
+                "misplaced",
+                say!("`base64_data` belongs after a `base64_decode`"),
+                it.name.span(),
+            ));
         }
         draft.stick(Buffer::Decoded, false, it.name)
     }),
@@ -101,8 +106,8 @@ fn xor(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
             Some(("extract", rest)) => {
                 let rest = option.part(rest).trim();
                 let (length, at) = rest.split_once(' ').ok_or_else(|| {
-                    Problem::new("missing-value", "the place of the key is missing", rest.span())
-                        .help("expected `extract length place`")
+                    Problem::new("missing-value", say!("the place of the key is missing"), rest.span())
+                        .help(say!("expected `extract length place`"))
                 })?;
                 xor.key = XorKey::Extracted {
                     length: literal(length, 1, 255)? as usize,
@@ -113,8 +118,8 @@ fn xor(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         }
     }
     if matches!(&xor.key, XorKey::Stated(key) if key.is_empty()) {
-        return Err(Problem::new("missing-value", "the key is missing", it.value.span())
-            .help("expected 1 to 255 bytes in hexadecimal, or `extract length place`"));
+        return Err(Problem::new("missing-value", say!("the key is missing"), it.value.span())
+            .help(say!("expected 1 to 255 bytes in hexadecimal, or `extract length place`")));
     }
     draft.transform(Transform::Xor(xor), it.name)
 }
@@ -123,7 +128,8 @@ fn hex_key(word: Word<'_>) -> Result<Box<[u8]>, Problem> {
     let digits: Option<Vec<u8>> = word.text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
     let digits = digits.filter(|digits| !digits.is_empty() && digits.len().is_multiple_of(2) && digits.len() <= 510);
     let digits = digits.ok_or_else(|| {
-        Problem::new("invalid-hex", "this is not a key", word.span()).help("expected 1 to 255 bytes in hexadecimal")
+        Problem::new("invalid-hex", say!("this is not a key"), word.span())
+            .help(say!("expected 1 to 255 bytes in hexadecimal"))
     })?;
     Ok(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
@@ -136,9 +142,8 @@ fn inflate(draft: &mut Draft, it: Use<'_>, gzip: bool) -> Outcome {
         None if it.value.text.is_empty() => INFLATED,
         Some(("max-size", size)) => literal(it.value.part(size).trim(), 1, 1 << 20)? as u64,
         _ => {
-            return Err(
-                Problem::new("unknown-value", "this is not a bound", it.value.span()).help("expected `max-size bytes`")
-            );
+            return Err(Problem::new("unknown-value", say!("this is not a bound"), it.value.span())
+                .help(say!("expected `max-size bytes`")));
         }
     };
     draft.transform(Transform::Inflate { gzip, limit }, it.name)
@@ -152,8 +157,8 @@ fn subslice(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         [offset] => (literal(offset, -FAR, FAR)?, None),
         [offset, count] => (literal(offset, -FAR, FAR)?, Some(literal(count, -FAR, FAR)?)),
         _ => {
-            return Err(Problem::new("syntax", "a slice has an offset and a length", it.value.span())
-                .help("expected `offset[, length][, truncate]`"));
+            return Err(Problem::new("syntax", say!("a slice has an offset and a length"), it.value.span())
+                .help(say!("expected `offset[, length][, truncate]`")));
         }
     };
     draft.transform(Transform::Subslice { offset, count, truncate }, it.name)
@@ -175,14 +180,14 @@ fn base64(it: Use<'_>) -> Result<Base64, Problem> {
                     "rfc4648" | "strict" => Strictness::Rfc4648,
                     "rfc2045" => Strictness::Rfc2045,
                     text => {
-                        return Err(Problem::new("unknown-value", format!("`{text}` is not a mode"), value.span())
-                            .help("expected rfc4648, rfc2045 or strict"));
+                        return Err(Problem::new("unknown-value", say!("`{}` is not a mode", text), value.span())
+                            .help(say!("expected rfc4648, rfc2045 or strict")));
                     }
                 };
             }
             _ => {
-                return Err(Problem::new("unknown-value", format!("`{name}` is not an option here"), option.span())
-                    .help("expected bytes, offset, relative or mode"));
+                return Err(Problem::new("unknown-value", say!("`{}` is not an option here", name), option.span())
+                    .help(say!("expected bytes, offset, relative or mode")));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::Problem;
 use super::syntax::Word;
+use crate::language::said::say;
 
 /// A condition on a number.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,8 +39,8 @@ impl DecimalTest {
 /// Parses a condition.
 pub(crate) fn parse(value: Word<'_>) -> Result<DecimalTest, Problem> {
     let wrong = || {
-        Problem::new("invalid-value", format!("`{}` is not a condition on a number", value.text), value.span())
-            .help("expected n, !n, >n, >=n, <n, <=n or low<>high")
+        Problem::new("invalid-value", say!("`{}` is not a condition on a number", value.text), value.span())
+            .help(say!("expected n, !n, >n, >=n, <n, <=n or low<>high"))
     };
     let number = |text: &str| text.trim().parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(wrong);
     let text = value.text.trim();
@@ -50,7 +51,7 @@ pub(crate) fn parse(value: Word<'_>) -> Result<DecimalTest, Problem> {
     if let Some((low, high)) = range(rest) {
         let (low, high) = (number(low)?, number(high)?);
         if low >= high {
-            return Err(Problem::new("never-matches", format!("no value fulfils `{}`", value.text), value.span()));
+            return Err(Problem::new("never-matches", say!("no value fulfils `{}`", value.text), value.span()));
         }
         return Ok(DecimalTest { compare: Compare::Between(low, high), negated });
     }

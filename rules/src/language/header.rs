@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::set::{Number, RangeSet};
 use super::syntax::Word;
 use super::{Problem, Variables, nearest};
+use crate::language::said::say;
 
 /// A set of addresses of both IP versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +69,7 @@ impl<'a> Resolver<'a> {
         }
         let set = addresses(self.variables, word, 0)?;
         if set.v4.is_empty() && set.v6.is_empty() {
-            return Err(Problem::new("empty-set", "these addresses leave nothing that could match", word.span()));
+            return Err(Problem::new("empty-set", say!("these addresses leave nothing that could match"), word.span()));
         }
         let set = (!set.is_everything()).then(|| Arc::new(set));
         self.addresses.insert(word.text.to_owned(), set.clone());
@@ -82,7 +83,7 @@ impl<'a> Resolver<'a> {
         }
         let set = ports(self.variables, word, 0)?;
         if set.is_empty() {
-            return Err(Problem::new("empty-set", "these ports leave nothing that could match", word.span()));
+            return Err(Problem::new("empty-set", say!("these ports leave nothing that could match"), word.span()));
         }
         let set = (!set.is_everything()).then(|| Arc::new(set));
         self.ports.insert(word.text.to_owned(), set.clone());
@@ -95,7 +96,7 @@ fn items(word: Word<'_>) -> Result<Vec<(bool, Word<'_>)>, Problem> {
     let word = word.trim();
     let Some(inner) = word.text.strip_prefix('[') else { return Ok(vec![negation(word)]) };
     let Some(inner) = inner.strip_suffix(']') else {
-        return Err(Problem::new("syntax", "this list is not closed", word.span()).help("expected `]`"));
+        return Err(Problem::new("syntax", say!("this list is not closed"), word.span()).help(say!("expected `]`")));
     };
     let inner = word.part(inner);
     let (mut depth, mut from, mut found) = (0usize, 0, Vec::new());
@@ -103,7 +104,7 @@ fn items(word: Word<'_>) -> Result<Vec<(bool, Word<'_>)>, Problem> {
         match c {
             '[' => depth += 1,
             ']' if depth == 0 => {
-                return Err(Problem::new("syntax", "unexpected `]`", inner.part(&inner.text[at..=at]).span()));
+                return Err(Problem::new("syntax", say!("unexpected `]`"), inner.part(&inner.text[at..=at]).span()));
             }
             ']' => depth -= 1,
             ',' if depth == 0 => {
@@ -115,10 +116,10 @@ fn items(word: Word<'_>) -> Result<Vec<(bool, Word<'_>)>, Problem> {
     }
     found.push(negation(inner.part(&inner.text[from..]).trim()));
     if depth > 0 {
-        return Err(Problem::new("syntax", "this list is not closed", word.span()).help("expected `]`"));
+        return Err(Problem::new("syntax", say!("this list is not closed"), word.span()).help(say!("expected `]`")));
     }
     match found.iter().find(|item| item.1.text.is_empty()) {
-        Some(empty) => Err(Problem::new("syntax", "an item of this list is empty", empty.1.span())),
+        Some(empty) => Err(Problem::new("syntax", say!("an item of this list is empty"), empty.1.span())),
         None => Ok(found),
     }
 }
@@ -138,21 +139,19 @@ fn variable<'v>(
 ) -> Result<Option<&'v str>, Problem> {
     let Some(name) = word.text.strip_prefix('$') else { return Ok(None) };
     if depth >= DEPTH {
-        return Err(Problem::new("variable-loop", format!("`${name}` refers to itself"), word.span()));
+        return Err(Problem::new("variable-loop", say!("`${}` refers to itself", name), word.span()));
     }
     match table.get(name) {
         Some(text) => Ok(Some(text)),
-        None => Err(Problem::new("unknown-variable", format!("variable `${name}` is not defined"), word.span())
-            .maybe_help(
-                nearest(name, table.keys().map(String::as_str)).map(|near| format!("did you mean `${near}`?")),
-            )),
+        None => Err(Problem::new("unknown-variable", say!("variable `${}` is not defined", name), word.span())
+            .maybe_help(nearest(name, table.keys().map(String::as_str)).map(|near| say!("did you mean `${}`?", near)))),
     }
 }
 
 /// A problem inside a variable is reported where the rule names it.
 fn inside(word: Word<'_>) -> impl FnOnce(Problem) -> Problem {
     let (span, name) = (word.span(), word.text.to_owned());
-    move |problem| Problem { span, message: format!("in {name}: {}", problem.message), ..problem }
+    move |problem| Problem { span, message: say!("in {}: {}", name, problem.message), ..problem }
 }
 
 fn addresses(variables: &Variables, word: Word<'_>, depth: usize) -> Result<AddressSet, Problem> {
@@ -162,7 +161,7 @@ fn addresses(variables: &Variables, word: Word<'_>, depth: usize) -> Result<Addr
             addresses(variables, Word { text, start: 0 }, depth + 1).map_err(inside(item))?
         } else if item.text.starts_with('[') || item.text.starts_with('!') {
             if depth >= DEPTH {
-                return Err(Problem::new("syntax", "lists are nested too deep", item.span()));
+                return Err(Problem::new("syntax", say!("lists are nested too deep"), item.span()));
             }
             addresses(variables, item, depth + 1)?
         } else {
@@ -181,8 +180,8 @@ fn address(word: Word<'_>) -> Result<AddressSet, Problem> {
         return Ok(AddressSet::everything());
     }
     let wrong = || {
-        Problem::new("invalid-address", format!("`{}` is not an address", word.text), word.span())
-            .help("expected any, an address, address/prefix, address/netmask, first-last, a variable or a [list]")
+        Problem::new("invalid-address", say!("`{}` is not an address", word.text), word.span())
+            .help(say!("expected any, an address, address/prefix, address/netmask, first-last, a variable or a [list]"))
     };
     if let Some((first, last)) = word.split_once('-') {
         return match (first.text.parse().map_err(|_| wrong())?, last.text.parse().map_err(|_| wrong())?) {
@@ -234,7 +233,7 @@ fn ports(variables: &Variables, word: Word<'_>, depth: usize) -> Result<PortSet,
             ports(variables, Word { text, start: 0 }, depth + 1).map_err(inside(item))?
         } else if item.text.starts_with('[') || item.text.starts_with('!') {
             if depth >= DEPTH {
-                return Err(Problem::new("syntax", "lists are nested too deep", item.span()));
+                return Err(Problem::new("syntax", say!("lists are nested too deep"), item.span()));
             }
             ports(variables, item, depth + 1)?
         } else {
@@ -251,8 +250,8 @@ fn port(word: Word<'_>) -> Result<PortSet, Problem> {
         return Ok(RangeSet::everything());
     }
     let wrong = || {
-        Problem::new("invalid-port", format!("`{}` is not a port", word.text), word.span())
-            .help("expected any, 0 to 65535, a range first:last, a variable or a [list]")
+        Problem::new("invalid-port", say!("`{}` is not a port", word.text), word.span())
+            .help(say!("expected any, 0 to 65535, a range first:last, a variable or a [list]"))
     };
     let number = |word: Word<'_>, absent: u16| {
         if word.text.is_empty() { Ok(absent) } else { word.text.parse().map_err(|_| wrong()) }
@@ -323,7 +322,7 @@ mod tests {
             assert!(resolve(text).is_err(), "{text}");
         }
         let problem = resolve("$HOME_NETT").expect_err("unknown");
-        assert_eq!(problem.help.as_deref(), Some("did you mean `$HOME_NET`?"));
+        assert_eq!(problem.help, Some(say!("did you mean `${}`?", "HOME_NET")));
     }
 
     #[test]

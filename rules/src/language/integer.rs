@@ -11,6 +11,7 @@ use vigia_parsers::field::Names;
 use super::set::RangeSet;
 use super::syntax::Word;
 use super::{Problem, nearest};
+use crate::language::said::say;
 
 /// What values an integer may have.
 #[derive(Debug, Clone, Copy)]
@@ -67,13 +68,13 @@ pub(crate) fn parse(word: Word<'_>, domain: Domain) -> Result<IntegerTest, Probl
             (negated, IntegerTest::In(set)) => sets.push((negated, set)),
             (_, mask) if items.len() == 1 => return Ok(mask),
             _ => {
-                return Err(Problem::new("invalid-value", "a bit mask stands alone, not in a list", item.span()));
+                return Err(Problem::new("invalid-value", say!("a bit mask stands alone, not in a list"), item.span()));
             }
         }
     }
     let set = RangeSet::list(sets);
     if set.intersection(&whole(domain)).is_empty() {
-        return Err(Problem::new("never-matches", format!("no value fulfils `{}`", word.text), word.span()));
+        return Err(Problem::new("never-matches", say!("no value fulfils `{}`", word.text), word.span()));
     }
     Ok(IntegerTest::In(set))
 }
@@ -128,8 +129,8 @@ fn parse_item(word: Word<'_>, domain: Domain) -> Result<(bool, IntegerTest), Pro
         return Ok((negated, IntegerTest::In(RangeSet::one(to_u64(value, domain)))));
     }
     let wrong = |span| {
-        Problem::new("invalid-value", format!("`{}` is not an integer condition", word.text), span)
-            .help("expected n, !n, >n, >=n, <n, <=n, low-high, &mask=value, or a name")
+        Problem::new("invalid-value", say!("`{}` is not an integer condition", word.text), span)
+            .help(say!("expected n, !n, >n, >=n, <n, <=n, low-high, &mask=value, or a name"))
     };
     let (left, item) = item(word.text).map_err(|_| wrong(word.span()))?;
     let (_, left) = rest::<_, nom::error::Error<&str>>(left).map_err(|_| wrong(word.span()))?;
@@ -147,7 +148,11 @@ fn parse_item(word: Word<'_>, domain: Domain) -> Result<(bool, IntegerTest), Pro
         Item::Mask(mask, different, value) => {
             let (mask, value) = (number(mask)? as u64, number(value)? as u64);
             if value & !mask != 0 {
-                return Err(Problem::new("never-matches", "the value has bits that the mask has not", word.span()));
+                return Err(Problem::new(
+                    "never-matches",
+                    say!("the value has bits that the mask has not"),
+                    word.span(),
+                ));
             }
             return Ok((false, IntegerTest::Mask { mask, value, negated: different != negated }));
         }
@@ -156,7 +161,7 @@ fn parse_item(word: Word<'_>, domain: Domain) -> Result<(bool, IntegerTest), Pro
             if last_value - first_value < 2 {
                 return Err(Problem::new(
                     "never-matches",
-                    format!("nothing lies between {first} and {last}: ranges are exclusive"),
+                    say!("nothing lies between {} and {}: ranges are exclusive", first, last),
                     word.span(),
                 ));
             }
@@ -181,14 +186,17 @@ fn resolve(word: Word<'_>, domain: Domain) -> Result<i128, Problem> {
     let number = match parse_number(word.text) {
         Some(number) => number,
         None if word.text.starts_with(|c: char| c.is_ascii_digit() || c == '-') => {
-            return Err(Problem::new("invalid-value", format!("`{}` is not a number", word.text), word.span()));
+            return Err(Problem::new("invalid-value", say!("`{}` is not a number", word.text), word.span()));
         }
         None => return name(word, domain),
     };
     let (low, high) = domain.bounds();
     if number < low || number > high {
-        return Err(Problem::new("value-out-of-range", format!("{} is out of range", word.text), word.span())
-            .help(format!("expected {low} to {high}")));
+        return Err(Problem::new("value-out-of-range", say!("{} is out of range", word.text), word.span()).help(say!(
+            "expected {} to {}",
+            low,
+            high
+        )));
     }
     Ok(number)
 }
@@ -197,16 +205,16 @@ fn name(word: Word<'_>, domain: Domain) -> Result<i128, Problem> {
     if let Some(entry) = domain.names.iter().find(|entry| entry.1.eq_ignore_ascii_case(word.text)) {
         return Ok(entry.0.into());
     }
-    let problem = Problem::new("unknown-value", format!("`{}` is not a value of this field", word.text), word.span());
+    let problem = Problem::new("unknown-value", say!("`{}` is not a value of this field", word.text), word.span());
     if domain.names.is_empty() {
-        return Err(problem.help("expected a number"));
+        return Err(problem.help(say!("expected a number")));
     }
     let near = nearest(word.text, domain.names.iter().map(|entry| entry.1));
     Err(problem.help(match near {
-        Some(near) => format!("did you mean `{near}`?"),
+        Some(near) => say!("did you mean `{}`?", near),
         None => {
             let some: Vec<_> = domain.names.iter().take(6).map(|entry| entry.1).collect();
-            format!("expected a number or a name: {}, ...", some.join(", "))
+            say!("expected a number or a name: {}, ...", some.join(", "))
         }
     }))
 }
@@ -286,9 +294,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused_with_a_hint() {
-        assert_eq!(refused("256", "value-out-of-range").help.as_deref(), Some("expected 0 to 255"));
         assert_eq!(
-            refused("write_singel_coil", "unknown-value").help.as_deref(),
+            refused("256", "value-out-of-range").help.map(|help| help.to_string()).as_deref(),
+            Some("expected 0 to 255")
+        );
+        assert_eq!(
+            refused("write_singel_coil", "unknown-value").help.map(|help| help.to_string()).as_deref(),
             Some("did you mean `write_single_coil`?")
         );
         refused("5-6", "never-matches");

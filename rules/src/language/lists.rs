@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::syntax::{Word, statements};
 use super::{Diagnostic, Problem, Severity, Source};
+use crate::language::said::{Said, say};
 
 /// Gives the content of a file by name, or says why not.
 type Reader = dyn Fn(&str) -> Result<Vec<u8>, String> + Send + Sync;
@@ -52,7 +53,7 @@ pub struct Reputation {
 impl Reputation {
     /// Adds the categories of a file: lines `number,short name,description`.
     pub fn read_categories(&mut self, source: &Source) -> Vec<Diagnostic> {
-        each_line(source, "expected `number,short name,description`, the number from 1 to 59", |word| {
+        each_line(source, &say!("expected `number,short name,description`, the number from 1 to 59"), |word| {
             let mut parts = word.text.splitn(3, ',').map(str::trim);
             let number = parts.next()?.parse().ok().filter(|number| (1..60).contains(number))?;
             self.categories.insert(parts.next().filter(|name| !name.is_empty())?.to_owned(), number);
@@ -62,7 +63,7 @@ impl Reputation {
 
     /// Adds the addresses of a file: lines `address or network,category number,score`, scores from 1 to 127.
     pub fn read_scores(&mut self, source: &Source) -> Vec<Diagnostic> {
-        each_line(source, "expected `address or network,category number,score`", |word| {
+        each_line(source, &say!("expected `address or network,category number,score`"), |word| {
             let mut parts = word.text.split(',').map(str::trim);
             let (network, category, score) = (parts.next()?, parts.next()?, parts.next()?);
             let (address, length) = match network.split_once('/') {
@@ -108,13 +109,13 @@ fn masked(address: IpAddr, length: u8) -> u128 {
     bits & u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
 }
 
-fn each_line(source: &Source, expected: &str, mut read: impl FnMut(Word<'_>) -> Option<()>) -> Vec<Diagnostic> {
+fn each_line(source: &Source, expected: &Said, mut read: impl FnMut(Word<'_>) -> Option<()>) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     for statement in statements(&source.text) {
         let word = Word { text: statement.text, start: statement.start };
         if read(word).is_none() {
-            let problem = Problem::new("invalid-reputation", "this is not a line of reputation", word.span());
-            diagnostics.push(problem.help(expected).diagnostic(Severity::Error, source));
+            let problem = Problem::new("invalid-reputation", say!("this is not a line of reputation"), word.span());
+            diagnostics.push(problem.help(expected.clone()).diagnostic(Severity::Error, source));
         }
     }
     diagnostics

@@ -4,6 +4,7 @@ pub(crate) mod decimal;
 pub(crate) mod header;
 pub(crate) mod integer;
 mod lists;
+pub(crate) mod said;
 pub(crate) mod set;
 pub(crate) mod syntax;
 mod variables;
@@ -13,6 +14,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use lists::{Countries, Library, Reputation};
+pub use said::{Part, Said};
 pub use variables::Variables;
 
 /// One rule file (or an inline text) with its name for diagnostics.
@@ -42,9 +44,11 @@ pub struct Diagnostic {
     /// Stable name of the kind of problem: `unknown-keyword`.
     pub code: &'static str,
     /// One sentence.
-    pub message: String,
+    pub message: Said,
     /// What was expected, or the nearest valid name.
-    pub help: Option<String>,
+    pub help: Option<Said>,
+    /// Signature ids of the rules that it is about, where that is not the one at its place alone.
+    pub sids: Vec<u32>,
     /// The file.
     pub source: Source,
     /// Bytes of the text it is about.
@@ -93,7 +97,7 @@ struct Pretty(Diagnostic);
 
 impl fmt::Display for Pretty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        self.0.message.fmt(f)
     }
 }
 
@@ -159,21 +163,21 @@ pub fn reprint(source: &Source) -> Vec<Result<String, Diagnostic>> {
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     pub(crate) code: &'static str,
-    pub(crate) message: String,
-    pub(crate) help: Option<String>,
+    pub(crate) message: Said,
+    pub(crate) help: Option<Said>,
     pub(crate) span: Range<usize>,
 }
 
 impl Problem {
-    pub(crate) fn new(code: &'static str, message: impl Into<String>, span: Range<usize>) -> Self {
-        Self { code, message: message.into(), help: None, span }
+    pub(crate) fn new(code: &'static str, message: Said, span: Range<usize>) -> Self {
+        Self { code, message, help: None, span }
     }
 
-    pub(crate) fn help(self, help: impl Into<String>) -> Self {
-        Self { help: Some(help.into()), ..self }
+    pub(crate) fn help(self, help: Said) -> Self {
+        Self { help: Some(help), ..self }
     }
 
-    pub(crate) fn maybe_help(self, help: Option<String>) -> Self {
+    pub(crate) fn maybe_help(self, help: Option<Said>) -> Self {
         Self { help, ..self }
     }
 
@@ -183,6 +187,7 @@ impl Problem {
             code: self.code,
             message: self.message,
             help: self.help,
+            sids: Vec::new(),
             source: source.clone(),
             span: self.span,
         }

@@ -10,6 +10,7 @@ use std::ops::Range;
 use suricatax_rule_parser::scanner::{RuleScanEvent, RuleScanner};
 
 use super::Problem;
+use crate::language::said::say;
 
 /// What stands for white space inside the brackets of a header, where the scanner allows none.
 pub(crate) const GAP: char = '\u{1f}';
@@ -243,14 +244,14 @@ pub(crate) fn parse(text: &str, start: usize, transaction: bool) -> Result<Tree<
     let [Some(action), Some(protocol), Some(source), Some(source_port), Some(arrow), Some(destination), Some(port)] =
         header
     else {
-        return Err(Problem::new("syntax", "the rule ends before its header does", rest.span())
-            .help("a rule is `action protocol source port -> destination port (options)`"));
+        return Err(Problem::new("syntax", say!("the rule ends before its header does"), rest.span())
+            .help(say!("a rule is `action protocol source port -> destination port (options)`")));
     };
     if !closed {
-        return Err(Problem::new("syntax", "the options are not closed", rest.span()).help("expected `)`"));
+        return Err(Problem::new("syntax", say!("the options are not closed"), rest.span()).help(say!("expected `)`")));
     }
     if !rest.text.is_empty() {
-        return Err(Problem::new("syntax", "text after the end of the rule", rest.span()));
+        return Err(Problem::new("syntax", say!("text after the end of the rule"), rest.span()));
     }
     let arrow = match arrow.text {
         "<>" => Arrow::Both,
@@ -267,20 +268,20 @@ fn explain(error: &suricatax_rule_parser::Error, text: &str, start: usize) -> Pr
     let at = at + blank;
     let next = text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
     let expected = match error.reason.split(':').next().unwrap_or_default() {
-        "protocol" => "a protocol",
-        "source-ip" => "source addresses",
-        "source-port" => "source ports",
-        "direction" => "`->`, `<>` or `=>`",
-        "destination-ip" => "destination addresses",
-        "destination-port" => "destination ports",
-        "start of options" => "`(`",
-        "option name" => "an option or `)`",
-        "option separator" => "`;` or `:`",
-        "option value" => "`;` after the value",
-        _ => "an action",
+        "protocol" => say!("expected a protocol"),
+        "source-ip" => say!("expected source addresses"),
+        "source-port" => say!("expected source ports"),
+        "direction" => say!("expected `->`, `<>` or `=>`"),
+        "destination-ip" => say!("expected destination addresses"),
+        "destination-port" => say!("expected destination ports"),
+        "start of options" => say!("expected `(`"),
+        "option name" => say!("expected an option or `)`"),
+        "option separator" => say!("expected `;` or `:`"),
+        "option value" => say!("expected `;` after the value"),
+        _ => say!("expected an action"),
     };
-    let here = if next == 0 { "the rule ends too early" } else { "this is not a rule" };
-    Problem::new("syntax", here, start + at..start + at + next).help(format!("expected {expected}"))
+    let here = if next == 0 { say!("the rule ends too early") } else { say!("this is not a rule") };
+    Problem::new("syntax", here, start + at..start + at + next).help(expected)
 }
 
 /// Finds the scanner's tokens again in the text they came from.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::syntax::{Word, statements};
 use super::{Countries, Diagnostic, Library, Problem, Reputation, Severity, Source};
+use crate::language::said::say;
 use crate::thresholds::Thresholds;
 
 /// What rules and their headers refer to.
@@ -53,8 +54,8 @@ impl Variables {
                     self.classifications.insert(name.to_owned(), (description.to_owned(), priority));
                 }
                 None => diagnostics.push(
-                    Problem::new("invalid-classification", "this is not a classification", word.span())
-                        .help("expected `config classification: name,description,priority`")
+                    Problem::new("invalid-classification", say!("this is not a classification"), word.span())
+                        .help(say!("expected `config classification: name,description,priority`"))
                         .diagnostic(Severity::Error, source),
                 ),
             }
@@ -74,8 +75,8 @@ impl Variables {
                     self.references.insert(name.to_ascii_lowercase(), prefix.to_owned());
                 }
                 None => diagnostics.push(
-                    Problem::new("invalid-reference", "this is not a reference system", word.span())
-                        .help("expected `config reference: name prefix`")
+                    Problem::new("invalid-reference", say!("this is not a reference system"), word.span())
+                        .help(say!("expected `config reference: name prefix`"))
                         .diagnostic(Severity::Error, source),
                 ),
             }

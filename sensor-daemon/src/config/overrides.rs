@@ -150,6 +150,6 @@ impl Written {
         };
         let help = unmatched.nearest.as_ref().map(|name| Message::HelpDidYouMean.with([name.as_str().into()]));
         let place = self.0.as_ref().map(|text| (Arc::clone(text), place(text, &key)));
-        Diagnostic { severity: Severity::Warning, code: "override-unmatched", headline, help, place }
+        Diagnostic { severity: Severity::Warning, code: "override-unmatched", headline, help, sids: Vec::new(), place }
     }
 }

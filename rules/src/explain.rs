@@ -611,7 +611,7 @@ impl Probe {
                 let is = moment.packet.is_some_and(|p| p.ip.as_ref().is_some_and(|ip| ip.fragment.is_some()));
                 met(flow.fragment == Some(is), Reason::Unmet)
             }
-            Check::Bit(at) => met(program.bit_tests.get(at).is_none_or(|test| test.holds(memory)), Reason::Unmet),
+            Check::Bit(at) => met(program.bit_tests.get(at).is_none_or(|test| test.holds(view, memory)), Reason::Unmet),
             Check::Count(at) => met(program.count_tests.get(at).is_none_or(|test| test.holds(memory)), Reason::Unmet),
             Check::Condition(at) | Check::Chain { condition: at, .. } => match program.conditions.get(at) {
                 Some(condition) if !condition.holds(view) => Err(Reason::Values(condition.seen(view))),

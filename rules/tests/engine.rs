@@ -288,6 +288,22 @@ fn flowbits_are_set_before_they_are_asked_for() {
 }
 
 #[test]
+fn xbits_of_a_transaction_are_its_own() {
+    let engine = engine(
+        "alert modbus any any -> any any (xbits:isset,written,track tx; flow:to_client; sid:1;)\n\
+         alert modbus any any -> any any (modbus.write:true; flow:to_server; xbits:set,written,track tx; noalert; sid:2;)\n\
+         alert modbus any any -> any any (xbits:isnotset,written,track tx; flow:to_client; sid:3;)\n\
+         alert modbus any any -> any any (modbus.unit_id:1; xbits:toggle,odd,track tx; noalert; sid:4;)\n\
+         alert tcp any any -> any any (content:\"|01 05|\"; flow:to_client; flowbits:isset,written; sid:5;)\n",
+    );
+    let mut talk = Talk::new(&engine, &MODBUS);
+    assert_eq!(talk.ask(&modbus(1, WRITE_COIL)), [] as [u32; 0]);
+    assert_eq!(talk.ask(&modbus(2, READ)), [] as [u32; 0]);
+    assert_eq!(talk.answer(&modbus(2, &[3, 4, 0, 1, 0, 2])), [3]);
+    assert_eq!(talk.answer(&modbus(1, WRITE_COIL)), [1]);
+}
+
+#[test]
 fn a_pass_rule_silences_its_transaction_or_its_flow() {
     let engine = engine(
         "pass modbus 10.0.0.10 any -> any any (modbus: function 5; sid:1;)\n\

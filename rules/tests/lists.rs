@@ -230,7 +230,7 @@ fn mistakes_in_look_ups_are_named_where_they_stand() {
         assert_eq!(errors.len(), 1, "{options}");
         let error = errors[0];
         assert_eq!((error.code, &text[error.span.clone()]), (code, at), "{options}");
-        assert!(error.help.as_deref().unwrap_or_default().contains(help), "{options}: {error}");
+        assert!(error.help.as_ref().map(ToString::to_string).unwrap_or_default().contains(help), "{options}: {error}");
     }
 }
 

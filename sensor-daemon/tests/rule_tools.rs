@@ -85,7 +85,17 @@ fn check_exits_with_0_1_and_2_and_names_every_finding() {
     assert!(text.contains("warned.rules:1:31: warning[short-pattern]"), "{text}");
     assert!(text.contains("good.rules:1:1: warning[duplicate-sid]"), "{text}");
     let spanish = stdout(&vigia(&["--lang", "es", "rules", "check", &warned]));
-    assert!(spanish.contains("aviso[short-pattern]: patrón demasiado corto"), "{spanish}");
+    assert!(
+        spanish.contains("aviso[short-pattern]: el patrón rápido tiene 2 de al menos 3 bytes (busque más bytes"),
+        "{spanish}"
+    );
+    let waiting = folder.path().join("waiting.txt").display().to_string();
+    let rules = (1..=7).map(|sid| format!("alert http any any -> any any (http.uri; content:\"abcd\"; sid:{sid};)\n"));
+    std::fs::write(&waiting, rules.collect::<String>()).unwrap();
+    let answer = json(&vigia(&["rules", "check", &waiting, "--json"]));
+    let warned = &answer["diagnostics"][0];
+    assert!(warned["message"].as_str().unwrap().ends_with("7 rules off (sid 1, 2, 3, 4, 5 and 2 more)"), "{warned}");
+    assert_eq!(warned["sids"], serde_json::json!([1, 2, 3, 4, 5, 6, 7]));
     let answer = json(&vigia(&["rules", "check", &bad, "--json"]));
     assert_eq!((&answer["errors"], &answer["failed"], &answer["rules"]), (&1.into(), &1.into(), &1.into()));
     assert_eq!(answer["diagnostics"][0]["line"], 2);

@@ -264,7 +264,8 @@ fn assemble(
 
 /// Rules that set marks (on the flow or on hosts) go before those that ask for them.
 fn bit_rank(program: &Program) -> u8 {
-    let sets = program.bit_effects.iter().any(|effect| matches!(effect, BitEffect::Set(_) | BitEffect::Toggle(_)))
+    let mut effects = program.bit_effects.iter().chain(&program.transaction_effects);
+    let sets = effects.any(|effect| matches!(effect, BitEffect::Set(_) | BitEffect::Toggle(_)))
         || program
             .host_bits
             .iter()

@@ -8,7 +8,7 @@ use vigia_parsers::packet::Packet;
 use super::counter::{Counter, Threshold};
 use super::{RuleId, TagLimit, Timestamp, Verdict};
 
-/// Transactions that raised something and are remembered; older ones are forgotten first.
+/// Transactions that raised something or are marked, and are remembered; older ones are forgotten first.
 const FIRED: usize = 64;
 /// Rules whose single alert on this flow is remembered.
 const ONCE: usize = 1024;
@@ -23,8 +23,10 @@ const INTEGERS: usize = 64;
 #[derive(Debug, Default)]
 pub struct FlowMemory {
     bits: Vec<u64>,
-    fired: Vec<(u64, u64)>,
-    oldest: usize,
+    /// Rules by the transactions that they fired for.
+    fired: Recent,
+    /// Marks by the transactions that they are set on.
+    marks: Recent,
     /// The last transaction that raised something: one after it has not.
     newest: u64,
     once: Vec<(u64, u64)>,
@@ -37,6 +39,39 @@ pub struct FlowMemory {
     pub tagged: Option<Tagged>,
     /// Matches in stream bytes that the receiver has not acknowledged; whoever inspects keeps and reports them.
     pub held: Vec<Delayed>,
+}
+
+/// What is known of transactions, by their numbers; beyond [`FIRED`] the oldest is forgotten.
+#[derive(Debug, Default)]
+struct Recent {
+    entries: Vec<(u64, u64)>,
+    oldest: usize,
+}
+
+impl Recent {
+    fn has(&self, transaction: u64, what: u64) -> bool {
+        self.entries.contains(&(transaction, what))
+    }
+
+    /// Adds an entry; true when another was forgotten for it.
+    fn add(&mut self, transaction: u64, what: u64) -> bool {
+        if self.entries.len() < FIRED {
+            self.entries.push((transaction, what));
+            return false;
+        }
+        if let Some(slot) = self.entries.get_mut(self.oldest) {
+            *slot = (transaction, what);
+        }
+        self.oldest = (self.oldest + 1) % FIRED;
+        true
+    }
+
+    /// Takes an entry out. Transactions count from 1, so what stays in its place is none.
+    fn remove(&mut self, transaction: u64, what: u64) {
+        if let Some(slot) = self.entries.iter_mut().find(|entry| **entry == (transaction, what)) {
+            *slot = (0, 0);
+        }
+    }
 }
 
 /// A match in stream bytes that is not reported yet.
@@ -213,17 +248,29 @@ impl FlowMemory {
 
     /// Did this rule fire for this transaction?
     pub(crate) fn has_fired(&self, transaction: u64, rule: u64) -> bool {
-        self.knows(transaction) && self.fired.contains(&(transaction, rule))
+        self.knows(transaction) && self.fired.has(transaction, rule)
     }
 
     pub(crate) fn fire(&mut self, transaction: u64, rule: u64) {
         self.newest = self.newest.max(transaction);
-        if self.fired.len() < FIRED {
-            self.fired.push((transaction, rule));
-        } else if let Some(slot) = self.fired.get_mut(self.oldest) {
-            *slot = (transaction, rule);
-            self.oldest = (self.oldest + 1) % FIRED;
-            self.bite(1);
+        let forgotten = self.fired.add(transaction, rule);
+        self.bite(forgotten.into());
+    }
+
+    /// Is this mark set on the transaction?
+    pub(crate) fn marked(&self, transaction: u64, mark: u64) -> bool {
+        self.marks.has(transaction, mark)
+    }
+
+    /// Sets or takes off a mark of a transaction.
+    pub(crate) fn mark(&mut self, transaction: u64, mark: u64, set: bool) {
+        match (self.marked(transaction, mark), set) {
+            (false, true) => {
+                let forgotten = self.marks.add(transaction, mark);
+                self.bite(forgotten.into());
+            }
+            (true, false) => self.marks.remove(transaction, mark),
+            _ => {}
         }
     }
 
@@ -327,6 +374,7 @@ mod tests {
         told(&mut |memory, at| memory.set(at), BITS);
         told(&mut |memory, at| memory.change_integer(at, |value| value + 1), INTEGERS);
         told(&mut |memory, at| memory.fire(at, 1), FIRED);
+        told(&mut |memory, at| memory.mark(at, 1, true), FIRED);
         told(&mut |memory, at| assert!(memory.first(at, 0)), ONCE);
         told(
             &mut |memory, at| {

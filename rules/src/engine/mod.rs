@@ -712,7 +712,7 @@ impl Engine {
             if !fresh {
                 continue;
             }
-            program.apply(memory);
+            program.apply(transaction, memory);
             scratch.bypass |= program.bypass;
             if program.pass {
                 match transaction {

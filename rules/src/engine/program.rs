@@ -93,11 +93,20 @@ impl FlowTest {
     }
 }
 
-/// A question about flowbits: does any of these bits have this state?
+/// Who has a bit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holder {
+    Flow,
+    /// The transaction of the message; what is no message has no such bits, set or not set.
+    Transaction,
+}
+
+/// A question about bits: does any of these have this state?
 #[derive(Debug, Clone)]
 pub(crate) struct BitTest {
     pub(crate) bits: Vec<u64>,
     pub(crate) set: bool,
+    pub(crate) of: Holder,
 }
 
 /// What a match does to a flowbit.
@@ -140,8 +149,17 @@ impl Operand {
 }
 
 impl BitTest {
-    pub(crate) fn holds(&self, memory: Option<&FlowMemory>) -> bool {
-        let state = |bit: &u64| memory.is_some_and(|memory| memory.bit(*bit));
+    pub(crate) fn holds(&self, view: &View<'_>, memory: Option<&FlowMemory>) -> bool {
+        let transaction = match self.of {
+            Holder::Flow => None,
+            Holder::Transaction => match view.record {
+                Some(record) => Some(record.transaction()),
+                None => return false,
+            },
+        };
+        let state = |bit: &u64| {
+            memory.is_some_and(|memory| transaction.map_or_else(|| memory.bit(*bit), |of| memory.marked(of, *bit)))
+        };
         self.bits.iter().any(|bit| state(bit) == self.set)
     }
 }
@@ -185,6 +203,8 @@ pub(crate) struct Program {
     pub(crate) conditions: Vec<Box<dyn Condition>>,
     pub(crate) pattern: Option<Pattern>,
     pub(crate) bit_effects: Vec<BitEffect>,
+    /// The same to bits of the transaction.
+    pub(crate) transaction_effects: Vec<BitEffect>,
     pub(crate) count_tests: Vec<CountTest>,
     pub(crate) count_effects: Vec<CountEffect>,
     /// Marks on hosts, which the gate keeps.
@@ -263,6 +283,7 @@ impl Program {
             && self.bit_tests.is_empty()
             && self.count_tests.is_empty()
             && self.bit_effects.is_empty()
+            && self.transaction_effects.is_empty()
             && self.count_effects.is_empty()
             && !(self.pass || self.bypass || self.silent)
             && self.scope == Scope::Each
@@ -272,7 +293,7 @@ impl Program {
     pub(crate) fn matches(&self, view: &View<'_>, memory: Option<&FlowMemory>) -> bool {
         self.header.admits(view.moment)
             && self.flow.admits(view.moment)
-            && self.bit_tests.iter().all(|test| test.holds(memory))
+            && self.bit_tests.iter().all(|test| test.holds(view, memory))
             && self.count_tests.iter().all(|test| test.holds(memory))
             && self.conditions.iter().all(|condition| condition.holds(view))
     }
@@ -293,9 +314,9 @@ impl Program {
         }
     }
 
-    /// Does to the flow's bits what a match does.
-    pub(crate) fn apply(&self, memory: &mut Option<Box<FlowMemory>>) {
-        if self.bit_effects.is_empty() && self.count_effects.is_empty() {
+    /// Does what a match does to the bits and counts of the flow, and to the bits of the transaction.
+    pub(crate) fn apply(&self, transaction: Option<u64>, memory: &mut Option<Box<FlowMemory>>) {
+        if self.bit_effects.is_empty() && self.count_effects.is_empty() && self.transaction_effects.is_empty() {
             return;
         }
         let memory = memory.get_or_insert_default();
@@ -305,6 +326,15 @@ impl Program {
                 BitEffect::Unset(bit) => memory.unset(bit),
                 BitEffect::Toggle(bit) if memory.bit(bit) => memory.unset(bit),
                 BitEffect::Toggle(bit) => memory.set(bit),
+            }
+        }
+        if let Some(of) = transaction {
+            for effect in &self.transaction_effects {
+                match *effect {
+                    BitEffect::Set(bit) => memory.mark(of, bit, true),
+                    BitEffect::Unset(bit) => memory.mark(of, bit, false),
+                    BitEffect::Toggle(bit) => memory.mark(of, bit, !memory.marked(of, bit)),
+                }
             }
         }
         for effect in &self.count_effects {

@@ -4,7 +4,7 @@ use vigia_parsers::Direction;
 
 use super::rule::Only;
 use super::{Arity, Draft, Environment, Keyword, Use};
-use crate::engine::program::{BitEffect, BitTest, FlowTest};
+use crate::engine::program::{BitEffect, BitTest, FlowTest, Holder};
 use crate::language::said::say;
 use crate::language::{Problem, nearest};
 
@@ -99,8 +99,8 @@ fn flowbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), P
     }
     match (command.text, bits.as_slice()) {
         ("noalert", _) => draft.silent = true,
-        ("isset", _) => draft.bit_tests.push(BitTest { bits, set: true }),
-        ("isnotset", _) => draft.bit_tests.push(BitTest { bits, set: false }),
+        ("isset", _) => draft.bit_tests.push(BitTest { bits, set: true, of: Holder::Flow }),
+        ("isnotset", _) => draft.bit_tests.push(BitTest { bits, set: false, of: Holder::Flow }),
         ("set", &[bit]) => draft.bit_effects.push(BitEffect::Set(bit)),
         ("unset", &[bit]) => draft.bit_effects.push(BitEffect::Unset(bit)),
         ("toggle", &[bit]) => draft.bit_effects.push(BitEffect::Toggle(bit)),

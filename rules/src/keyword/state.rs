@@ -3,9 +3,9 @@
 use vigia_parsers::Direction;
 
 use super::flow::identify;
-use super::{Arity, Draft, Environment, Keyword, Need, Use};
+use super::{Arity, Draft, Environment, Keyword, Use};
 use crate::engine::hosts::{HostBit, Mark, Owner};
-use crate::engine::program::{Compare, CountEffect, CountTest, Operand};
+use crate::engine::program::{BitEffect, BitTest, Compare, CountEffect, CountTest, Holder, Operand};
 use crate::engine::view::{Condition, View};
 use crate::engine::{FlowFacts, Tag, TagLimit, TagScope};
 use crate::language::integer::{self, Domain, IntegerTest};
@@ -263,7 +263,7 @@ fn xbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         return Ok(());
     }
     let name = parts.next().unwrap_or(it.value.part(""));
-    let (mut owner, mut seconds) = (None, XBITS_EXPIRE_S);
+    let (mut owner, mut seconds, mut of_transaction) = (None, XBITS_EXPIRE_S, false);
     for option in parts {
         let (key, value) = option.text.split_once(char::is_whitespace).unwrap_or((option.text, ""));
         let value = option.part(value).trim();
@@ -271,10 +271,7 @@ fn xbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
             ("track", "ip_src") => owner = Some(Owner::Source),
             ("track", "ip_dst") => owner = Some(Owner::Destination),
             ("track", "ip_pair") => owner = Some(Owner::Pair),
-            ("track", "tx") => {
-                owner = Some(Owner::Pair);
-                draft.wait(it.name, Need::Feature("marks on transactions"));
-            }
+            ("track", "tx") => of_transaction = true,
             ("expire", text) => {
                 seconds = text.parse().ok().filter(|&seconds| seconds > 0).ok_or_else(|| {
                     Problem::new("invalid-value", say!("`{}` is not a number of seconds", text), value.span())
@@ -282,15 +279,37 @@ fn xbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
             }
             _ => {
                 return Err(Problem::new("unknown-value", say!("`{}` is not an option", option.text), option.span())
-                    .help(say!("expected `track ip_src|ip_dst|ip_pair` and `expire seconds`")));
+                    .help(say!("expected `track ip_src|ip_dst|ip_pair|tx` and `expire seconds`")));
             }
         }
     }
+    if of_transaction {
+        return transaction_bit(draft, name, mark(command, seconds)?);
+    }
     let owner = owner.ok_or_else(|| {
         Problem::new("missing-value", say!("`track` is missing"), it.value.span())
-            .help(say!("track ip_src, ip_dst or ip_pair"))
+            .help(say!("track ip_src, ip_dst, ip_pair or tx"))
     })?;
     push(draft, name, owner, mark(command, seconds)?)
+}
+
+/// A mark on the transaction, which a worker answers for: it lasts as long as the transaction.
+fn transaction_bit(draft: &mut Draft, name: Word<'_>, mark: Mark) -> Outcome {
+    if name.text.is_empty() {
+        return Err(Problem::new("missing-value", say!("the name of the mark is missing"), name.span()));
+    }
+    let bit = identify(name.text);
+    draft.message = true;
+    match mark {
+        Mark::Is(set) => {
+            draft.selective = true;
+            draft.bit_tests.push(BitTest { bits: vec![bit], set, of: Holder::Transaction });
+        }
+        Mark::Toggle(_) => draft.transaction_effects.push(BitEffect::Toggle(bit)),
+        Mark::Unset | Mark::Remove => draft.transaction_effects.push(BitEffect::Unset(bit)),
+        Mark::Set(_) | Mark::Add => draft.transaction_effects.push(BitEffect::Set(bit)),
+    }
+    Ok(())
 }
 
 fn hostbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {

@@ -200,7 +200,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ),
     (
         "expected `track ip_src|ip_dst|ip_pair` and `expire seconds`",
-        "se esperaba `track ip_src|ip_dst|ip_pair` y `expire segundos`",
+        "se esperaba `track ip_src|ip_dst|ip_pair|tx` y `expire segundos`",
     ),
     (
         "expected `type string|md5|sha256|ipv4|ipv6|ip, load FILE`",
@@ -295,7 +295,6 @@ const SENTENCES: &[(&str, &str)] = &[
     ("lists are nested too deep", "hay demasiadas listas unas dentro de otras"),
     ("lists of reputation, of which none is configured", "las listas de reputación, y no hay ninguna configurada"),
     ("look for more bytes, or name ports", "busque más bytes, o nombre puertos"),
-    ("marks on transactions", "las marcas en transacciones"),
     ("modbus is not dissected yet", "modbus aún no se diseca"),
     ("no country is named", "no se nombra ningún país"),
     ("no flag is named", "no se nombra ningún indicador"),
@@ -390,7 +389,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("this is not the name of a flowint", "esto no es el nombre de un flowint"),
     ("this list is not closed", "esta lista no se cierra"),
     ("times are not supported yet", "los tiempos aún no se admiten"),
-    ("track ip_src, ip_dst or ip_pair", "track ip_src, ip_dst o ip_pair"),
+    ("track ip_src, ip_dst, ip_pair or tx", "track ip_src, ip_dst, ip_pair o tx"),
     ("unexpected `]`", "`]` inesperado"),
     ("unexpected `{}`", "`{}` inesperado"),
     ("unknown escape", "secuencia de escape desconocida"),

@@ -89,9 +89,8 @@ fn check_exits_with_0_1_and_2_and_names_every_finding() {
         spanish.contains("aviso[short-pattern]: el patrón rápido tiene 2 de al menos 3 bytes (busque más bytes"),
         "{spanish}"
     );
-    let waiting = folder.path().join("waiting.txt").display().to_string();
     let rules = (1..=7).map(|sid| format!("alert http any any -> any any (http.uri; content:\"abcd\"; sid:{sid};)\n"));
-    std::fs::write(&waiting, rules.collect::<String>()).unwrap();
+    let waiting = folder.file("waiting.txt", &rules.collect::<String>());
     let answer = json(&vigia(&["rules", "check", &waiting, "--json"]));
     let warned = &answer["diagnostics"][0];
     assert!(warned["message"].as_str().unwrap().ends_with("7 rules off (sid 1, 2, 3, 4, 5 and 2 more)"), "{warned}");

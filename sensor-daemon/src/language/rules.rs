@@ -199,7 +199,7 @@ const SENTENCES: &[(&str, &str)] = &[
         "se esperaba `track by_src|by_dst|by_either, ip DIRECCIONES`",
     ),
     (
-        "expected `track ip_src|ip_dst|ip_pair` and `expire seconds`",
+        "expected `track ip_src|ip_dst|ip_pair|tx` and `expire seconds`",
         "se esperaba `track ip_src|ip_dst|ip_pair|tx` y `expire segundos`",
     ),
     (

@@ -150,11 +150,11 @@ impl miette::SourceCode for Source {
 
 /// The rules of a text as they are understood, each on one line: printed from its syntax tree. What is no rule is a
 /// diagnostic. The print of a print is the same.
-pub fn reprint(source: &Source) -> Vec<Result<String, Diagnostic>> {
+pub fn reprint(source: &Source) -> Vec<Result<String, Box<Diagnostic>>> {
     let print = |statement: syntax::Statement<'_>| {
         let (text, transaction) = syntax::normalise(statement.text);
         let printed = syntax::parse(&text, statement.start, transaction).map(|tree| tree.to_string());
-        printed.map_err(|problem| problem.diagnostic(Severity::Error, source))
+        printed.map_err(|problem| Box::new(problem.diagnostic(Severity::Error, source)))
     };
     syntax::statements(&source.text).map(print).collect()
 }

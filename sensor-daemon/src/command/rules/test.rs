@@ -243,7 +243,7 @@ fn find(path: &Path) -> Vec<PathBuf> {
 fn run(file: &Path, config: &Config) -> anyhow::Result<Result<Vec<Verdict>, Vec<Diagnostic>>> {
     let (suite, text) = match read(file) {
         Ok(read) => read,
-        Err(diagnostic) => return Ok(Err(vec![diagnostic])),
+        Err(diagnostic) => return Ok(Err(vec![*diagnostic])),
     };
     let folder = file.parent().unwrap_or(Path::new(""));
     let ruleset = settings(&suite, folder, &config.rules).load();
@@ -279,17 +279,18 @@ fn run(file: &Path, config: &Config) -> anyhow::Result<Result<Vec<Verdict>, Vec<
     Ok(Ok(suite.case.iter().map(verdict).collect()))
 }
 
-fn read(file: &Path) -> Result<(Suite, Arc<Text>), Diagnostic> {
+fn read(file: &Path) -> Result<(Suite, Arc<Text>), Box<Diagnostic>> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| {
-        Diagnostic::error("tests-unreadable", Message::TestUnreadable.with([format!("{name}: {error}").into()]))
+        let headline = Message::TestUnreadable.with([format!("{name}: {error}").into()]);
+        Box::new(Diagnostic::error("tests-unreadable", headline))
     })?;
     let text = Text::new(name, text);
     match toml::from_str(text.text()) {
         Ok(suite) => Ok((suite, text)),
         Err(error) => {
             let headline = Message::TestUnreadable.with([error.message().into()]);
-            Err(Diagnostic::error("tests-unreadable", headline).at(&text, error.span().unwrap_or(0..0)))
+            Err(Box::new(Diagnostic::error("tests-unreadable", headline).at(&text, error.span().unwrap_or(0..0))))
         }
     }
 }

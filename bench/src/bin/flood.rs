@@ -1,4 +1,4 @@
-//! Sends frames on an interface as fast as one processor can, or at a rate, for a bounded time: the load of the live
+//! Sends frames on an interface as fast as one processor can, or evenly at a rate, for a bounded time: the load of the live
 //! benchmark. Only for a veth pair in a network namespace made for it.
 //!
 //! Usage: vigia-flood INTERFACE (udp|modbus|tls|stray) SECONDS [BYTES [FRAMES_PER_SECOND]]
@@ -20,8 +20,10 @@ const FRAME: usize = 512;
 const FRAMES: [usize; 2] = [60, 1514];
 /// Flows; each has a frame in either direction.
 const FLOWS: usize = 256;
-/// Frames handed to the kernel at once.
+/// Frames handed to the kernel at once, at the most.
 const AT_ONCE: usize = 64;
+/// At a rate, frames are handed to the kernel this often a second.
+const TURNS: u64 = 10_000;
 /// Bounds that no argument lifts.
 const MOST_SECONDS: u64 = 60;
 const MOST_FRAMES: u64 = 200_000_000;
@@ -56,10 +58,11 @@ fn main() -> Result<()> {
     let both = |flow| [make(flow, false, bytes), make(flow, true, bytes)];
     let mut frames: Vec<Frame> = (0..FLOWS).flat_map(both).collect();
     let socket = open(interface, !is_stray).with_context(|| interface.clone())?;
+    let at_once = rate.map_or(AT_ONCE, |rate| (rate / TURNS).clamp(1, AT_ONCE as u64) as usize);
     let start = Instant::now();
     let (mut sent, mut refused, mut round) = (0, 0, 0);
     while start.elapsed() < Duration::from_secs(seconds) && sent < MOST_FRAMES {
-        for batch in frames.chunks_mut(AT_ONCE) {
+        for batch in frames.chunks_mut(at_once) {
             if is_modbus {
                 batch.iter_mut().for_each(|frame| advance(frame, round));
             }

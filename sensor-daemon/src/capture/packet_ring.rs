@@ -67,6 +67,9 @@ struct Membership {
     program: Option<Arc<OwnedFd>>,
 }
 
+/// The longest tick that a kernel's clock has (100 Hz).
+const TICK: Duration = Duration::from_millis(10);
+
 /// How a ring is to be opened, again and again if need be.
 struct Plan {
     interface: InterfaceSettings,
@@ -178,9 +181,9 @@ impl Queue for RingQueue {
         }
     }
 
-    /// The kernel hands over a block that is not full within two of its timeouts.
+    /// The kernel hands over a block that is not full within two of its timeouts, where it counts them in ticks within two more.
     fn lag(&self) -> Duration {
-        2 * Duration::from_millis(self.plan.block_timeout_ms.into())
+        2 * (Duration::from_millis(self.plan.block_timeout_ms.into()) + TICK)
     }
 
     fn fill(&self) -> f32 {

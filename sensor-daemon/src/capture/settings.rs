@@ -26,8 +26,9 @@ pub struct Settings {
     pub block_count: u32,
     /// Bytes of a block; a multiple of 4096. A frame longer than a block is cut.
     pub block_bytes: u32,
-    /// Milliseconds after which the kernel hands over a block that is not full: the delay of a packet at low load. A
-    /// worker that stalls for longer than `block_count` times this loses packets even when they are few.
+    /// Milliseconds after which the kernel hands over a block that is not full: the delay of a packet, and so of an alert,
+    /// while packets do not fill blocks sooner. A kernel older than 6.18 counts it in whole ticks of its clock (4 ms at 250 Hz)
+    /// and may take two. A worker that stalls for longer than `block_count` times this loses packets even when they are few.
     pub block_timeout_ms: u32,
     /// Milliseconds a worker waits for packets before it looks after its timers.
     pub poll_timeout_ms: u32,
@@ -49,10 +50,11 @@ impl Default for Settings {
             mode: Demand::Auto,
             guard: true,
             workers: 1,
-            // 64 MiB. As few large blocks they would bridge a shorter stall: a timeout hands over a block with one frame.
+            // 64 MiB. As few large blocks they would bridge a shorter stall: a timeout hands over a block with one frame. As many
+            // small ones they would cost more: what is done once a block takes some 30 µs.
             block_count: 256,
             block_bytes: 256 << 10,
-            block_timeout_ms: 10,
+            block_timeout_ms: 2,
             poll_timeout_ms: 100,
             snaplen: 262_144,
             lan_silence_s: 10,

@@ -31,7 +31,7 @@ impl Metrics {
         ));
         families.push(self.histogram(
             "vigia_packet_to_journal_seconds",
-            "Time from the capture of a packet to the write of its event, for the oldest event of each batch",
+            "Time from the capture of a packet until its event is written, and synced where every write is; each event counts with the time of the first that was written with it",
             &self.latency,
         ));
         families.extend(self.about());

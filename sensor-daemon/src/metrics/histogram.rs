@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Upper bounds of the buckets in seconds; one more holds what is longer.
-pub(super) const BOUNDS: [f64; 14] =
-    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+pub(super) const BOUNDS: [f64; 18] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
+    5.0,
+];
 
 /// Counts durations by bucket.
 #[derive(Debug, Default)]
@@ -17,10 +19,16 @@ pub struct Histogram {
 impl Histogram {
     /// Counts one duration.
     pub fn observe(&self, duration: Duration) {
+        self.observe_each(1, duration);
+    }
+
+    /// Counts a duration for each of so many.
+    pub fn observe_each(&self, times: u64, duration: Duration) {
         let seconds = duration.as_secs_f64();
         let bucket = BOUNDS.partition_point(|bound| *bound < seconds);
-        self.buckets[bucket].fetch_add(1, Relaxed);
-        self.sum_nanos.fetch_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        self.buckets[bucket].fetch_add(times, Relaxed);
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.sum_nanos.fetch_add(nanos.saturating_mul(times), Relaxed);
     }
 
     /// Durations counted so far.
@@ -51,10 +59,19 @@ mod tests {
         histogram.observe(Duration::from_secs(60));
         let (buckets, sum) = histogram.cumulative();
         assert_eq!(buckets[0], (0.0001, 1));
-        assert_eq!(buckets[4], (0.0025, 1));
-        assert_eq!(buckets[5], (0.005, 2));
-        assert_eq!(buckets[13], (5.0, 2));
+        assert_eq!(buckets[4], (0.002, 1));
+        assert_eq!(buckets[5], (0.003, 2));
+        assert_eq!(buckets[17], (5.0, 2));
         assert_eq!(histogram.count(), 3);
         assert!((sum - 60.0031).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_duration_of_several_counts_for_each() {
+        let histogram = Histogram::default();
+        histogram.observe_each(3, Duration::from_millis(2));
+        let (buckets, sum) = histogram.cumulative();
+        assert_eq!((buckets[3].1, buckets[4].1, histogram.count()), (0, 3, 3));
+        assert!((sum - 0.006).abs() < 1e-9);
     }
 }

@@ -174,7 +174,7 @@ impl Metrics {
         &self.sync[stream & 1]
     }
 
-    /// Time from a packet's capture to the write of its first event (0 alerts, 1 records).
+    /// Time from a packet's capture until its event is written, of each event (0 alerts, 1 records).
     pub fn journal_latency(&self, stream: usize) -> &Histogram {
         &self.latency[stream & 1]
     }

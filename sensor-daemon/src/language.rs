@@ -544,6 +544,16 @@ messages! {
     TotalAlertsOf: "alerts of severity {0}", "alertas de gravedad {0}";
     TotalSuppressed: "matches below a threshold", "coincidencias bajo un umbral";
     TotalLost: "events lost before the journal", "eventos perdidos antes del diario";
+    TotalNotIndexed: "alerts not in the index yet", "alertas aún fuera del índice";
+    ColumnEvidence: "evidence", "pruebas";
+    EvidenceAlerts: "alerts with evidence", "alertas con pruebas";
+    EvidenceLost: "alerts without evidence", "alertas sin pruebas";
+    EvidenceFiles: "files written", "ficheros escritos";
+    EvidenceIncomplete: "of them, files that lack something", "de ellos, ficheros a los que les falta algo";
+    EvidenceOpen: "flows being collected", "flujos en recogida";
+    EvidencePacketsLost: "packets not kept", "paquetes no guardados";
+    EvidenceBuffer: "MiB in memory, of {0}", "MiB en memoria, de {0}";
+    EvidenceDisk: "MiB on disk, of {0}", "MiB en disco, de {0}";
     AboutRuleset: "rules: {0} in force, {1} left out, hash {2}", "reglas: {0} en vigor, {1} descartadas, hash {2}";
     Uptime: "up for {0}", "en marcha desde hace {0}";
     Memory: "memory: {0} MiB resident", "memoria: {0} MiB residentes";

@@ -1,4 +1,4 @@
-//! A full disk: capture goes on, records are lost and counted, alerts use their reserve, and writing resumes.
+//! A full disk: capture goes on, records are lost and counted, alerts use their reserve, the index waits, and writing resumes.
 
 #![cfg(target_os = "linux")]
 
@@ -8,11 +8,14 @@ mod disk;
 mod live;
 mod wire;
 
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use disk::Disk;
 use live::{Tap, configure, series, wait};
+use vigia::index::Index;
+use vigia::journal::identity_of;
 use wire::{Session, Way, read_registers, write_register};
 
 const RULE: &str = "alert modbus any any -> any any (msg:\"write\"; modbus: function 6; sid:1;)\n";
@@ -21,8 +24,16 @@ const RESERVE: u64 = 4 << 20;
 
 const ALERTS: &str = "vigia_journal_events_total{stream=\"alerts\"}";
 const RECORDS: &str = "vigia_journal_events_total{stream=\"records\"}";
+const NOT_INDEXED: &str = "vigia_index_lag_events";
 const LOST_ALERTS: &str = "vigia_journal_lost_events_total{stream=\"alerts\",cause=\"disk\"}";
 const LOST_RECORDS: &str = "vigia_journal_lost_events_total{stream=\"records\",cause=\"disk\"}";
+
+/// Alerts that the index of the journal below a folder has.
+fn indexed(folder: &Path) -> u64 {
+    let journal = folder.join("journal");
+    let index = Index::open(&journal, &identity_of(&journal).unwrap().unwrap()).unwrap();
+    index.holding().unwrap().alerts
+}
 
 #[test]
 fn capture_outlives_a_full_disk() {
@@ -57,6 +68,8 @@ fn capture_outlives_a_full_disk() {
     assert_eq!((series(&status, LOST_ALERTS), series(&status, "vigia_journal_full{stream=\"alerts\"}")), (0, 0));
     assert!(series(&status, "vigia_journal_reserve_bytes") < RESERVE, "alerts take the reserve");
     assert_eq!(status["packets"]["processed"], 1400, "capture goes on");
+    // The room that is left is for alerts: the index waits.
+    wait(&sensor, "the lag of the index", |status| series(status, NOT_INDEXED) > 0);
 
     disk.free();
     let status = wait(&sensor, "the reserve", |status| series(status, "vigia_journal_reserve_bytes") == RESERVE);
@@ -72,7 +85,10 @@ fn capture_outlives_a_full_disk() {
     assert_eq!(status["packets"]["processed"], (rounds + 10) * 20);
     assert_eq!(series(&status, LOST_ALERTS), 0);
     assert_eq!(series(&status, "vigia_journal_full{stream=\"records\"}"), 0);
+    let status = wait(&sensor, "the index", |status| series(status, NOT_INDEXED) == 0);
+    assert_eq!(series(&status, "vigia_index_rebuilds_total{cause=\"damaged\"}"), 0);
     sensor.stop().unwrap();
+    assert_eq!(indexed(folder.path()), rounds + 10);
     assert!(
         vigia::journal::verify(&folder.path().join("journal"), None, &[]).unwrap().holds(),
         "the chain of the segments"

@@ -84,7 +84,7 @@ impl Plant {
 
     fn builder(&self, max_bytes: u64) -> Builder {
         let settings = Settings { max_bytes, ..Settings::default() };
-        Builder::new(&self.settings(), IDENTITY, &settings, &self.metrics)
+        Builder::new(&self.settings(), (IDENTITY, &Arc::default()), &settings, &self.metrics)
     }
 
     fn build(&self) {
@@ -165,7 +165,7 @@ fn what_is_not_in_the_index_comes_from_the_journal() {
 fn nothing_is_written_while_the_reserve_for_alerts_is_short() {
     let plant = Plant::new();
     let settings = JournalSettings { reserve_bytes: 4096, ..plant.settings() };
-    let mut builder = Builder::new(&settings, IDENTITY, &Settings::default(), &plant.metrics);
+    let mut builder = Builder::new(&settings, (IDENTITY, &Arc::default()), &Settings::default(), &plant.metrics);
     assert!(!builder.round() && !plant.index().exists());
     plant.metrics.shared().set(Counter::JournalReserve, 4096);
     while builder.round() {}
@@ -210,7 +210,8 @@ fn an_index_that_is_removed_damaged_or_of_another_journal_is_made_anew() {
     fs::write(plant.journal.join("identity"), "fedcba9876543210").unwrap();
     assert_eq!(plant.ask(&[]), journal[0]);
     assert!(Index::open(&plant.journal, "fedcba9876543210").is_none());
-    let mut other = Builder::new(&plant.settings(), "fedcba9876543210", &Settings::default(), &plant.metrics);
+    let mut other =
+        Builder::new(&plant.settings(), ("fedcba9876543210", &Arc::default()), &Settings::default(), &plant.metrics);
     while other.round() {}
     assert_eq!(plant.count(Counter::IndexOutdated), 1);
     assert_eq!(plant.ask(&[]), journal[0]);

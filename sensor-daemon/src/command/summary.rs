@@ -40,11 +40,13 @@ pub fn render(snapshot: &Value, language: Language, finished: bool) -> String {
     let mut out = format!("{table}{}\n\n", label(verdict));
 
     let mut table = Table::new([Message::ColumnWhat.text(language), Message::ColumnCount.text(language)]);
-    for (message, count) in totals(snapshot) {
+    let more = if finished { &[] } else { LIVE_ROWS };
+    for (message, count) in totals(snapshot, ROWS.iter().chain(more)) {
         table.row([message.text(language), count.to_string()]);
     }
     out.push_str(&table.to_string());
     if !finished {
+        out.push_str(&of_evidence(snapshot, language));
         out.push_str(&ledgers(snapshot, language));
         out.push_str(&of_interfaces(snapshot, language));
         out.push_str(&of_sinks(snapshot, language));
@@ -188,7 +190,24 @@ fn of_sinks(snapshot: &Value, language: Language) -> String {
     format!("\n{table}{failing}")
 }
 
-/// A row of the second table, over families of metrics.
+/// How the evidence of alerts is doing; empty where none is kept.
+fn of_evidence(snapshot: &Value, language: Language) -> String {
+    let mebibytes = |gauges: [&str; 2]| gauges.map(|gauge| number(&snapshot["series"], gauge) >> 20);
+    let (memory, disk) = (mebibytes(EVIDENCE_MEMORY), mebibytes(EVIDENCE_DISK));
+    if memory[1] == 0 {
+        return String::new();
+    }
+    let mut table = Table::new([Message::ColumnEvidence.text(language), Message::ColumnCount.text(language)]);
+    for (message, count) in totals(snapshot, EVIDENCE_ROWS) {
+        table.row([message.text(language), count.to_string()]);
+    }
+    for (message, [used, limit]) in [(Message::EvidenceBuffer, memory), (Message::EvidenceDisk, disk)] {
+        table.row([message.with([limit.to_string().into()]).text(language), used.to_string()]);
+    }
+    format!("\n{table}")
+}
+
+/// A row of a table over families of metrics.
 enum Row {
     /// The sum of the families.
     Sum(Message, &'static [&'static str]),
@@ -209,24 +228,40 @@ const ROWS: &[Row] = &[
     Row::Sum(Message::TotalLost, &["vigia_journal_lost_events_total"]),
 ];
 
+/// What a replay has not.
+const LIVE_ROWS: &[Row] = &[Row::Sum(Message::TotalNotIndexed, &["vigia_index_lag_events"])];
+
+const EVIDENCE_ROWS: &[Row] = &[
+    Row::Sum(Message::EvidenceAlerts, &["vigia_evidence_alerts_total"]),
+    Row::Sum(Message::EvidenceLost, &["vigia_evidence_lost_total"]),
+    Row::Sum(Message::EvidenceFiles, &["vigia_evidence_files_total"]),
+    Row::Sum(Message::EvidenceIncomplete, &["vigia_evidence_incomplete_files_total"]),
+    Row::Sum(Message::EvidenceOpen, &["vigia_evidence_open"]),
+    Row::Sum(Message::EvidencePacketsLost, &["vigia_evidence_packets_lost_total"]),
+];
+
+/// What is used, and what may be.
+const EVIDENCE_MEMORY: [&str; 2] = ["vigia_evidence_buffer_bytes", "vigia_evidence_buffer_limit_bytes"];
+const EVIDENCE_DISK: [&str; 2] = ["vigia_evidence_disk_bytes", "vigia_evidence_disk_limit_bytes"];
+
 /// The rows with their counts. A sum of nothing is shown too: a zero is an answer.
-fn totals(snapshot: &Value) -> Vec<(Phrase, i64)> {
+fn totals(snapshot: &Value, rows: impl IntoIterator<Item = &'static Row>) -> Vec<(Phrase, i64)> {
     let empty = Map::new();
     let series = snapshot["series"].as_object().unwrap_or(&empty);
-    let mut rows = Vec::new();
-    for row in ROWS {
-        match row {
+    let mut counted = Vec::new();
+    for row in rows {
+        match *row {
             Row::Sum(message, families) => {
                 let counts = families.iter().flat_map(|family| of_family(series, family));
-                rows.push(((*message).into(), counts.map(|(_, count)| count).sum()));
+                counted.push((message.into(), counts.map(|(_, count)| count).sum()));
             }
             Row::Each(message, family) => {
                 let busy = of_family(series, family).filter(|(_, count)| *count > 0);
-                rows.extend(busy.map(|(name, count)| (message.with([name.into()]), count)));
+                counted.extend(busy.map(|(name, count)| (message.with([name.into()]), count)));
             }
         }
     }
-    rows
+    counted
 }
 
 /// Members of a family: the value of their first label, and their count.
@@ -311,6 +346,16 @@ mod tests {
                 "vigia_messages_total{protocol=\"dnp3\"}": 0,
                 "vigia_alerts_total{severity=\"1\"}": 2,
                 "vigia_alerts_total{severity=\"2\"}": 1,
+                "vigia_index_lag_events": 1,
+                "vigia_evidence_alerts_total": 2,
+                "vigia_evidence_lost_total{cause=\"queue\"}": 1,
+                "vigia_evidence_lost_total{cause=\"disk\"}": 0,
+                "vigia_evidence_files_total": 2,
+                "vigia_evidence_open": 1,
+                "vigia_evidence_buffer_bytes": 5_242_880,
+                "vigia_evidence_buffer_limit_bytes": 50_331_648,
+                "vigia_evidence_disk_bytes": 3_145_728,
+                "vigia_evidence_disk_limit_bytes": 2_147_483_648_u64,
             },
         })
     }
@@ -335,6 +380,7 @@ mod tests {
     #[test]
     fn status_is_a_table_in_both_languages() {
         insta::assert_snapshot!("english", render(&snapshot(0), Language::English, false));
+        insta::assert_snapshot!("spanish", render(&snapshot(0), Language::Spanish, false));
         insta::assert_snapshot!("spanish_replay", render(&snapshot(0), Language::Spanish, true));
     }
 
@@ -342,12 +388,15 @@ mod tests {
     #[test]
     fn the_totals_are_of_metrics_that_exist() {
         let known: Vec<_> = crate::metrics::table::Layout::get().series.iter().map(|series| series.family).collect();
-        for row in ROWS {
+        for row in ROWS.iter().chain(LIVE_ROWS).chain(EVIDENCE_ROWS) {
             let families = match row {
                 Row::Sum(_, families) => families,
                 Row::Each(_, family) => std::slice::from_ref(family),
             };
             assert!(families.iter().all(|family| known.contains(family)), "{families:?}");
+        }
+        for [used, limit] in [EVIDENCE_MEMORY, EVIDENCE_DISK] {
+            assert!(known.contains(&used) && known.contains(&limit));
         }
         let metrics = crate::metrics::Metrics::new();
         let snapshot = serde_json::to_value(metrics.snapshot()).unwrap();

@@ -106,7 +106,7 @@ impl Exporter {
         let mut tasks: Vec<_> = couriers.collect();
         tasks.extend(pushers.into_iter().map(|pusher| runtime.spawn(pusher.run(stopped.clone()))));
         if config.index.enabled {
-            let builder = Builder::new(&config.journal, journal.identity(), &config.index, metrics);
+            let builder = Builder::new(&config.journal, (journal.identity(), &board.catalogue), &config.index, metrics);
             tasks.push(runtime.spawn(index::follow(builder, stopped.clone())));
         }
         Ok(Self { runtime, tasks, stop, board })

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::store::{Store, put};
 use super::{IndexError, Place, Settings, remove};
 use crate::event::AlertColumns;
-use crate::journal::{Cursor, JournalSettings, Reader, Stream, span_of};
+use crate::journal::{Catalogue, Cursor, Extent, JournalSettings, Reader, Stream, span_of};
 use crate::metrics::{Counter, Metrics};
 
 /// Alerts that are committed together, at the most.
@@ -29,7 +29,10 @@ pub struct Builder {
     /// Bytes that are kept on disk for alerts.
     reserve_bytes: u64,
     metrics: Arc<Metrics>,
+    catalogue: Arc<Catalogue>,
     open: Option<Open>,
+    /// What stands before is in the index.
+    indexed: Cursor,
     line: Vec<u8>,
     /// Failures to read on since something was read.
     failures: u32,
@@ -47,15 +50,22 @@ struct Open {
 }
 
 impl Builder {
-    /// Of a journal, which has this identity.
-    pub fn new(journal: &JournalSettings, identity: &str, settings: &Settings, metrics: &Arc<Metrics>) -> Self {
+    /// Of a journal, which has this identity and these segments.
+    pub fn new(
+        journal: &JournalSettings,
+        (identity, catalogue): (&str, &Arc<Catalogue>),
+        settings: &Settings,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
         Self {
             journal: journal.directory.clone(),
             identity: identity.to_owned(),
             max_bytes: settings.max_bytes,
             reserve_bytes: journal.reserve_bytes,
             metrics: Arc::clone(metrics),
+            catalogue: Arc::clone(catalogue),
             open: None,
+            indexed: Cursor::default(),
             line: Vec::new(),
             failures: 0,
             failing: false,
@@ -65,6 +75,14 @@ impl Builder {
     /// Puts in some of what the journal has and the index has not; says whether there may be more. What stands in the way
     /// costs the index, not the journal: it is told, counted and tried again.
     pub fn round(&mut self) -> bool {
+        let more = self.put_in();
+        let Extent { events, bytes } = self.catalogue.ahead(Stream::Alerts, self.indexed);
+        self.metrics.shared().set(Counter::IndexLagEvents, events);
+        self.metrics.shared().set(Counter::IndexLagBytes, bytes);
+        more
+    }
+
+    fn put_in(&mut self) -> bool {
         // On a full disk what is there is for alerts.
         if self.metrics.shared().get(Counter::JournalReserve) < self.reserve_bytes {
             return false;
@@ -98,7 +116,7 @@ impl Builder {
     }
 
     /// Opens the file, and begins with the last segment that both know, or anew.
-    fn open(&self) -> Result<Open, IndexError> {
+    fn open(&mut self) -> Result<Open, IndexError> {
         let (mut store, mut cursor) = Store::open(&self.journal, &self.identity)?;
         if cursor.is_none() {
             tracing::warn!("the index of alerts is of another journal or version: it is made anew");
@@ -113,6 +131,9 @@ impl Builder {
         let writing = store.begin()?;
         writing.remove_from(segment)?;
         writing.commit(cursor)?;
+        self.indexed = cursor;
+        // For the lag: what earlier runs wrote is not counted yet.
+        self.catalogue.count(&self.journal, Stream::Alerts, cursor)?;
         let reader = Reader::open(&self.journal, Stream::Alerts, cursor);
         Ok(Open { store, reader, segment: 0, oldest: 0 })
     }
@@ -160,6 +181,7 @@ impl Builder {
             writing.remove_before(first + 1)?;
         }
         writing.commit(open.reader.cursor())?;
+        self.indexed = open.reader.cursor();
         open.oldest = oldest;
         self.metrics.shared().add(Counter::IndexAlerts, count as u64);
         Ok(count == ROUND)

@@ -264,6 +264,8 @@ counters! {
     EvidenceRemovedAge: Counter Sum "vigia_evidence_removed_files_total" {reason = "age"} "Files of evidence removed, since they were old or more than there may be";
     EvidenceRemovedSize: Counter Sum "vigia_evidence_removed_files_total" {reason = "size"} "Files of evidence removed, since they were old or more than there may be";
     IndexAlerts: Counter Sum "vigia_index_alerts_total" "Alerts put into the index";
+    IndexLagEvents: Gauge Sum "vigia_index_lag_events" "Alerts in the journal that are not in the index yet; 0 where none is kept";
+    IndexLagBytes: Gauge Sum "vigia_index_lag_bytes" "Bytes of them, uncompressed";
     IndexBytes: Gauge Sum "vigia_index_bytes" "Bytes of the index of alerts in use";
     IndexDamaged: Counter Sum "vigia_index_rebuilds_total" {cause = "damaged"} "Times that the index of alerts was made anew";
     IndexRemoved: Counter Sum "vigia_index_rebuilds_total" {cause = "removed"} "Times that the index of alerts was made anew";

@@ -16,7 +16,9 @@ use std::sync::{Arc, Mutex};
 
 use delivery::authority::Authority;
 use delivery::service::Service;
-use delivery::{Clients, assert_in_order_by_flow, by_id, config, error, parked, sink, wait_for_alerts, waiting};
+use delivery::{
+    Clients, assert_in_order_by_flow, by_id, config, error, parked, renewal, sink, wait_for_alerts, waiting,
+};
 use live::{Tap, wait};
 use serde_json::Value;
 
@@ -171,13 +173,7 @@ fn an_expired_certificate_is_not_accepted_and_a_renewed_one_is_without_a_restart
         start(&tap, folder.path(), &format!("allow_anonymous true\n{tls}"))
     };
     let config = config(folder.path(), &export(&tls));
-    let expired = serve(2001);
-    let sensor = tap.watch(&config);
-    Clients::new(2).write(&tap, 100);
-    let status = wait(&sensor, "the refusal", |status| error(status).to_lowercase().contains("expired"));
-    assert_eq!(sink(&status, "soc")["delivered"], 0);
-    drop(expired);
-    let _renewed = serve(2100);
+    let (sensor, _renewed) = renewal(&tap, &config, serve);
     let messages = subscribe(&tap, 1884, "");
     wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
     wait(&sensor, "the last message", |_| messages.lock().unwrap().len() >= 100);

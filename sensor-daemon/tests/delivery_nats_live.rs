@@ -14,7 +14,9 @@ use async_nats::jetstream::{self, consumer, stream};
 use delivery::authority::Authority;
 use delivery::outage::{self, Told};
 use delivery::service::Service;
-use delivery::{Clients, assert_in_order_by_flow, by_id, config, error, parked, sink, wait_for_alerts, waiting};
+use delivery::{
+    Clients, assert_in_order_by_flow, by_id, config, error, parked, renewal, sink, wait_for_alerts, waiting,
+};
 use futures_util::StreamExt as _;
 use live::{Tap, wait};
 use serde_json::Value;
@@ -105,13 +107,7 @@ fn an_expired_certificate_is_not_accepted_and_a_renewed_one_is_without_a_restart
         let [ca, cert, key] = authority.files(folder.path(), "server", last_year);
         start_with(&tap, folder.path(), &["--tlsverify", "--tlscacert", &ca, "--tlscert", &cert, "--tlskey", &key])
     };
-    let expired = serve(2001);
-    let sensor = tap.watch(&config);
-    Clients::new(2).write(&tap, 100);
-    let status = wait(&sensor, "the refusal", |status| error(status).to_lowercase().contains("expired"));
-    assert_eq!(sink(&status, "soc")["delivered"], 0);
-    drop(expired);
-    let _renewed = serve(2100);
+    let (sensor, _renewed) = renewal(&tap, &config, serve);
     // It is there, and takes the certificate: what is wanting now is a stream.
     wait(&sensor, "the want of a stream", |status| error(status).contains("no stream"));
     sensor.stop().unwrap();

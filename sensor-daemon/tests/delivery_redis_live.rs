@@ -13,7 +13,7 @@ use std::process::Command;
 
 use delivery::authority::Authority;
 use delivery::service::Service;
-use delivery::{Clients, assert_in_order_by_flow, by_id, config, error, sink, wait_for_alerts, waiting};
+use delivery::{Clients, assert_in_order_by_flow, by_id, config, renewal, sink, wait_for_alerts, waiting};
 use live::{Tap, wait};
 use serde_json::Value;
 
@@ -103,13 +103,7 @@ fn an_expired_certificate_is_not_accepted_and_a_renewed_one_is_without_a_restart
         let files = ["--tls-ca-cert-file", &ca, "--tls-cert-file", &cert, "--tls-key-file", &key];
         start(&tap, folder.path(), &[&["--tls-port", "6380"], &files[..]].concat())
     };
-    let expired = serve(2001);
-    let sensor = tap.watch(&config);
-    Clients::new(2).write(&tap, 100);
-    let status = wait(&sensor, "the refusal", |status| error(status).to_lowercase().contains("expired"));
-    assert_eq!(sink(&status, "soc")["delivered"], 0);
-    drop(expired);
-    let _renewed = serve(2100);
+    let (sensor, _renewed) = renewal(&tap, &config, serve);
     wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
     sensor.stop().unwrap();
     assert_eq!(ask(&tap, &["XLEN", "vigia"]).trim(), "100");

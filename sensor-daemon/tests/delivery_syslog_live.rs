@@ -11,16 +11,19 @@ use std::fs;
 use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use delivery::authority::Authority;
-use delivery::{Clients, assert_in_order_by_flow, by_id, config, sink, wait_for_alerts, waiting};
+use delivery::service::Service;
+use delivery::{Clients, assert_in_order_by_flow, by_id, config, renewal, sink, wait_for_alerts, waiting};
 use live::{Tap, wait};
 use serde_json::Value;
 
 const PORT: u16 = 6514;
+
+/// Where rsyslog takes TLS.
+const TLS_PORT: u16 = 5143;
 
 /// Messages by their octet counts (RFC 6587 §3.4.1), an unfinished one at the end left out.
 fn messages(mut stream: &[u8]) -> Vec<String> {
@@ -90,29 +93,25 @@ fn a_receiver_that_breaks_connections_unread_still_gets_every_alert() {
     assert!(all.iter().all(|message| message.starts_with("<133>1 20") && message.contains(" vigia ")), "{}", all[0]);
 }
 
-/// A running rsyslog of Debian; it goes when this is dropped.
-struct Rsyslog(Child);
+const RSYSLOG: &str = "/usr/sbin/rsyslogd";
 
-impl Rsyslog {
-    const PROGRAM: &'static str = "/usr/sbin/rsyslogd";
-
-    fn is_there() -> bool {
-        let folders = fs::read_dir("/usr/lib").unwrap().map(|folder| folder.unwrap().path());
-        let tls = folders.map(|folder| folder.join("rsyslog/lmnsd_gtls.so")).any(|driver| driver.exists());
-        tls && Path::new(Self::PROGRAM).exists()
+/// Is rsyslog there, with TLS? Says what is skipped for want of it otherwise.
+fn is_rsyslog_there() -> bool {
+    let folders = fs::read_dir("/usr/lib").unwrap().map(|folder| folder.unwrap().path());
+    let tls = folders.map(|folder| folder.join("rsyslog/lmnsd_gtls.so")).any(|driver| driver.exists());
+    let there = tls && Path::new(RSYSLOG).exists();
+    if !there {
+        println!("skipped: no rsyslog with GnuTLS (packages rsyslog and rsyslog-gnutls)");
     }
+    there
+}
 
-    fn start(tap: &Tap, folder: &Path, authority: &Authority) -> Self {
-        let (certificate, key) = authority.issue(2100);
-        let file = |name: &str, text: &str| {
-            fs::write(folder.join(name), text).unwrap();
-            folder.join(name).display().to_string()
-        };
-        let (ca, cert) = (file("ca.pem", &authority.pem()), file("server.pem", &certificate.pem()));
-        let key = file("server.key", &key.serialize_pem());
-        let out = folder.display();
-        let text = format!(
-            r#"
+/// Starts rsyslog with a certificate that is valid until then.
+fn rsyslog(tap: &Tap, folder: &Path, authority: &Authority, last_year: i32) -> Service {
+    let [ca, cert, key] = authority.files(folder, "server", last_year);
+    let out = folder.display();
+    let text = format!(
+        r#"
 global(workDirectory="{out}" maxMessageSize="64k" parser.escapeControlCharactersOnReceive="off"
   DefaultNetstreamDriver="gtls" DefaultNetstreamDriverCAFile="{ca}"
   DefaultNetstreamDriverCertFile="{cert}" DefaultNetstreamDriverKeyFile="{key}")
@@ -127,34 +126,18 @@ ruleset(name="udp") {{ action(type="omfile" file="{out}/udp.log" template="whole
 ruleset(name="tcp") {{ action(type="omfile" file="{out}/tcp.log" template="whole") }}
 ruleset(name="tls") {{ action(type="omfile" file="{out}/tls.log" template="whole") }}
 "#
-        );
-        let config = file("rsyslog.conf", &text);
-        let log = fs::File::create(folder.join("rsyslog.out")).unwrap();
-        let mut command = Command::new(Self::PROGRAM);
-        command
-            .args(["-n", "-f", &config, "-i"])
-            .arg(folder.join("rsyslog.pid"))
-            .stdout(log.try_clone().unwrap())
-            .stderr(log);
-        let process = tap.inside(|| command.spawn().unwrap());
-        let rsyslog = Self(process);
-        let end = Instant::now() + Duration::from_secs(10);
-        while tap
-            .inside(|| TcpStream::connect("127.0.0.1:5143").is_err() || TcpStream::connect("127.0.0.1:5142").is_err())
-        {
-            let told = fs::read_to_string(folder.join("rsyslog.out")).unwrap();
-            assert!(Instant::now() < end, "rsyslog does not listen:\n{told}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        rsyslog
-    }
+    );
+    let config = folder.join("rsyslog.conf");
+    fs::write(&config, text).unwrap();
+    Service::start(tap, folder, RSYSLOG, &["-n", "-iNONE", "-f", config.to_str().unwrap()], TLS_PORT)
 }
 
-impl Drop for Rsyslog {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// A sink of rsyslog.
+fn export(name: &str, transport: &str, port: u16, body: &str, more: &str) -> String {
+    format!(
+        "[[export]]\nname = {name:?}\nevents = [\"alert\"]\nretry_max_s = 1\n[export.syslog]\n\
+         address = \"127.0.0.1:{port}\"\ntransport = {transport:?}\nbody = {body:?}\n{more}\n"
+    )
 }
 
 /// The lines of a log, once there are so many.
@@ -173,28 +156,19 @@ fn lines(log: PathBuf, count: usize) -> Vec<String> {
 
 #[test]
 fn rsyslog_understands_every_transport_and_body() {
-    if !Rsyslog::is_there() {
-        println!("skipped: no rsyslog with GnuTLS (packages rsyslog and rsyslog-gnutls)");
+    if !is_rsyslog_there() {
         return;
     }
     let Some(tap) = Tap::new() else { return };
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new();
-    let _rsyslog = Rsyslog::start(&tap, folder.path(), &authority);
-    let (certificate, key) = authority.issue(2100);
-    let (cert, key_file) = (folder.path().join("own.pem"), folder.path().join("own.key"));
-    fs::write(&cert, certificate.pem()).unwrap();
-    fs::write(&key_file, key.serialize_pem()).unwrap();
-    let ca = folder.path().join("ca.pem");
-    let tls = format!("tls = {{ ca = {ca:?}, cert = {cert:?}, key = {key_file:?}, server_name = \"soc.example\" }}");
-    let export = |name: &str, port: u16, body: &str, more: &str| {
-        format!(
-            "[[export]]\nname = {name:?}\nevents = [\"alert\"]\nretry_max_s = 1\n[export.syslog]\n\
-             address = \"127.0.0.1:{port}\"\ntransport = {name:?}\nbody = {body:?}\n{more}\n"
-        )
-    };
-    let exports =
-        [export("udp", 5141, "cef", "facility = 4"), export("tcp", 5142, "leef", ""), export("tls", 5143, "eve", &tls)];
+    let _rsyslog = rsyslog(&tap, folder.path(), &authority, 2100);
+    let tls = format!("tls = {{ {}, server_name = \"soc.example\" }}", authority.tls(folder.path()));
+    let exports = [
+        export("udp", "udp", 5141, "cef", "facility = 4"),
+        export("tcp", "tcp", 5142, "leef", ""),
+        export("tls", "tls", TLS_PORT, "eve", &tls),
+    ];
     let config = config(folder.path(), &exports.concat());
     let sensor = tap.watch(&config);
     Clients::new(2).write(&tap, 100);
@@ -220,9 +194,32 @@ fn rsyslog_understands_every_transport_and_body() {
         "{}",
         tcp[0]
     );
-    let tls = lines(folder.path().join("tls.log"), 100);
-    let body = |line: &String| line.strip_prefix("local0.notice vigia alert ").map(str::to_owned);
-    let events: Vec<Value> = tls.iter().map(|line| serde_json::from_str(&body(line).unwrap()).unwrap()).collect();
+    let events = events_of_rsyslog(folder.path());
     assert_eq!(by_id(&events).len(), 100);
     assert_in_order_by_flow(&events);
+}
+
+/// The events that came by TLS, once there are 100.
+fn events_of_rsyslog(folder: &Path) -> Vec<Value> {
+    let event = |line: &String| {
+        let body = line.strip_prefix("local0.notice vigia alert ").unwrap();
+        serde_json::from_str(body).unwrap()
+    };
+    lines(folder.join("tls.log"), 100).iter().map(event).collect()
+}
+
+#[test]
+fn an_expired_certificate_is_not_accepted_and_a_renewed_one_is_without_a_restart() {
+    if !is_rsyslog_there() {
+        return;
+    }
+    let Some(tap) = Tap::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let tls = format!("tls = {{ {}, server_name = \"soc.example\" }}", authority.tls(folder.path()));
+    let config = config(folder.path(), &export("soc", "tls", TLS_PORT, "eve", &tls));
+    let (sensor, _renewed) = renewal(&tap, &config, |year| rsyslog(&tap, folder.path(), &authority, year));
+    wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
+    sensor.stop().unwrap();
+    assert_eq!(by_id(&events_of_rsyslog(folder.path())).len(), 100);
 }

@@ -122,6 +122,21 @@ pub(super) fn place(address: &str) -> Option<(&str, u16)> {
     (!host.is_empty()).then_some((host, port))
 }
 
+/// What cannot work of the settings by which a server is reached: its address, and TLS where it is spoken.
+pub(super) fn problems(address: &str, tls: Option<&Tls>) -> Vec<(&'static str, Argument)> {
+    let mut problems = tls.map(Tls::problems).unwrap_or_default();
+    if place(address).is_none() {
+        problems.push(("address", Message::ExportAddress.into()));
+    }
+    problems
+}
+
+/// Connects to an address, by TLS if there are settings for it.
+pub(super) async fn reach(address: &str, tls: Option<&Tls>) -> io::Result<Box<dyn Duplex>> {
+    let (host, port) = place(address).ok_or_else(|| io::Error::other("no address with a port"))?;
+    connect(host, port, tls).await
+}
+
 /// Connects to a host, by TLS if there are settings for it.
 pub(super) async fn connect(host: &str, port: u16, tls: Option<&Tls>) -> io::Result<Box<dyn Duplex>> {
     let stream = TcpStream::connect((host, port)).await?;

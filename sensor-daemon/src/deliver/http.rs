@@ -14,7 +14,7 @@ use hyper::header::{
 use hyper_util::rt::TokioIo;
 
 use super::connection::{Tls, connect};
-use super::secret::Secret;
+use super::secret::{self, Secret};
 use super::sink::Failure;
 use crate::language::{Argument, Message};
 
@@ -69,12 +69,11 @@ impl Server {
         if self.place().is_none() {
             problems.push(("url", Message::ExportUrl.into()));
         }
-        if self.user.is_some() != self.password_file.is_some() {
-            problems.push(("user", Message::ExportUserWithPassword.into()));
-        }
-        if self.token_file.is_some() && self.user.is_some() {
-            problems.push(("token_file", Message::ExportTokenOrUser.into()));
-        }
+        problems.extend(secret::problems(
+            self.token_file.as_deref(),
+            self.user.as_deref(),
+            self.password_file.as_deref(),
+        ));
         problems
     }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::language::{Argument, Message};
+
 /// Where systemd puts the credentials of a service.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
@@ -34,6 +36,22 @@ impl fmt::Debug for Secret {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("***")
     }
+}
+
+/// What cannot work of the settings by which the sensor shows who it is: a user goes with a password, and without a token.
+pub(super) fn problems(
+    token: Option<&Path>,
+    user: Option<&str>,
+    password: Option<&Path>,
+) -> Vec<(&'static str, Argument)> {
+    let mut problems = Vec::new();
+    if user.is_some() != password.is_some() {
+        problems.push(("user", Message::ExportUserWithPassword.into()));
+    }
+    if token.is_some() && user.is_some() {
+        problems.push(("token_file", Message::ExportTokenOrUser.into()));
+    }
+    problems
 }
 
 /// The text of a file of secrets or certificates; the path is in the error.

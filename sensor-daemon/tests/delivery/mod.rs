@@ -16,7 +16,7 @@ use serde_json::Value;
 use vigia::journal::{Reader, Stream};
 use vigia_testbed::Sensor;
 
-use crate::live::{self, Tap, configure, wait_for};
+use crate::live::{self, Tap, configure, wait, wait_for};
 use crate::wire::{Session, Way, read_registers, write_register};
 
 const RULE: &str = "alert modbus any any -> any any (msg:\"write\"; modbus: function 6; sid:1;)\n";
@@ -59,6 +59,18 @@ pub fn poll(tap: &Tap, count: u16) {
         tap.send(&session.say(Way::ToServer, &request));
         tap.send(&session.say(Way::ToClient, &response));
     }
+}
+
+/// A server of the sink `soc` that shows a certificate valid until a year, first one that has expired, then a renewed one. Gives the
+/// sensor, which has raised 100 alerts and delivered none, and the server with the renewed one.
+pub fn renewal<S>(tap: &Tap, config: &Path, serve: impl Fn(i32) -> S) -> (Sensor, S) {
+    let expired = serve(2001);
+    let sensor = tap.watch(config);
+    Clients::new(2).write(tap, 100);
+    let status = wait(&sensor, "the refusal", |status| error(status).to_lowercase().contains("expired"));
+    assert_eq!(sink(&status, "soc")["delivered"], 0);
+    drop(expired);
+    (sensor, serve(2100))
 }
 
 /// The number that an alert tells of.

@@ -13,7 +13,7 @@ use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{ConnectOptions, ServerAddr};
 
 use super::super::connection::Tls;
-use super::super::secret::Secret;
+use super::super::secret::{self, Secret};
 use super::{Delivery, Event, Expiry, Failure, Kind, Refusal, Settled, Sink};
 use crate::language::{Argument, Message};
 
@@ -79,12 +79,11 @@ impl Kind for Settings {
         if self.subject.is_empty() || self.subject.contains(|at: char| at.is_whitespace() || at == '*' || at == '>') {
             problems.push(("subject", Message::ExportSubject.into()));
         }
-        if self.user.is_some() != self.password_file.is_some() {
-            problems.push(("user", Message::ExportUserWithPassword.into()));
-        }
-        if self.token_file.is_some() && self.user.is_some() {
-            problems.push(("token_file", Message::ExportTokenOrUser.into()));
-        }
+        problems.extend(secret::problems(
+            self.token_file.as_deref(),
+            self.user.as_deref(),
+            self.password_file.as_deref(),
+        ));
         if self.tls.server_name.is_some() {
             problems.push(("tls.server_name", Message::ExportNoServerName.into()));
         }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
-use super::super::connection::{Duplex, Tls, connect, place};
+use super::super::connection::{self, Duplex, Tls};
 use super::super::secret::Secret;
 use super::{Delivery, Event, Expiry, Failure, Kind, Settled, Sink};
 use crate::language::{Argument, Message};
@@ -48,8 +48,7 @@ fn stream() -> String {
 
 impl Settings {
     async fn connect(&self) -> io::Result<Box<dyn Duplex>> {
-        let (host, port) = place(&self.address).ok_or_else(|| io::Error::other("no address of Redis"))?;
-        let mut connection = connect(host, port, self.tls.as_ref()).await?;
+        let mut connection = connection::reach(&self.address, self.tls.as_ref()).await?;
         if let Some(file) = &self.password_file {
             let password = Secret::read(file)?;
             let words = [Some("AUTH"), self.user.as_deref(), Some(password.reveal())];
@@ -75,10 +74,7 @@ impl Settings {
 
 impl Kind for Settings {
     fn problems(&self) -> Vec<(&'static str, Argument)> {
-        let mut problems = self.tls.as_ref().map(Tls::problems).unwrap_or_default();
-        if place(&self.address).is_none() {
-            problems.push(("address", Message::ExportAddress.into()));
-        }
+        let mut problems = connection::problems(&self.address, self.tls.as_ref());
         if self.user.is_some() && self.password_file.is_none() {
             problems.push(("user", Message::ExportUserWithPassword.into()));
         }

@@ -9,6 +9,7 @@ mod producer;
 use std::path::PathBuf;
 
 use super::super::connection::{Tls, place};
+use super::super::secret;
 use super::{Expiry, Kind, Sink};
 use crate::language::{Argument, Message};
 
@@ -88,9 +89,7 @@ impl Kind for Settings {
         if self.topic.is_empty() || self.topic.len() > 249 || !self.topic.bytes().all(plain) {
             problems.push(("topic", Message::ExportKafkaTopic.into()));
         }
-        if self.user.is_some() != self.password_file.is_some() {
-            problems.push(("user", Message::ExportUserWithPassword.into()));
-        }
+        problems.extend(secret::problems(None, self.user.as_deref(), self.password_file.as_deref()));
         if self.tls.as_ref().is_some_and(|tls| tls.server_name.is_some()) {
             problems.push(("tls.server_name", Message::ExportNoServerName.into()));
         }

@@ -10,13 +10,12 @@
 mod packet;
 
 use std::collections::VecDeque;
-use std::io;
 use std::path::PathBuf;
 
 use tokio::io::{AsyncWriteExt as _, BufReader};
 
-use super::super::connection::{Duplex, Tls, connect, place};
-use super::super::secret::Secret;
+use super::super::connection::{self, Duplex, Tls};
+use super::super::secret::{self, Secret};
 use super::stream::lives;
 use super::{Delivery, Event, Expiry, Failure, Kind, Refusal, Settled, Sink};
 use crate::language::{Argument, Message};
@@ -55,10 +54,9 @@ fn topic() -> String {
 
 impl Settings {
     async fn connect(&self) -> Result<Connection, Failure> {
-        let (host, port) = place(&self.address).ok_or_else(|| io::Error::other("no address of MQTT"))?;
         let password = self.password_file.as_deref().map(Secret::read).transpose()?;
         let user = self.user.as_deref().zip(password.as_ref().map(Secret::reveal));
-        let mut stream = connect(host, port, self.tls.as_ref()).await?;
+        let mut stream = connection::reach(&self.address, self.tls.as_ref()).await?;
         let mut out = Vec::new();
         packet::connect(&mut out, &self.client_id, user);
         stream.write_all(&out).await?;
@@ -78,16 +76,11 @@ impl Settings {
 
 impl Kind for Settings {
     fn problems(&self) -> Vec<(&'static str, Argument)> {
-        let mut problems = self.tls.as_ref().map(Tls::problems).unwrap_or_default();
-        if place(&self.address).is_none() {
-            problems.push(("address", Message::ExportAddress.into()));
-        }
+        let mut problems = connection::problems(&self.address, self.tls.as_ref());
         if self.topic.is_empty() || self.topic.len() > 0xffff || self.topic.contains(['+', '#', '\0']) {
             problems.push(("topic", Message::ExportTopic.into()));
         }
-        if self.user.is_some() != self.password_file.is_some() {
-            problems.push(("user", Message::ExportUserWithPassword.into()));
-        }
+        problems.extend(secret::problems(None, self.user.as_deref(), self.password_file.as_deref()));
         problems
     }
 

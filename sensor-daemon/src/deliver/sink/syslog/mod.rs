@@ -9,13 +9,13 @@ mod leef;
 use serde_json::Value;
 use tokio::net::UdpSocket;
 
-use super::super::connection::{Tls, connect, place};
+use super::super::connection::{self, Tls};
 use super::super::host_name;
 use super::datagram::Socket;
 use super::stream::OneWay;
 use super::{Delivery, Event, Expiry, Kind, Settled, Sink};
 use crate::event;
-use crate::language::{Argument, Message};
+use crate::language::Argument;
 
 /// Longest message in a datagram of IPv4.
 const LONGEST_DATAGRAM: usize = 65_507;
@@ -73,11 +73,7 @@ fn local0() -> u8 {
 
 impl Kind for Settings {
     fn problems(&self) -> Vec<(&'static str, Argument)> {
-        let mut problems = self.tls.problems();
-        if place(&self.address).is_none() {
-            problems.push(("address", Message::ExportAddress.into()));
-        }
-        problems
+        connection::problems(&self.address, Some(&self.tls))
     }
 
     fn target(&self) -> String {
@@ -105,11 +101,10 @@ impl Sink for Syslog {
     fn deliver<'a>(&'a mut self, events: &'a [Event<'a>]) -> Delivery<'a> {
         Box::pin(async move {
             let messages = events.iter().map(|event| self.writer.message(event));
-            // An address that makes no sense was refused with the configuration.
-            let (host, port) = place(&self.settings.address).unwrap_or(("", 0));
+            let address = &self.settings.address;
             let tls = match self.settings.transport {
                 Transport::Udp => {
-                    return match udp((host, port)).await {
+                    return match udp(address).await {
                         Ok(socket) => socket.send(messages, LONGEST_DATAGRAM).await,
                         Err(error) => Settled::failed(error.into()),
                     };
@@ -118,14 +113,14 @@ impl Sink for Syslog {
                 Transport::Tls => Some(&self.settings.tls),
             };
             let frames = messages.map(|message| [message.len().to_string().as_bytes(), b" ", &message].concat());
-            let written = self.way.write(async || connect(host, port, tls).await, frames).await;
+            let written = self.way.write(async || connection::reach(address, tls).await, frames).await;
             written.map(|()| Settled::all(events)).into()
         })
     }
 }
 
-async fn udp(place: (&str, u16)) -> std::io::Result<Socket> {
-    let address = tokio::net::lookup_host(place).await?.next();
+async fn udp(address: &str) -> std::io::Result<Socket> {
+    let address = tokio::net::lookup_host(address).await?.next();
     let address = address.ok_or_else(|| std::io::Error::other("the host has no address"))?;
     let socket = UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).await?;
     socket.connect(address).await?;

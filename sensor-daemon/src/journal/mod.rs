@@ -236,7 +236,7 @@ pub struct Journal {
     evidence: Mutex<Option<chain::Chain>>,
     catalogue: Arc<Catalogue>,
     identity: String,
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 /// Batches of a replay that may wait for the disk; workers wait when there are more.
@@ -297,7 +297,7 @@ impl Journal {
             evidence: Mutex::new(evidence),
             catalogue,
             identity,
-            _lock: Some(lock),
+            lock: Some(lock),
         };
         Ok((journal, recovery))
     }
@@ -329,7 +329,7 @@ impl Journal {
             evidence: Mutex::default(),
             catalogue: Arc::default(),
             identity: String::new(),
-            _lock: None,
+            lock: None,
         })
     }
 
@@ -372,6 +372,10 @@ impl Journal {
         }
         if let Some(keeper) = self.keeper {
             keeper.stop();
+        }
+        if let Some(lock) = &self.lock {
+            // By word: a process that is just being started from this one may still have the file open, too.
+            let _ = lock.unlock();
         }
         outcome
     }

@@ -288,6 +288,33 @@ fn flowbits_are_set_before_they_are_asked_for() {
 }
 
 #[test]
+fn a_header_may_say_at_which_point_its_rule_is_inspected() {
+    let rules = "alert modbus:request_complete any any -> any any (modbus.function:5; sid:1;)\n\
+                 alert modbus:response_complete any any -> any any (modbus.function:5; sid:2;)\n\
+                 pass:flow modbus:request_started 10.0.0.10 any -> any any (modbus.function:3; sid:3;)\n";
+    let engine = engine(rules);
+    let mut talk = Talk::new(&engine, &MODBUS);
+    assert_eq!(talk.ask(&modbus(1, WRITE_COIL)), [1]);
+    assert_eq!(talk.answer(&modbus(1, WRITE_COIL)), [2]);
+    assert_eq!(talk.ask(&modbus(2, READ)), [] as [u32; 0]);
+    assert_eq!(talk.ask(&modbus(3, WRITE_COIL)), [] as [u32; 0], "all of the flow passes");
+    for (wrong, message) in [
+        ("alert modbus:request_line any any -> any any (sid:1;)", "there is no hook `request_line` here"),
+        ("alert tcp:flow_strat any any -> any any (sid:1;)", "there is no hook `flow_strat` here"),
+        ("accept:hook tcp:all any any -> any any (sid:1;)", "`accept` is of firewalls; a sensor lets all pass"),
+        ("pass:world tcp any any -> any any (sid:1;)", "`world` is not how far an action reaches"),
+    ] {
+        let found = common::compile(wrong).diagnostics;
+        assert_eq!(found.iter().map(|it| it.message.to_string()).collect::<Vec<_>>(), [message], "{wrong}");
+    }
+    // Of what is not dissected the rule waits, hook or not.
+    assert_eq!(
+        common::compile("alert http1:request_line any any -> any any (http.uri; content:\"ab\"; sid:1;)").switched_off,
+        1
+    );
+}
+
+#[test]
 fn xbits_of_a_transaction_are_its_own() {
     let engine = engine(
         "alert modbus any any -> any any (xbits:isset,written,track tx; flow:to_client; sid:1;)\n\

@@ -716,6 +716,7 @@ impl Engine {
             scratch.bypass |= program.bypass;
             if program.pass {
                 match transaction {
+                    _ if program.whole_flow => memory.get_or_insert_default().pass(),
                     Some(transaction) => memory.get_or_insert_default().fire(transaction, PASSED),
                     None if program.scope == Scope::Flow || matches!(subject, Subject::Stream(_)) => {
                         memory.get_or_insert_default().pass();

@@ -210,6 +210,8 @@ pub(crate) struct Program {
     /// Marks on hosts, which the gate keeps.
     pub(crate) host_bits: HostBits,
     pub(crate) pass: bool,
+    /// What it passes is all of the flow, not the transaction alone.
+    pub(crate) whole_flow: bool,
     /// Its flow is passed by after a match.
     pub(crate) bypass: bool,
     /// Never reports: only its flowbits count.

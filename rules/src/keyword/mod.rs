@@ -11,6 +11,7 @@ mod field;
 mod flow;
 mod frame;
 mod header;
+mod hook;
 mod many;
 mod meta;
 mod modbus;

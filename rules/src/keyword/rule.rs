@@ -2,7 +2,7 @@
 
 use vigia_parsers::Protocol;
 
-use super::{Environment, Need, names, option};
+use super::{Environment, Need, hook, names, option};
 use crate::engine::build::Ready;
 use crate::engine::chain::{Absence, Chain, Step};
 use crate::engine::content::Content;
@@ -103,6 +103,8 @@ pub(crate) struct Draft {
     pub(crate) bits: Vec<(u64, String)>,
     pub(crate) silent: bool,
     pub(crate) bypass: bool,
+    /// A pass rule is about all of the flow.
+    whole_flow: bool,
     pub(crate) threshold: Option<Threshold>,
     /// `priority` was given: classtype does not override it.
     pub(crate) own_priority: bool,
@@ -384,7 +386,7 @@ pub(crate) fn draft(
     let mut draft = Draft { protocols: environment.protocols, ..Draft::default() };
     draft.rule.gid = 1;
     draft.rule.priority = 3;
-    draft.rule.action = action(tree.action)?;
+    (draft.rule.action, draft.whole_flow) = action(tree.action)?;
     for option in &tree.options {
         // What a rule requires decides before anything in it can be wrong.
         if option.name.text == "requires" {
@@ -450,6 +452,7 @@ pub(crate) fn finish(mut draft: Draft, header: Header) -> Ready {
             count_effects: draft.count_effects,
             host_bits: draft.host_bits,
             pass: draft.rule.action == Action::Pass,
+            whole_flow: draft.whole_flow,
             bypass: draft.bypass,
             silent: draft.silent,
             scope,
@@ -479,14 +482,39 @@ const ACTIONS: &[(&str, Action)] = &[
     ("rejectboth", Action::Reject),
 ];
 
-fn action(word: Word<'_>) -> Result<Action, Problem> {
-    ACTIONS.iter().find(|action| action.0 == word.text).map(|action| action.1).ok_or_else(|| {
-        let near = nearest(word.text, ACTIONS.iter().map(|action| action.0));
-        Problem::new("unknown-action", say!("`{}` is not an action", word.text), word.span()).help(match near {
+/// How far an action reaches. Only of a pass rule it makes a difference: nothing is blocked here.
+const SCOPES: &[&str] = &["packet", "flow", "tx", "hook"];
+
+/// An action, and whether it is for all of the flow: `alert`, `pass:flow`.
+fn action(word: Word<'_>) -> Result<(Action, bool), Problem> {
+    let (name, scope) = match word.text.split_once(':') {
+        Some((name, scope)) => (word.part(name), Some(word.part(scope))),
+        None => (word, None),
+    };
+    if name.text == "accept" {
+        return Err(Problem::new(
+            "unknown-action",
+            say!("`accept` is of firewalls; a sensor lets all pass"),
+            word.span(),
+        )
+        .help(say!("expected alert, pass, drop or reject")));
+    }
+    let known = ACTIONS.iter().find(|action| action.0 == name.text).map(|action| action.1).ok_or_else(|| {
+        let near = nearest(name.text, ACTIONS.iter().map(|action| action.0));
+        Problem::new("unknown-action", say!("`{}` is not an action", name.text), name.span()).help(match near {
             Some(near) => say!("did you mean `{}`?", near),
             None => say!("expected alert, pass, drop or reject"),
         })
-    })
+    })?;
+    if let Some(scope) = scope.filter(|scope| !SCOPES.contains(&scope.text)) {
+        return Err(Problem::new(
+            "unknown-action",
+            say!("`{}` is not how far an action reaches", scope.text),
+            scope.span(),
+        )
+        .help(say!("expected {}", SCOPES.join(", "))));
+    }
+    Ok((known, scope.is_some_and(|scope| scope.text == "flow")))
 }
 
 /// Names of the IP protocols that a header can have.
@@ -519,6 +547,7 @@ fn protocol(
     environment: &Environment<'_>,
     draft: &mut Draft,
 ) -> Result<(RangeSet<u64>, Option<bool>), Problem> {
+    let (word, hook) = hook::split(word);
     if let Some((name, numbers)) = TRANSPORTS.iter().find(|transport| transport.0 == word.text) {
         let v6 = match *name {
             "ipv4" | "ip4" => Some(false),
@@ -534,14 +563,23 @@ fn protocol(
         if *name == "arp" {
             draft.conditions.push(Box::new(option::arp()));
         }
+        if let Some(hook) = hook {
+            hook::of_packets(draft, hook)?;
+        }
         return Ok((RangeSet::new(numbers.to_vec()), v6));
     }
     if let Some(protocol) = environment.protocol(word.text) {
         draft.protocol = Some(protocol);
+        if let Some(hook) = hook {
+            hook::of_messages(draft, hook, true)?;
+        }
         return Ok((RangeSet::everything(), None));
     }
     if let Some(&name) = names::PROTOCOLS.iter().find(|name| **name == word.text) {
         draft.wait(word, Need::Protocol(name));
+        if let Some(hook) = hook {
+            hook::of_messages(draft, hook, false)?;
+        }
         return Ok((RangeSet::everything(), None));
     }
     let known = TRANSPORTS.iter().map(|transport| transport.0).chain(environment.protocols.iter().map(|p| p.name));

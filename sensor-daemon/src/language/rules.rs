@@ -16,6 +16,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("Lua scripts", "los programas en Lua"),
     ("`${}` refers to itself", "`${}` se contiene a sí misma"),
     ("`absent` belongs after a sticky buffer", "`absent` va detrás de un búfer (sticky buffer)"),
+    ("`accept` is of firewalls; a sensor lets all pass", "`accept` es de cortafuegos; un sensor lo deja pasar todo"),
     ("`base64_data` belongs after a `base64_decode`", "`base64_data` va detrás de un `base64_decode`"),
     (
         "`new_action {}` changes nothing: the sensor never blocks",
@@ -88,6 +89,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("`{}` is not an option of flow", "`{}` no es una opción de flow"),
     ("`{}` is not an option of isdataat", "`{}` no es una opción de isdataat"),
     ("`{}` is not an option of {}", "`{}` no es una opción de {}"),
+    ("`{}` is not how far an action reaches", "`{}` no es un alcance de una acción"),
     ("`{}` is not of the set's type", "`{}` no es del tipo del conjunto"),
     ("`{}` is of protocol {}, but the rule is about {}", "`{}` es del protocolo {}, pero la regla trata de {}"),
     ("`{}` is out of range", "`{}` está fuera de rango"),
@@ -365,6 +367,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("the value has bits that the mask has not", "el valor tiene bits que la máscara no tiene"),
     ("the value is missing", "falta el valor"),
     ("there is no event `{}`", "no hay un evento `{}`"),
+    ("there is no hook `{}` here", "aquí no hay un gancho (hook) `{}`"),
     ("there is no rule {}:{}", "no hay una regla {}:{}"),
     ("there is nothing after the attribute", "tras el atributo no hay nada"),
     ("these addresses leave nothing that could match", "estas direcciones no dejan nada que pueda coincidir"),

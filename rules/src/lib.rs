@@ -16,7 +16,8 @@ pub mod tuning;
 
 pub use engine::{
     Action, Asked, Compiled, Delayed, Engine, FlowFacts, FlowMemory, Gate, GivenUp, Leaving, Left, Match, Moment,
-    Reference, Route, Rule, RuleId, Scratch, Silence, Subject, Tag, TagLimit, TagScope, Tagged, Target, Verdict, Watch,
+    Reference, Remark, Route, Rule, RuleId, Scratch, Silence, Subject, Tag, TagLimit, TagScope, Tagged, Target, Told,
+    Verdict, Watch,
 };
 pub use keyword::{KeywordInfo, keywords};
 pub use language::{Countries, Diagnostic, Library, Part, Reputation, Said, Severity, Source, Variables};

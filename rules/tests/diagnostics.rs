@@ -78,13 +78,16 @@ fn what_waits_or_is_for_other_versions_is_no_mistake() {
 }
 
 #[test]
-fn a_rule_is_in_force_without_what_it_captures_and_off_without_the_event_it_asks_for() {
-    let text = "alert tcp any any -> any any (pcre:\"/id=(\\d+)/, flow:id\"; content:\"id\"; sid:1;)\n\
-                alert tcp any any -> any any (stream-event:3whs_syn_flood; sid:2;)\n";
-    let compiled = common::compile(text);
-    let codes: Vec<_> = compiled.diagnostics.iter().map(|it| it.code).collect();
-    assert_eq!(codes, ["not-supported", "not-supported"]);
-    assert_eq!((compiled.engine.rules().len(), compiled.switched_off), (1, 1));
+fn what_an_expression_captures_has_a_group_and_a_place() {
+    for (option, message) in [
+        ("pcre:\"/id=\\d+/, flow:id\"", "the expression has no group for `id`"),
+        ("pcre:\"/id=(\\d+)/, host:id\"", "`host:id` is not where to keep a value"),
+        ("flowvar:id", "this is not a test of a captured value"),
+    ] {
+        let compiled = common::compile(&format!("alert tcp any any -> any any ({option}; content:\"id\"; sid:1;)"));
+        let found: Vec<_> = compiled.diagnostics.iter().map(|it| it.message.to_string()).collect();
+        assert_eq!(found, [message], "{option}");
+    }
 }
 
 /// Pieces that rules are made of, whole and broken.

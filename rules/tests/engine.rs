@@ -182,12 +182,12 @@ fn an_app_protocol_header_without_fields_looks_at_bytes_of_its_flows() {
 fn what_was_said_before_the_protocol_was_detected_may_begin_a_match() {
     let engine = engine("alert modbus any any -> any any (content:\"begin\"; content:\"end\"; distance:0; sid:1;)");
     let mut flow = Flow::new(&engine);
-    assert_eq!(flow.stream(b"begin", ToServer), []);
+    assert_eq!(flow.stream(b"begin", ToServer), [] as [u32; 0]);
     flow.protocol = Some(&MODBUS);
     assert_eq!(flow.stream(b"end", ToServer), [1]);
     assert_eq!(flow.packet(17, b"begin to end", ToServer), [1]);
     flow.protocol = Some(&vigia_parsers::registry::FAILED);
-    assert_eq!(flow.packet(17, b"begin to end", ToServer), []);
+    assert_eq!(flow.packet(17, b"begin to end", ToServer), [] as [u32; 0]);
 }
 
 #[test]
@@ -279,8 +279,7 @@ fn flowbits_are_set_before_they_are_asked_for() {
     let mut flow = Flow::new(&engine);
     assert_eq!(flow.stream(b"b", ToServer), [3]);
     assert_eq!(flow.stream(b"ab", ToServer), [1]);
-    let memory = flow.memory.as_ref().expect("remembers");
-    assert_eq!(engine.flowbits(memory).collect::<Vec<_>>(), ["seen"]);
+    assert_eq!(engine.told(flow.memory.as_deref(), &flow.scratch).flowbits, ["seen"]);
     assert_eq!(flow.stream(b"c", ToServer), [4]);
     assert_eq!(flow.stream(b"c", ToServer), [] as [u32; 0]);
     assert_eq!(flow.stream(b"d", ToServer), [] as [u32; 0]);
@@ -312,6 +311,34 @@ fn a_header_may_say_at_which_point_its_rule_is_inspected() {
         common::compile("alert http1:request_line any any -> any any (http.uri; content:\"ab\"; sid:1;)").switched_off,
         1
     );
+}
+
+#[test]
+fn what_expressions_capture_is_kept_for_the_flow_or_the_packet() {
+    let engine = engine(
+        "alert udp any any -> any any (content:\"user=\"; pcre:\"/user=(\\w+) id=(\\d+)/, pkt:user, flow:id\"; noalert; sid:1;)\n\
+         alert udp any any -> any any (content:\"user=\"; pktvar:user,\"oo\"; sid:2;)\n\
+         alert udp any any -> any any (content:\"next\"; flowvar:id,\"7\"; sid:3;)\n\
+         alert udp any any -> any any (content:\"next\"; flowvar:id,!\"7\"; sid:4;)\n\
+         alert udp any any -> any any (content:\"old\"; pcre:\"/old(?P<flow_age>\\d+)/\"; flowint:seen,+,2; sid:5;)\n",
+    );
+    let mut flow = Flow::new(&engine);
+    // What was not captured neither has bytes nor lacks them.
+    assert_eq!(flow.packet(17, b"next", ToServer), [] as [u32; 0]);
+    assert_eq!(flow.packet(17, b"user=root id=17", ToServer), [2]);
+    let told = engine.told(flow.memory.as_deref(), &flow.scratch);
+    assert_eq!(
+        (&*told.packet_variables, &*told.flow_variables),
+        (&[("user", b"root"[..].into())][..], &[("id", b"17"[..].into())][..])
+    );
+    assert_eq!(flow.packet(17, b"next", ToServer), [3]);
+    assert_eq!(flow.packet(17, b"user=guest id=20", ToServer), [] as [u32; 0]);
+    assert_eq!(flow.packet(17, b"next", ToServer), [4]);
+    assert_eq!(flow.packet(17, b"old44", ToServer), [5]);
+    let told = engine.told(flow.memory.as_deref(), &flow.scratch);
+    assert!(told.packet_variables.is_empty());
+    assert_eq!(told.flow_variables, [("id", b"20"[..].into()), ("age", b"44"[..].into())]);
+    assert_eq!(told.flowints, [("seen", 2)]);
 }
 
 #[test]
@@ -552,13 +579,13 @@ fn a_pattern_across_segments_is_found_once() {
     );
     let mut flow = Flow::new(&engine);
     let mut raised = |text: &str| flow.stream(text.as_bytes(), ToServer);
-    assert_eq!(raised("Please "), []);
-    assert_eq!(raised("Let "), []);
+    assert_eq!(raised("Please "), [] as [u32; 0]);
+    assert_eq!(raised("Let "), [] as [u32; 0]);
     assert_eq!(raised("Me "), [2, 3]);
     assert_eq!(raised("In"), [1]);
-    assert_eq!(raised("!"), []);
+    assert_eq!(raised("!"), [] as [u32; 0]);
     let mut other = Flow::new(&engine);
-    assert_eq!(other.stream(b"Please ", ToServer), []);
+    assert_eq!(other.stream(b"Please ", ToServer), [] as [u32; 0]);
     assert_eq!(other.stream(b"Let Me In", ToClient), [3]);
     other.memory.as_mut().expect("kept").gap(ToServer);
     assert_eq!(other.stream(b"Let Me In", ToServer), [3]);
@@ -568,11 +595,11 @@ fn a_pattern_across_segments_is_found_once() {
 fn what_waits_for_more_of_a_stream_is_forgotten_in_the_end() {
     let engine = engine("alert tcp any any -> any any (content:\"begin\"; content:\"end\"; distance:0; sid:1;)");
     let mut flow = Flow::new(&engine);
-    assert_eq!(flow.stream(b"begin", ToServer), []);
+    assert_eq!(flow.stream(b"begin", ToServer), [] as [u32; 0]);
     for _ in 0..20 {
-        assert_eq!(flow.stream(&[b'.'; 100], ToServer), []);
+        assert_eq!(flow.stream(&[b'.'; 100], ToServer), [] as [u32; 0]);
     }
-    assert_eq!(flow.stream(b"end", ToServer), []);
+    assert_eq!(flow.stream(b"end", ToServer), [] as [u32; 0]);
 }
 
 #[test]

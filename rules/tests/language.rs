@@ -221,9 +221,9 @@ fn counts_on_the_flow() {
     );
     let mut flow = Flow::new(&engine);
     let mut raised = |payload: &[u8]| flow.packet(17, payload, ToServer);
-    assert_eq!(raised(b"login"), []);
-    assert_eq!(raised(b"go"), []);
-    assert_eq!(raised(b"login"), []);
+    assert_eq!(raised(b"login"), [] as [u32; 0]);
+    assert_eq!(raised(b"go"), [] as [u32; 0]);
+    assert_eq!(raised(b"login"), [] as [u32; 0]);
     assert_eq!(raised(b"go"), [3]);
 }
 

@@ -8,8 +8,8 @@ use common::{CLIENT, Flow, SERVER, source};
 use vigia_parsers::Direction::{ToClient, ToServer};
 use vigia_parsers::Timestamp;
 use vigia_rules::{
-    Compiled, Countries, Engine, Gate, Library, Match, Reputation, Severity, Tag, TagLimit, TagScope, Variables,
-    Verdict,
+    Compiled, Countries, Engine, Gate, Library, Match, Remark, Reputation, Severity, Tag, TagLimit, TagScope,
+    Variables, Verdict,
 };
 
 /// Every keyword of Suricata 9, one a line.
@@ -58,6 +58,11 @@ const FILES: &[(&str, &str)] = &[
     ("md5.lst", "bae60998ffe4923b131e3d6e4c19993e\n"),
     ("hosts.lst", "10.0.0.10\n2001:db8::1\n"),
     ("wrong.lst", "YmFk\n???\n"),
+    (
+        "threats.json",
+        r#"{"time": 1, "response": {"threats": [{"host": "bad", "origin": "es"}, {"origin": "fr"}, {"host": "worse"}]}}"#,
+    ),
+    ("bad_ips.ndjson", "{\"ip\": \"10.0.0.10\", \"why\": [\"scan\"]}\n{\"ip\": \"10.9.9.9\"}\n"),
     ("scores.lst", "YmFk,100\nZ29vZA==,5\n"),
 ];
 
@@ -210,6 +215,14 @@ fn mistakes_in_look_ups_are_named_where_they_stand() {
         ("iprep:left,A,>,5;", "unknown-value", "left", "expected any, src, dst or both"),
         ("iprep:src,A,>;", "missing-value", "src,A,>", ""),
         ("iprep:src,A,>,128;", "invalid-value", "128", "expected 0 to 127"),
+        ("dataset:isset,a,type string,format xml;", "unknown-value", "xml", "expected csv, json, jsonline or ndjson"),
+        ("dataset:isset,a,type string,load words.lst,format json;", "invalid-value", "words.lst", ""),
+        (
+            "dataset:isset,a,type string,load threats.json,format json,value_key ip;",
+            "invalid-value",
+            "threats.json",
+            "",
+        ),
         ("geoip:src,Spain;", "invalid-value", "Spain", "two letters"),
         ("geoip:src;", "missing-value", "src", ""),
         ("tag:session,5;", "invalid-value", "session,5", ""),
@@ -232,6 +245,23 @@ fn mistakes_in_look_ups_are_named_where_they_stand() {
         assert_eq!((error.code, &text[error.span.clone()]), (code, at), "{options}");
         assert!(error.help.as_ref().map(ToString::to_string).unwrap_or_default().contains(help), "{options}: {error}");
     }
+}
+
+#[test]
+fn a_set_of_json_tells_what_it_knows_of_a_value() {
+    let variables = variables();
+    let engine = engine(
+        "alert udp any any -> any any (pkt_data; dataset:isset,threats,type string,load threats.json,format json,enrichment_key threat,value_key host,array_key response.threats,remove_key; sid:1;)\n\
+         alert udp any any -> any any (ip.src; dataset:isset,ips,type ip,load bad_ips.ndjson,format ndjson,context_key ips,value_key ip; sid:2;)\n",
+        &variables,
+    );
+    let mut flow = Flow::new(&engine);
+    assert_eq!(flow.packet(17, b"bad", ToServer), [1, 2]);
+    let of = |flow: &Flow<'_>, at: usize| flow.scratch.remarks(flow.scratch.matches()[at]).to_vec();
+    assert_eq!(of(&flow, 0), [Remark::Context("threat".into(), r#"{"origin":"es"}"#.into())]);
+    assert_eq!(of(&flow, 1), [Remark::Context("ips".into(), r#"{"ip":"10.0.0.10","why":["scan"]}"#.into())]);
+    assert_eq!(flow.packet(17, b"good", ToClient), [] as [u32; 0]);
+    assert!(flow.scratch.matches().is_empty());
 }
 
 #[test]

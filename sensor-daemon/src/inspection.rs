@@ -4,6 +4,7 @@
 //! through it. As a [`Deliver`] it takes stream bytes from reassembly and hands them to the flow's conversation; as a
 //! [`Sink`] it takes messages from the conversation and shows them to the rules.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use vigia_parsers::conversation::{self, Conversation, Medium, Opening};
 use vigia_parsers::packet::{DecodeEvent, DecodeEvents, Packet, Tcp, Transport, Vlans};
 use vigia_parsers::{Anomaly, Bound, Direction, Envelope, Protocol, Record, Sink, Timestamp, registry};
 use vigia_rules::{
-    Asked, Delayed, Engine, FlowFacts, FlowMemory, GivenUp, Left, Match, Moment, Route, RuleId, Scratch, Subject,
+    Asked, Delayed, Engine, FlowFacts, FlowMemory, GivenUp, Left, Match, Moment, Route, RuleId, Scratch, Subject, Told,
 };
 
 use crate::capture::InterfaceId;
@@ -676,15 +677,19 @@ impl Inspector {
             direction: None,
             payload: packet.payload(),
             stream: false,
-            flowbits: &[],
+            told: Told::nothing(),
+            remarks: &[],
             noted: 0,
         };
         let [source, destination] = header.endpoints.map_or([NOWHERE; 2], |ends| [ends.source, ends.destination]);
+        let told = OnceCell::new();
         for &rule in self.scratch.matches() {
             let noted = self.scratch.noted(rule);
             let found = Match { source, destination, timestamp: header.timestamp, value: noted };
             if let Some(entry) = self.output.matched(rule, header.number, found) {
-                self.output.alert(entry, &header, &Alert { noted, ..alert });
+                let told = told.get_or_init(|| self.rules.engine.told(None, &self.scratch));
+                let remarks = self.scratch.remarks(rule);
+                self.output.alert(entry, &header, &Alert { noted, told, remarks, ..alert });
             }
         }
     }
@@ -972,6 +977,7 @@ impl<'p> Inspection<'p> {
         let one = |&rule: &RuleId| Delayed {
             rule,
             noted: self.scratch.noted(rule),
+            remarks: self.scratch.remarks(rule).into(),
             direction,
             end: None,
             since: self.facts.timestamp,
@@ -987,7 +993,9 @@ impl<'p> Inspection<'p> {
         let header = self.facts.header(held.direction);
         let protocol = self.conversation.as_ref().and_then(|conversation| conversation.protocol());
         let alert = self.alert(held.direction, protocol.or(self.facts.protocol), None, &held.payload, true);
-        self.output.alert(entry, &header, &Alert { noted: held.noted, ..alert });
+        let rules = self.rules;
+        let told = rules.told(self.memory.as_deref(), self.scratch);
+        self.output.alert(entry, &header, &Alert { noted: held.noted, told: &told, remarks: &held.remarks, ..alert });
     }
 
     #[cold]
@@ -1003,14 +1011,16 @@ impl<'p> Inspection<'p> {
             _ => (None, None),
         };
         let stream = matches!(subject, Subject::Stream(_));
-        let mut written = None;
+        let (rules, told, mut written) = (self.rules, OnceCell::new(), None);
         for at in 0..self.scratch.matches().len() {
             let Some(&rule) = self.scratch.matches().get(at) else { return };
             let noted = self.scratch.noted(rule);
             let Some(entry) = self.admit(rule, direction, noted, left) else { continue };
             let whole = || (self.facts.header(direction), self.alert(direction, protocol, record, payload, stream));
             let (header, alert) = written.get_or_insert_with(whole);
-            self.output.alert(entry, header, &Alert { noted, ..*alert });
+            let told = told.get_or_init(|| rules.told(self.memory.as_deref(), self.scratch));
+            let remarks = self.scratch.remarks(rule);
+            self.output.alert(entry, header, &Alert { noted, told, remarks, ..*alert });
         }
     }
 
@@ -1054,7 +1064,8 @@ impl<'p> Inspection<'p> {
             direction: Some(direction),
             payload,
             stream,
-            flowbits: &[],
+            told: Told::nothing(),
+            remarks: &[],
             noted: 0,
         }
     }

@@ -270,10 +270,12 @@ fn bit_rank(program: &Program) -> u8 {
             .host_bits
             .iter()
             .any(|bit| matches!(bit.mark, Mark::Set(_) | Mark::Toggle(_) | Mark::Add | Mark::Remove))
-        || !program.count_effects.is_empty();
+        || !program.count_effects.is_empty()
+        || program.captures;
     let asks = !program.bit_tests.is_empty()
         || program.host_bits.iter().any(|bit| matches!(bit.mark, Mark::Is(_)))
-        || !program.count_tests.is_empty();
+        || !program.count_tests.is_empty()
+        || !program.variable_tests.is_empty();
     match (sets, !asks) {
         (true, true) => 0,
         (true, false) => 1,

@@ -1,10 +1,13 @@
 //! What a rule asks of one buffer, one step after the other: contents, expressions, numbers, lengths.
 
+use std::sync::Arc;
+
 use super::buffer::Buffer;
 use super::bytes::{ByteExtract, ByteJump, ByteMath, ByteTest};
 use super::content::{Content, Needle};
 use super::dataset::{DatasetTest, ReputationTest};
 use super::regex::Expression;
+use super::told::{Note, Remark};
 use super::transform::{Base64, Transform};
 use super::value::{Number, Registers};
 use super::view::{Condition, View};
@@ -45,8 +48,10 @@ pub(crate) enum Step {
 }
 
 /// `entropy`: Shannon's, in bits a byte, of a part of the buffer.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Entropy {
+    /// Name of the buffer, by which what was found is told.
+    pub(crate) buffer: Arc<str>,
     pub(crate) offset: Number,
     /// So many bytes; all that follow without.
     pub(crate) bytes: Option<Number>,
@@ -58,7 +63,12 @@ impl Entropy {
         let rest = buffer.get(self.offset.count(registers)..).unwrap_or_default();
         let count = self.bytes.map_or(rest.len(), |bytes| bytes.count(registers));
         let part = rest.get(..count).unwrap_or(rest);
-        !part.is_empty() && self.test.holds(entropy(part))
+        if part.is_empty() {
+            return false;
+        }
+        let found = entropy(part);
+        registers.note(Note::Remark(Remark::Entropy(Arc::clone(&self.buffer), found)));
+        self.test.holds(found)
     }
 }
 
@@ -417,6 +427,9 @@ impl<W: Watch> Search<'_, W> {
         }
         let mut from = 0;
         while let Ok(Some(found)) = find(from) {
+            if !expression.captures.is_empty() {
+                expression.note(buffer, found.start, registers);
+            }
             if self.from(rest, start + found.end) {
                 return true;
             }

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::told::{Note, Remark};
 use super::value::Registers;
 
 /// What the values of a set are.
@@ -72,13 +73,20 @@ pub(crate) struct Dataset {
     pub(crate) kind: Kind,
     /// What it was loaded with.
     pub(crate) loaded: HashSet<Box<[u8]>>,
+    /// What a file of JSON says of each of its values, as JSON.
+    contexts: HashMap<Box<[u8]>, Arc<str>>,
     /// A rule adds to it or takes from it.
     dynamic: AtomicBool,
 }
 
 impl Dataset {
     pub(crate) fn new(kind: Kind, loaded: HashSet<Box<[u8]>>) -> Self {
-        Self { kind, loaded, dynamic: AtomicBool::new(false) }
+        Self { kind, loaded, contexts: HashMap::new(), dynamic: AtomicBool::new(false) }
+    }
+
+    /// A set of the values of a file of JSON, with what it says of each.
+    pub(crate) fn with_contexts(kind: Kind, contexts: HashMap<Box<[u8]>, Arc<str>>) -> Self {
+        Self { contexts: contexts.clone(), ..Self::new(kind, contexts.into_keys().collect()) }
     }
 
     pub(crate) fn make_dynamic(&self) {
@@ -102,6 +110,8 @@ pub(crate) enum Use {
 pub(crate) struct DatasetTest {
     pub(crate) set: Arc<Dataset>,
     pub(crate) how: Use,
+    /// Under which key alerts have what the set knows of the value.
+    pub(crate) context: Option<Arc<str>>,
 }
 
 impl DatasetTest {
@@ -110,6 +120,11 @@ impl DatasetTest {
         let set = &self.set;
         set.kind.with(buffer, |value| {
             let loaded = set.loaded.contains(value);
+            if let (true, Some(key)) = (loaded, &self.context)
+                && let Some(known) = set.contexts.get(value)
+            {
+                registers.note(Note::Remark(Remark::Context(Arc::clone(key), Arc::clone(known))));
+            }
             match self.how {
                 Use::Is(wanted) if loaded || !set.dynamic.load(Ordering::Relaxed) => loaded == wanted,
                 Use::Add if loaded => false,

@@ -6,6 +6,7 @@ use vigia_parsers::Direction;
 use vigia_parsers::packet::Packet;
 
 use super::counter::{Counter, Threshold};
+use super::told::Remark;
 use super::{RuleId, TagLimit, Timestamp, Verdict};
 
 /// Transactions that raised something or are marked, and are remembered; older ones are forgotten first.
@@ -18,6 +19,9 @@ const COUNTERS: usize = 64;
 const BITS: usize = 256;
 /// `flowint` counts set at a time.
 const INTEGERS: usize = 64;
+
+/// Captured values kept at a time.
+const VARIABLES: usize = 32;
 
 /// What rules remember of a flow: bits, and which transactions raised what. Made on first use; bounded.
 #[derive(Debug, Default)]
@@ -32,6 +36,8 @@ pub struct FlowMemory {
     once: Vec<(u64, u64)>,
     counters: Vec<(u64, Counter)>,
     integers: Vec<(u64, u32)>,
+    /// Values that expressions captured.
+    variables: Vec<(u64, Box<[u8]>)>,
     streams: [StreamTail; 2],
     passed: bool,
     bounded: u32,
@@ -75,12 +81,14 @@ impl Recent {
 }
 
 /// A match in stream bytes that is not reported yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Delayed {
     /// The rule, of the engine in force.
     pub rule: RuleId,
     /// The value that the match noted ([`Scratch::noted`](super::Scratch::noted)).
     pub noted: u64,
+    /// What it found out.
+    pub remarks: Box<[Remark]>,
     /// Direction of the bytes.
     pub direction: Direction,
     /// Sequence number behind the bytes, once known.
@@ -241,6 +249,27 @@ impl FlowMemory {
         }
     }
 
+    /// The `flowint`s that are set.
+    pub(crate) fn integers(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        self.integers.iter().copied()
+    }
+
+    /// Keeps a captured value in place of the one before it.
+    pub(crate) fn keep_variable(&mut self, name: u64, value: Box<[u8]>) {
+        if let Some(known) = self.variables.iter_mut().find(|known| known.0 == name) {
+            known.1 = value;
+        } else if self.variables.len() < VARIABLES {
+            self.variables.push((name, value));
+        } else {
+            self.bite(1);
+        }
+    }
+
+    /// The captured values, by the numbers of their names.
+    pub(crate) fn variables(&self) -> &[(u64, Box<[u8]>)] {
+        &self.variables
+    }
+
     /// May rules have fired for this transaction?
     pub(crate) fn knows(&self, transaction: u64) -> bool {
         transaction <= self.newest
@@ -373,6 +402,7 @@ mod tests {
         };
         told(&mut |memory, at| memory.set(at), BITS);
         told(&mut |memory, at| memory.change_integer(at, |value| value + 1), INTEGERS);
+        told(&mut |memory, at| memory.keep_variable(at, [].into()), VARIABLES);
         told(&mut |memory, at| memory.fire(at, 1), FIRED);
         told(&mut |memory, at| memory.mark(at, 1, true), FIRED);
         told(&mut |memory, at| assert!(memory.first(at, 0)), ONCE);

@@ -25,12 +25,14 @@ pub(crate) mod regex;
 mod route;
 mod sieve;
 mod standing;
+mod told;
 pub(crate) mod transform;
 pub(crate) mod value;
 pub(crate) mod view;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use vigia_parsers::packet::Packet;
@@ -51,6 +53,7 @@ use program::{Program, Scope};
 pub use route::Route;
 use route::{GROUPS, Routes};
 use standing::Standings;
+pub use told::{Remark, Told};
 pub use value::GivenUp;
 use value::Registers;
 use view::View;
@@ -209,7 +212,7 @@ pub struct Engine {
     protocols: Box<[(&'static Protocol, Option<usize>)]>,
     /// Rules on events of the application layer that belong to no protocol.
     events: Vec<u32>,
-    /// Names of flowbits.
+    /// Names of flowbits, counts and captured values.
     bits: HashMap<u64, String>,
     hash: String,
     /// Rules that wait for a dissector or another feature.
@@ -324,6 +327,9 @@ pub struct Scratch {
     joined: Vec<u8>,
     /// Values that matches noted for the gate.
     noted: Vec<(RuleId, u64)>,
+    /// What matches found out, and which of it each.
+    remarks: Vec<Remark>,
+    remarked: Vec<(RuleId, Range<usize>)>,
     bypass: bool,
     /// The part of it in which a pattern may stand that began before.
     seam: Vec<u8>,
@@ -358,6 +364,12 @@ impl Scratch {
     /// The value that a match of the last inspection noted for a set ([`Match::value`]); 0 without.
     pub fn noted(&self, rule: RuleId) -> u64 {
         self.noted.iter().find(|noted| noted.0 == rule).map_or(0, |noted| noted.1)
+    }
+
+    /// What a match of the last inspection found out.
+    pub fn remarks(&self, rule: RuleId) -> &[Remark] {
+        let found = self.remarked.iter().find(|found| found.0 == rule);
+        found.and_then(|found| self.remarks.get(found.1.clone())).unwrap_or_default()
     }
 
     /// How often the gate has forgotten counters ([`Gate::forgotten`]): whoever was silent then is asked anew.
@@ -514,11 +526,6 @@ impl Engine {
         patterns.map(|pattern| (pattern.buffer.to_string(), &*pattern.bytes))
     }
 
-    /// Names of the flowbits that are set on a flow.
-    pub fn flowbits<'a>(&'a self, memory: &'a FlowMemory) -> impl Iterator<Item = &'a str> {
-        memory.bits().iter().filter_map(|bit| self.bits.get(bit).map(String::as_str))
-    }
-
     /// Identity and threshold of a rule that is counted across flows.
     fn gated(&self, id: RuleId) -> Option<Gated<'_>> {
         let program = self.programs.get(id.0 as usize)?;
@@ -560,6 +567,8 @@ impl Engine {
         scratch.matches.clear();
         scratch.candidates.clear();
         scratch.noted.clear();
+        scratch.remarks.clear();
+        scratch.remarked.clear();
         scratch.bypass = false;
         (scratch.cut, scratch.steps, scratch.given_up) = (false, 0, GivenUp::default());
         let payload = || moment.packet.map(Packet::payload).unwrap_or_default();
@@ -698,6 +707,7 @@ impl Engine {
                 continue;
             }
             view.registers.noted.set(0);
+            view.registers.forget_notes();
             if !watch.rule(RuleId(candidate), || program.matches_stream(view, memory.as_deref())) {
                 continue;
             }
@@ -713,6 +723,11 @@ impl Engine {
                 continue;
             }
             program.apply(transaction, memory);
+            if view.registers.has_notes.get() {
+                let from = scratch.remarks.len();
+                view.registers.keep_notes(memory, &mut |remark| scratch.remarks.push(remark));
+                scratch.remarked.push((RuleId(candidate), from..scratch.remarks.len()));
+            }
             scratch.bypass |= program.bypass;
             if program.pass {
                 match transaction {

@@ -117,6 +117,28 @@ pub(crate) enum BitEffect {
     Toggle(u64),
 }
 
+/// `flowvar`, `pktvar`: do these bytes stand in a captured value? Never in one that there is not, wanted or not.
+#[derive(Debug, Clone)]
+pub(crate) struct VariableTest {
+    pub(crate) name: u64,
+    pub(crate) of_flow: bool,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) negated: bool,
+}
+
+impl VariableTest {
+    fn holds(&self, view: &View<'_>, memory: Option<&FlowMemory>) -> bool {
+        let has = if self.of_flow {
+            let variables = memory.map_or(&[][..], FlowMemory::variables).iter();
+            let mut found = variables.filter(|variable| variable.0 == self.name);
+            found.next().map(|variable| memchr::memmem::find(&variable.1, &self.bytes).is_some())
+        } else {
+            view.registers.packet_variable_has(self.name, &self.bytes)
+        };
+        has.is_some_and(|has| has != self.negated)
+    }
+}
+
 /// A question about a `flowint`.
 #[derive(Debug, Clone)]
 pub(crate) struct CountTest {
@@ -207,6 +229,9 @@ pub(crate) struct Program {
     pub(crate) transaction_effects: Vec<BitEffect>,
     pub(crate) count_tests: Vec<CountTest>,
     pub(crate) count_effects: Vec<CountEffect>,
+    pub(crate) variable_tests: Vec<VariableTest>,
+    /// Its expressions capture values that other rules may ask for.
+    pub(crate) captures: bool,
     /// Marks on hosts, which the gate keeps.
     pub(crate) host_bits: HostBits,
     pub(crate) pass: bool,
@@ -284,6 +309,7 @@ impl Program {
             && self.flow.fragment.is_none()
             && self.bit_tests.is_empty()
             && self.count_tests.is_empty()
+            && self.variable_tests.is_empty()
             && self.bit_effects.is_empty()
             && self.transaction_effects.is_empty()
             && self.count_effects.is_empty()
@@ -297,6 +323,7 @@ impl Program {
             && self.flow.admits(view.moment)
             && self.bit_tests.iter().all(|test| test.holds(view, memory))
             && self.count_tests.iter().all(|test| test.holds(memory))
+            && self.variable_tests.iter().all(|test| test.holds(view, memory))
             && self.conditions.iter().all(|condition| condition.holds(view))
     }
 

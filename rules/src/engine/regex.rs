@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use pcre2::bytes::{Regex, RegexBuilder};
 
+use super::told::Note;
 use super::value::Registers;
 
 /// Steps of a match before it is given up: no payload may stall the sensor.
@@ -22,6 +23,8 @@ pub(crate) struct Expression {
     /// Searched from the end of the match before.
     pub(crate) relative: bool,
     pub(crate) negated: bool,
+    /// Values that groups capture: the number of the group, whether it is for the flow (else for the packet), and the name.
+    pub(crate) captures: Vec<(usize, bool, u64)>,
 }
 
 /// Flags of an expression that PCRE2 knows.
@@ -52,13 +55,33 @@ impl Expression {
             .jit_if_available(true)
             .build(&text)
             .map_err(|error| error.to_string())?;
-        Ok(Self { regex, relative, negated })
+        Ok(Self { regex, relative, negated, captures: Vec::new() })
     }
 
     /// The first match in `buffer` that begins at `from` or later; an error when that would take too many steps.
     pub(crate) fn find(&self, buffer: &[u8], from: usize) -> Result<Option<Range<usize>>, TooManySteps> {
         let found = self.regex.find_at(buffer, from).map_err(|_| TooManySteps)?;
         Ok(found.map(|found| found.start()..found.end()))
+    }
+
+    /// The names of the groups, by their numbers.
+    pub(crate) fn groups(&self) -> &[Option<String>] {
+        self.regex.capture_names()
+    }
+
+    /// Notes what the groups of the match that begins at `from` hold.
+    #[cold]
+    pub(crate) fn note(&self, buffer: &[u8], from: usize, registers: &Registers) {
+        let mut places = self.regex.capture_locations();
+        if self.regex.captures_read_at(&mut places, buffer, from).is_err() {
+            return;
+        }
+        for &(group, of_flow, name) in &self.captures {
+            let place = places.get(group).and_then(|(start, end)| buffer.get(start..end));
+            if let Some(value) = place {
+                registers.note(Note::captured(name, of_flow, value));
+            }
+        }
     }
 
     /// The first group of the first match (the whole match without a group).

@@ -2,6 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 
+use super::told::Note;
+
 /// Values that one rule can extract (`byte_extract`, `byte_math`).
 pub(crate) const SLOTS: usize = 16;
 
@@ -19,6 +21,11 @@ pub(crate) struct Registers {
     free: RefCell<Vec<Vec<u8>>>,
     /// The value that a rule left for the gate to look up; 0 without.
     pub(crate) noted: Cell<u64>,
+    /// What the rule in hand has to tell, if it matches.
+    pub(super) notes: RefCell<Vec<Note>>,
+    pub(super) has_notes: Cell<bool>,
+    /// Values that rules captured since the inspection began, by the numbers of their names.
+    pub(super) packet_variables: RefCell<Vec<(u64, Box<[u8]>)>>,
 }
 
 impl Registers {
@@ -27,6 +34,7 @@ impl Registers {
         self.steps.set(0);
         self.given_up.set(GivenUp::default());
         self.limit.set(limit);
+        self.packet_variables.borrow_mut().clear();
     }
 
     /// Takes steps; false when those allowed were used up before.

@@ -74,6 +74,23 @@ struct Options<'a> {
     load: Option<Word<'a>>,
     /// A file that need not be there yet.
     state: Option<Word<'a>>,
+    /// What the file is written in; values one a line without.
+    json: Option<Json>,
+    /// Where in an element the value stands, and where in the file the elements.
+    value_key: Option<Word<'a>>,
+    array_key: Option<Word<'a>>,
+    /// Under which key alerts have the element of the value that matched, and whether without the value.
+    context_key: Option<Word<'a>>,
+    remove_key: bool,
+}
+
+/// A form of JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Json {
+    /// One object or list.
+    Whole,
+    /// An object a line.
+    Lines,
 }
 
 fn options<'a>(draft: &mut Draft, words: impl Iterator<Item = Word<'a>>) -> Result<Options<'a>, Problem> {
@@ -100,11 +117,31 @@ fn options<'a>(draft: &mut Draft, words: impl Iterator<Item = Word<'a>>) -> Resu
                 say!("sets are kept in memory only: what is added to this one is not saved"),
                 option.span(),
             )),
+            "format" => {
+                options.json = match value.text {
+                    "csv" => None,
+                    "json" => Some(Json::Whole),
+                    "jsonline" | "ndjson" => Some(Json::Lines),
+                    text => {
+                        return Err(Problem::new(
+                            "unknown-value",
+                            say!("`{}` is not a format of sets", text),
+                            value.span(),
+                        )
+                        .help(say!("expected csv, json, jsonline or ndjson")));
+                    }
+                }
+            }
+            "value_key" => options.value_key = Some(value),
+            "array_key" => options.array_key = Some(value),
+            // Its first name, and the one that it has now.
+            "enrichment_key" | "context_key" => options.context_key = Some(value),
+            "remove_key" => options.remove_key = true,
             // How big a table of the reference engine is to be.
             "memcap" | "hashsize" => {}
             _ => {
                 return Err(Problem::new("unknown-value", say!("`{}` is not an option of a set", key), option.span())
-                    .help(say!("expected type, load, state, save, memcap or hashsize")));
+                    .help(say!("expected type, load, state, save, format, value_key, array_key, context_key, remove_key, memcap or hashsize")));
             }
         }
     }
@@ -150,7 +187,8 @@ fn dataset(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Out
     let name = identify(&format!("dataset:{}", name.text));
     draft.host_bits.push(HostBit { name, owner: Owner::Value, mark });
     draft.selective = true;
-    draft.push_step(Step::Dataset(DatasetTest { set, how }));
+    let context = options.context_key.filter(|_| matches!(how, dataset::Use::Is(true))).map(|key| key.text.into());
+    draft.push_step(Step::Dataset(DatasetTest { set, how, context }));
     Ok(())
 }
 
@@ -174,6 +212,12 @@ fn set(environment: &Environment<'_>, name: Word<'_>, options: &Options<'_>) -> 
         (None, Some(file)) => lines(environment, file).unwrap_or_default(),
         (None, None) => String::new(),
     };
+    if let Some(json) = options.json {
+        let file = options.load.or(options.state).unwrap_or(name);
+        let set = Arc::new(Dataset::with_contexts(kind, contexts(kind, json, &text, file, options)?));
+        sets.sets.insert(name.text.to_owned(), Arc::clone(&set));
+        return Ok(set);
+    }
     let mut loaded = HashSet::new();
     for line in text.lines().filter_map(entry) {
         let Some(value) = kind.parse(line) else {
@@ -185,6 +229,59 @@ fn set(environment: &Environment<'_>, name: Word<'_>, options: &Options<'_>) -> 
     let set = Arc::new(Dataset::new(kind, loaded));
     sets.sets.insert(name.text.to_owned(), Arc::clone(&set));
     Ok(set)
+}
+
+/// The values in a file of JSON, each with the element that it stands in. What has no value is passed over, but there must be
+/// one.
+fn contexts(
+    kind: Kind,
+    json: Json,
+    text: &str,
+    file: Word<'_>,
+    options: &Options<'_>,
+) -> Result<HashMap<Box<[u8]>, Arc<str>>, Problem> {
+    use serde_json::Value;
+    let faulty = |error: serde_json::Error| {
+        Problem::new("invalid-value", say!("this is not JSON: {}", error.to_string()), file.span())
+    };
+    let elements: Vec<Value> = match json {
+        Json::Lines => {
+            text.lines().filter_map(entry).map(serde_json::from_str).collect::<Result<_, _>>().map_err(faulty)?
+        }
+        Json::Whole => {
+            let mut whole: Value = serde_json::from_str(text).map_err(faulty)?;
+            for key in options.array_key.iter().flat_map(|path| path.text.split('.')) {
+                whole = whole.get_mut(key).map(Value::take).unwrap_or_default();
+            }
+            match whole {
+                Value::Array(elements) => elements,
+                other => vec![other],
+            }
+        }
+    };
+    let mut contexts = HashMap::new();
+    for mut element in elements {
+        let value = match options.value_key {
+            Some(path) => path.text.split('.').try_fold(&element, |inner, key| inner.get(key)),
+            None => Some(&element),
+        };
+        let Some(value) = value.and_then(Value::as_str) else { continue };
+        let parsed = match kind {
+            Kind::String => Some(value.as_bytes().into()),
+            _ => kind.parse(value),
+        };
+        let Some(parsed) = parsed else {
+            return Err(Problem::new("invalid-value", say!("`{}` is not of the set's type", value), file.span()));
+        };
+        if let (true, Some(key), Value::Object(members)) = (options.remove_key, options.value_key, &mut element) {
+            members.remove(key.text);
+        }
+        contexts.insert(parsed, element.to_string().into());
+    }
+    match contexts.is_empty() {
+        true => Err(Problem::new("invalid-value", say!("the file has no value of the set"), file.span())),
+        false => Ok(contexts),
+    }
 }
 
 type Compare = fn(u16, u16) -> bool;

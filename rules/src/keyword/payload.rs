@@ -317,6 +317,7 @@ fn entropy(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         Problem::new("missing-value", say!("`value` is missing"), it.value.span())
             .help(say!("expected as `value >= 7.5`"))
     })?;
-    draft.push_step(Step::Entropy(Entropy { offset, bytes: count, test }));
+    let buffer = draft.buffer_name().into();
+    draft.push_step(Step::Entropy(Entropy { buffer, offset, bytes: count, test }));
     Ok(())
 }

@@ -196,7 +196,6 @@ pub(super) const TABLE: &[(Need, Takes, &[&str])] = &[
     (Need::Protocol("http"), Takes::Content, &["uricontent"]),
     (Need::Protocol("http"), Takes::Value, &["urilen"]),
     (Need::Feature("ASN.1 checks"), Takes::Value, &["asn1"]),
-    (Need::Feature("variables captured by expressions"), Takes::Value, &["flowvar", "pktvar"]),
     (Need::Feature("rules that configure"), Takes::Value, &["config"]),
     (Need::Feature("sessions of TCP"), Takes::Value, &["tcp.session"]),
     (

@@ -9,7 +9,9 @@ use crate::engine::content::Content;
 use crate::engine::counter::Threshold;
 use crate::engine::group::Pattern;
 use crate::engine::hosts::HostBits;
-use crate::engine::program::{BitEffect, BitTest, CountEffect, CountTest, FlowTest, Header, Program, Scope};
+use crate::engine::program::{
+    BitEffect, BitTest, CountEffect, CountTest, FlowTest, Header, Program, Scope, VariableTest,
+};
 use crate::engine::transform::Transform;
 use crate::engine::value::{Number, SLOTS};
 use crate::engine::view::Condition;
@@ -99,6 +101,8 @@ pub(crate) struct Draft {
     pub(crate) transaction_effects: Vec<BitEffect>,
     pub(crate) count_tests: Vec<CountTest>,
     pub(crate) count_effects: Vec<CountEffect>,
+    pub(crate) variable_tests: Vec<VariableTest>,
+    pub(crate) captures: bool,
     pub(crate) host_bits: HostBits,
     pub(crate) bits: Vec<(u64, String)>,
     pub(crate) silent: bool,
@@ -130,6 +134,7 @@ struct Sticky {
     transforms: Vec<Transform>,
     section: Option<usize>,
     span: std::ops::Range<usize>,
+    name: String,
 }
 
 impl Draft {
@@ -138,7 +143,8 @@ impl Draft {
         self.check_sticky()?;
         let same = |section: &Section| section.buffer == buffer && section.transforms.is_empty();
         let section = if anew { None } else { self.sections.iter().position(same) };
-        self.sticky = Some(Sticky { buffer, transforms: Vec::new(), section, span: name.span() });
+        self.sticky =
+            Some(Sticky { buffer, transforms: Vec::new(), section, span: name.span(), name: name.text.to_owned() });
         Ok(())
     }
 
@@ -190,6 +196,7 @@ impl Draft {
             transforms: Vec::new(),
             section: sections.iter().position(|s| s.buffer == Buffer::Payload && s.transforms.is_empty()),
             span: 0..0,
+            name: "payload".to_owned(),
         });
         let at = *sticky.section.get_or_insert_with(|| {
             let transforms = std::mem::take(&mut sticky.transforms);
@@ -207,6 +214,11 @@ impl Draft {
     /// The buffer in force need not, or must not, be there.
     pub(crate) fn set_absence(&mut self, absence: Absence) {
         self.section().absence = Some(absence);
+    }
+
+    /// What the rule calls the buffer that steps go to now.
+    pub(crate) fn buffer_name(&self) -> &str {
+        self.sticky.as_ref().map_or("payload", |sticky| &sticky.name)
     }
 
     /// The buffer that steps go to now.
@@ -450,6 +462,8 @@ pub(crate) fn finish(mut draft: Draft, header: Header) -> Ready {
             transaction_effects: draft.transaction_effects,
             count_tests: draft.count_tests,
             count_effects: draft.count_effects,
+            variable_tests: draft.variable_tests,
+            captures: draft.captures,
             host_bits: draft.host_bits,
             pass: draft.rule.action == Action::Pass,
             whole_flow: draft.whole_flow,

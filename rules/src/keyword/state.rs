@@ -170,6 +170,7 @@ fn flowint(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
                 .help(say!("expected `name, operator, value` or `name, isset`")));
         }
     };
+    draft.bits.push((count_name(name)?, name.text.to_owned()));
     let name = count_name(name)?;
     draft.selective = true;
     match operator.text {

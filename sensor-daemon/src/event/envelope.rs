@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use vigia_parsers::Timestamp;
 use vigia_parsers::packet::{Ethernet, Tunnel, Vlans};
+use vigia_rules::{Remark, Told};
 
 use super::clock::TimeText;
 use super::digits::{hex, with_comma};
@@ -12,7 +13,7 @@ use super::escape::quoted;
 use super::json::JsonWriter;
 use super::lines::Lines;
 use super::phrases::Phrases;
-use super::{EventSettings, SCHEMA};
+use super::{EventSettings, SCHEMA, metadata};
 
 /// Who speaks to whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,7 +104,7 @@ impl Envelope {
         (out, phrases): (&'b mut Lines, &'b mut Phrases),
         header: &Header<'_>,
         event_type: &'static str,
-        flowbits: &[&str],
+        told: Option<(&Told<'_>, &[Remark])>,
     ) -> JsonWriter<'b> {
         out.begin_line();
         let mut json = JsonWriter::object(out, phrases);
@@ -127,15 +128,14 @@ impl Envelope {
         if !header.vlans.ids().is_empty() {
             json.nested_list("vlan", |json| header.vlans.ids().iter().for_each(|id| json.number("", (*id).into())));
         }
-        if flowbits.is_empty() {
-            json.members(|out| out.append(ends.all));
-        } else {
-            let (before, after) = ends.parts();
-            json.members(|out| out.append(before));
-            json.nested("metadata", |json| {
-                json.nested_list("flowbits", |json| flowbits.iter().for_each(|bit| json.string("", bit)));
-            });
-            json.members(|out| out.append(after));
+        match told.filter(|(told, remarks)| metadata::is_any(told, remarks)) {
+            None => json.members(|out| out.append(ends.all)),
+            Some((told, remarks)) => {
+                let (before, after) = ends.parts();
+                json.members(|out| out.append(before));
+                metadata::write(&mut json, told, remarks);
+                json.members(|out| out.append(after));
+            }
         }
         if let Some(ethernet) = header.ethernet.filter(|_| self.ethernet || header.endpoints.is_none()) {
             json.nested("ether", |json| ether(json, &ethernet));

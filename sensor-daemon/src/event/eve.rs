@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use vigia_parsers::field::{Tree as _, Value};
 use vigia_parsers::packet::{Carrier, DecodeEvent, Packet};
 use vigia_parsers::{Anomaly, Direction, Pairing, Protocol, Record, Timestamp};
-use vigia_rules::{Action, Rule, Target};
+use vigia_rules::{Action, Remark, Rule, Target, Told};
 
 use crate::metrics::Snapshot;
 use crate::metrics::ledger::Ledger;
@@ -54,8 +54,10 @@ pub struct Alert<'a> {
     pub payload: &'a [u8],
     /// Whether `payload` is of the stream.
     pub stream: bool,
-    /// Flowbits set on the flow.
-    pub flowbits: &'a [&'a str],
+    /// What rules have left on the flow and captured of the packet.
+    pub told: &'a Told<'a>,
+    /// What the match found out.
+    pub remarks: &'a [Remark],
     /// The value that the match noted for a set of rules; 0 without.
     pub noted: u64,
 }
@@ -256,11 +258,15 @@ impl Eve {
 
     /// Appends an `alert` line.
     pub fn alert(&mut self, out: &mut Lines, header: &Header<'_>, rule: &Rule, alert: &Alert<'_>) {
-        let mut json = self.envelope.begin((out, &mut self.phrases), header, "alert", alert.flowbits);
+        let mut json =
+            self.envelope.begin((out, &mut self.phrases), header, "alert", Some((alert.told, alert.remarks)));
         if let Some(record) = alert.record {
             json.number("tx_id", record.transaction().saturating_sub(1));
         }
-        json.nested("alert", |json| signature(json, rule, header.endpoints.as_ref()));
+        json.nested("alert", |json| {
+            signature(json, rule, header.endpoints.as_ref());
+            context(json, alert.remarks);
+        });
         if let Some(record) = alert.record {
             json.nested(record.protocol().name, |json| record.alert_tree(json));
             operation(&mut json, record);
@@ -303,7 +309,7 @@ impl Eve {
 
     /// Appends a `flow` line.
     pub fn flow(&mut self, out: &mut Lines, header: &Header<'_>, flow: &FlowSummary) {
-        let mut json = self.envelope.begin((out, &mut self.phrases), header, "flow", &[]);
+        let mut json = self.envelope.begin((out, &mut self.phrases), header, "flow", None);
         if let Some(protocol) = flow.protocol {
             json.name("app_proto", protocol.name);
         }
@@ -327,7 +333,7 @@ impl Eve {
 
     /// Appends an `anomaly` line.
     pub fn anomaly(&mut self, out: &mut Lines, header: &Header<'_>, anomaly: &Anomalous) {
-        let mut json = self.envelope.begin((out, &mut self.phrases), header, "anomaly", &[]);
+        let mut json = self.envelope.begin((out, &mut self.phrases), header, "anomaly", None);
         json.nested("anomaly", |json| match anomaly {
             Anomalous::Decode(event) => prefixed(json, "decode", "decoder.", event.name()),
             Anomalous::Stream(event) => prefixed(json, "stream", "stream.", event),
@@ -347,7 +353,7 @@ impl Eve {
     /// Appends the line of a protocol record, its type the protocol's name.
     pub fn record(&mut self, out: &mut Lines, header: &Header<'_>, record: &dyn Record) {
         let name = record.protocol().name;
-        let mut json = self.envelope.begin((out, &mut self.phrases), header, name, &[]);
+        let mut json = self.envelope.begin((out, &mut self.phrases), header, name, None);
         json.number("tx_id", record.transaction().saturating_sub(1));
         json.nested(name, |json| record.tree(json));
         operation(&mut json, record);
@@ -361,7 +367,7 @@ impl Eve {
 
     /// Appends a `packet` line: one that a rule tagged.
     pub fn packet(&mut self, out: &mut Lines, header: &Header<'_>, packet: &Packet<'_>) {
-        let mut json = self.envelope.begin((out, &mut self.phrases), header, "packet", &[]);
+        let mut json = self.envelope.begin((out, &mut self.phrases), header, "packet", None);
         json.string("packet", &STANDARD.encode(packet.bytes));
         json.nested("packet_info", |json| json.number("linktype", packet.link.number().into()));
         self.envelope.close(json, header, |_| {});
@@ -370,7 +376,7 @@ impl Eve {
     /// Appends a `stats` line: the counters that have a place in Suricata's layout.
     pub fn stats(&mut self, out: &mut Lines, timestamp: Timestamp, snapshot: &Snapshot) {
         let header = Header { timestamp, ..Header::default() };
-        let mut json = self.envelope.begin((out, &mut self.phrases), &header, "stats", &[]);
+        let mut json = self.envelope.begin((out, &mut self.phrases), &header, "stats", None);
         json.nested("stats", |json| {
             // The decode events that never occurred would be most of the line.
             let told = |(path, value): &(&str, u64)| *value > 0 || !path.starts_with("decoder.event.");
@@ -405,14 +411,14 @@ impl Eve {
 
     /// Appends a `health` line.
     pub fn health(&mut self, out: &mut Lines, header: &Header<'_>, health: &Health<'_>) {
-        let mut json = self.envelope.begin((out, &mut self.phrases), header, "health", &[]);
+        let mut json = self.envelope.begin((out, &mut self.phrases), header, "health", None);
         json.nested("health", |json| health.members(json));
         self.envelope.close(json, header, |_| {});
     }
 
     /// Appends an `evidence` line.
     pub fn evidence(&mut self, out: &mut Lines, header: &Header<'_>, told: &EvidenceTold<'_>) {
-        let mut json = self.envelope.begin((out, &mut self.phrases), header, "evidence", &[]);
+        let mut json = self.envelope.begin((out, &mut self.phrases), header, "evidence", None);
         json.nested("evidence", |json| told.members(json));
         self.envelope.close(json, header, |_| {});
     }
@@ -530,6 +536,21 @@ fn signature(json: &mut JsonWriter<'_>, rule: &Rule, endpoints: Option<&Endpoint
     if !rule.references.is_empty() {
         json.nested_list("references", |json| {
             rule.references.iter().for_each(|reference| json.string("", &reference.link));
+        });
+    }
+}
+
+/// What sets know of the values in them that the match is about.
+fn context(json: &mut JsonWriter<'_>, remarks: &[Remark]) {
+    let known = || {
+        remarks.iter().filter_map(|remark| match remark {
+            Remark::Context(key, known) => Some((key, known)),
+            Remark::Entropy(..) => None,
+        })
+    };
+    if known().next().is_some() {
+        json.nested("context", |json| {
+            known().for_each(|(key, known)| json.raw_at(key, |out| out.append(known.as_bytes())));
         });
     }
 }

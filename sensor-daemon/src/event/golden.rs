@@ -9,7 +9,7 @@ use vigia_parsers::it::dns;
 use vigia_parsers::ot::modbus;
 use vigia_parsers::packet::{DecodeEvent, Ethernet, Tunnel, Vlans};
 use vigia_parsers::{Anomaly, Direction, Protocol, Record, Timestamp};
-use vigia_rules::{Reference, Rule};
+use vigia_rules::{Reference, Remark, Rule, Told};
 
 use super::*;
 use crate::metrics::{Counter, DropCause, Metrics, RulesetInfo};
@@ -112,7 +112,8 @@ fn alert<'a>(record: Option<&'a dyn Record>, payload: &'a [u8]) -> Alert<'a> {
         direction: Some(Direction::ToServer),
         payload,
         stream: true,
-        flowbits: &[],
+        told: Told::nothing(),
+        remarks: &[],
         noted: 0,
     }
 }
@@ -128,8 +129,17 @@ fn alert_with_all_it_can_hold() {
         ..EventSettings::default()
     };
     let header = Header { pcap_filename: "/tmp/a.pcap", in_iface: "", ..header() };
-    let alert =
-        Alert { flowbits: &["modbus.seen", "x"], ..alert(Some(&Write), b"GET /\r\n\x00\x07\"beyond the bound") };
+    let told = Told {
+        flowbits: vec!["modbus.seen", "x", "traffic/id/curl", "traffic/label/cli"],
+        flowints: vec![("writes", 3)],
+        flow_variables: vec![("unit", (*b"7").into())],
+        packet_variables: vec![("user", (*b"ro\"ot").into())],
+    };
+    let remarks = [
+        Remark::Entropy("modbus.data".into(), 4.25),
+        Remark::Context("bad_ones".into(), r#"{"ip":"10.0.0.1","origin":["es",1]}"#.into()),
+    ];
+    let alert = Alert { told: &told, remarks: &remarks, ..alert(Some(&Write), b"GET /\r\n\x00\x07\"beyond the bound") };
     insta::assert_snapshot!(line(&settings, |eve, out| eve.alert(out, &header, &rule(), &alert)));
 }
 

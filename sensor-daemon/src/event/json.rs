@@ -106,6 +106,47 @@ impl<'b> JsonWriter<'b> {
         with_comma(self.out, value);
     }
 
+    /// As [`Tree::octets`], for a key from elsewhere.
+    pub(super) fn octets_at(&mut self, key: &str, value: &[u8]) {
+        self.foreign_key(key);
+        self.quote(value);
+    }
+
+    /// As [`Tree::float`], for a key from elsewhere.
+    pub(super) fn float_at(&mut self, key: &str, value: f64) {
+        self.foreign_key(key);
+        self.decimal(value);
+    }
+
+    /// As [`Self::raw`], for a key from elsewhere.
+    pub(super) fn raw_at(&mut self, key: &str, write: impl FnOnce(&mut Lines)) {
+        self.foreign_key(key);
+        write(self.out);
+        self.out.push(b',');
+    }
+
+    /// The value of a member, as text.
+    fn quote(&mut self, value: &[u8]) {
+        self.out.push(b'"');
+        for chunk in value.utf8_chunks() {
+            escape(self.out, chunk.valid().as_bytes());
+            if !chunk.invalid().is_empty() {
+                self.out.append("\u{fffd}".as_bytes());
+            }
+        }
+        self.out.fixed(b"\",");
+    }
+
+    /// The value of a member, as a number with a fraction.
+    fn decimal(&mut self, value: f64) {
+        if value.is_finite() {
+            self.out.append(zmij::Buffer::new().format_finite(value).as_bytes());
+        } else {
+            self.out.fixed(b"null");
+        }
+        self.out.push(b',');
+    }
+
     /// An unsigned number.
     pub(super) fn number(&mut self, key: &'static str, value: u64) {
         if !self.short_number(key, value) {
@@ -267,12 +308,7 @@ impl Tree for JsonWriter<'_> {
 
     fn float(&mut self, key: &'static str, value: f64) {
         self.key(key);
-        if value.is_finite() {
-            self.out.append(zmij::Buffer::new().format_finite(value).as_bytes());
-        } else {
-            self.out.fixed(b"null");
-        }
-        self.out.push(b',');
+        self.decimal(value);
     }
 
     fn flag(&mut self, key: &'static str, value: bool) {
@@ -293,14 +329,7 @@ impl Tree for JsonWriter<'_> {
 
     fn octets(&mut self, key: &'static str, value: &[u8]) {
         self.key(key);
-        self.out.push(b'"');
-        for chunk in value.utf8_chunks() {
-            escape(self.out, chunk.valid().as_bytes());
-            if !chunk.invalid().is_empty() {
-                self.out.append("\u{fffd}".as_bytes());
-            }
-        }
-        self.out.fixed(b"\",");
+        self.quote(value);
     }
 
     fn hex(&mut self, key: &'static str, value: &[u8]) {

@@ -24,6 +24,7 @@ mod headers;
 mod health;
 mod json;
 mod lines;
+mod metadata;
 mod output;
 mod phrases;
 mod read;

@@ -1,0 +1,141 @@
+//! What there is to tell of a match beside that it is one: marks and values that rules left on the flow, and what this rule
+//! found out.
+
+use std::sync::Arc;
+
+use super::memory::FlowMemory;
+use super::value::Registers;
+use super::{Engine, Scratch};
+
+/// What rules have left on a flow, and captured of the packet in hand, by their names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Told<'e> {
+    /// Flowbits that are set.
+    pub flowbits: Vec<&'e str>,
+    /// Counts (`flowint`) that are set.
+    pub flowints: Vec<(&'e str, u32)>,
+    /// Values that expressions captured for the flow.
+    pub flow_variables: Vec<(&'e str, Box<[u8]>)>,
+    /// The same for the packet.
+    pub packet_variables: Vec<(&'e str, Box<[u8]>)>,
+}
+
+impl Told<'_> {
+    /// Nothing.
+    pub fn nothing() -> &'static Told<'static> {
+        static NOTHING: Told<'static> = Told {
+            flowbits: Vec::new(),
+            flowints: Vec::new(),
+            flow_variables: Vec::new(),
+            packet_variables: Vec::new(),
+        };
+        &NOTHING
+    }
+}
+
+/// What one match found out.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Remark {
+    /// The entropy of a buffer, in bits a byte.
+    Entropy(Arc<str>, f64),
+    /// What a set knows of the value that is in it: the key that the rule gives it, and JSON.
+    Context(Arc<str>, Arc<str>),
+}
+
+/// What the inspection of a rule noted so far; it counts only if the rule matches.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Note {
+    /// A value captured for the flow, by the number of its name.
+    Flow(u64, Box<[u8]>),
+    /// A value captured for the packet.
+    Packet(u64, Box<[u8]>),
+    Remark(Remark),
+}
+
+/// Bytes of a captured value that are kept.
+const LONGEST_VALUE: usize = 256;
+/// Values captured for one packet.
+const PACKET_VARIABLES: usize = 32;
+
+impl Note {
+    pub(crate) fn captured(name: u64, of_flow: bool, value: &[u8]) -> Self {
+        let value = value.get(..LONGEST_VALUE).unwrap_or(value).into();
+        if of_flow { Self::Flow(name, value) } else { Self::Packet(name, value) }
+    }
+
+    /// Is it about the same as another? The later one stands: a search may come by a step several times.
+    fn replaces(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Flow(one, _), Self::Flow(two, _)) | (Self::Packet(one, _), Self::Packet(two, _)) => one == two,
+            (Self::Remark(Remark::Entropy(one, _)), Self::Remark(Remark::Entropy(two, _)))
+            | (Self::Remark(Remark::Context(one, _)), Self::Remark(Remark::Context(two, _))) => one == two,
+            _ => false,
+        }
+    }
+}
+
+impl Registers {
+    /// Takes a note of the rule in hand.
+    #[cold]
+    pub(crate) fn note(&self, note: Note) {
+        let mut notes = self.notes.borrow_mut();
+        notes.retain(|known| !note.replaces(known));
+        notes.push(note);
+        self.has_notes.set(true);
+    }
+
+    /// Forgets what a rule noted that did not match.
+    #[inline]
+    pub(crate) fn forget_notes(&self) {
+        if self.has_notes.replace(false) {
+            self.notes.borrow_mut().clear();
+        }
+    }
+
+    /// Has an earlier rule captured a value of this name for the packet, in which these bytes stand?
+    pub(crate) fn packet_variable_has(&self, name: u64, bytes: &[u8]) -> Option<bool> {
+        let variables = self.packet_variables.borrow();
+        let found = variables.iter().find(|variable| variable.0 == name)?;
+        Some(memchr::memmem::find(&found.1, bytes).is_some())
+    }
+
+    /// A rule matched: what it captured stays, and what it found out is handed to `remark`.
+    #[cold]
+    pub(super) fn keep_notes(&self, memory: &mut Option<Box<FlowMemory>>, remark: &mut dyn FnMut(Remark)) {
+        for note in self.notes.borrow_mut().drain(..) {
+            match note {
+                Note::Flow(name, value) => memory.get_or_insert_default().keep_variable(name, value),
+                Note::Packet(name, value) => {
+                    let mut variables = self.packet_variables.borrow_mut();
+                    variables.retain(|known| known.0 != name);
+                    if variables.len() < PACKET_VARIABLES {
+                        variables.push((name, value));
+                    }
+                }
+                Note::Remark(found) => remark(found),
+            }
+        }
+        self.has_notes.set(false);
+    }
+}
+
+impl Engine {
+    /// What is to be told of matches of the last inspection, whichever rules they are of: what `memory` has of the flow,
+    /// and what was captured of the packet.
+    pub fn told(&self, memory: Option<&FlowMemory>, scratch: &Scratch) -> Told<'_> {
+        let name = |number: u64| self.bits.get(&number).map(String::as_str);
+        let mut told = Told::default();
+        if let Some(memory) = memory {
+            told.flowbits = memory.bits().iter().filter_map(|&bit| name(bit)).collect();
+            told.flowints = memory.integers().filter_map(|(number, value)| Some((name(number)?, value))).collect();
+            let variables = memory.variables().iter();
+            told.flow_variables = variables.filter_map(|(number, it)| Some((name(*number)?, it.clone()))).collect();
+        }
+        if let Some(registers) = scratch.registers.as_deref() {
+            let variables = registers.packet_variables.borrow();
+            let named = variables.iter().filter_map(|(number, it)| Some((name(*number)?, it.clone())));
+            told.packet_variables = named.collect();
+        }
+        told
+    }
+}

@@ -1,0 +1,51 @@
+//! What alerts say beside the signature: marks and values that rules left on the flow, and what the match found out.
+
+mod wire;
+
+use serde_json::{Value, json};
+use wire::{Capture, Session, Way, vigia};
+
+const RULES: &str = r#"
+alert tcp any any -> any any (content:"user="; pcre:"/user=(\w+)/, flow:user"; flowbits:set,login; flowbits:set,traffic/id/shell; flowint:logins,+,1; noalert; sid:1;)
+alert tcp any any -> any any (msg:"Used"; content:"open"; flowbits:isset,login; flowvar:user,"oo"; entropy:value > 0; sid:2;)
+alert tcp any any -> any any (pkt_data; content:"open valve"; dataset:isset,valves,type string,load valves.json,format json,value_key name,context_key valve; sid:3;)
+alert tcp:flow_start any any -> any any (msg:"A flow begins"; sid:4;)
+"#;
+
+fn alerts() -> Vec<Value> {
+    let mut session = Session::new(([10, 4, 0, 1], 40_000), ([10, 4, 0, 20], 7));
+    let mut capture = Capture::default();
+    session.handshake().iter().for_each(|frame| capture.push(frame));
+    for said in [&b"user=root"[..], b"open valve"] {
+        capture.push(&session.say(Way::ToServer, said));
+        capture.push(&session.say(Way::ToClient, b"ok"));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    capture.write(&at("test.pcap"));
+    std::fs::write(at("test.rules"), RULES).unwrap();
+    std::fs::write(at("valves.json"), r#"[{"name": "open valve", "plant": "north"}]"#).unwrap();
+    let output = ["--rules".into(), at("test.rules"), "--output".into(), folder.path().to_owned()];
+    let run = vigia().arg("replay").arg(at("test.pcap")).args(output).output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let text = std::fs::read_to_string(at("eve.json")).unwrap();
+    let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    events.filter(|event| event["event_type"] == "alert").collect()
+}
+
+#[test]
+fn an_alert_tells_what_rules_left_on_its_flow_and_what_its_match_found_out() {
+    let alerts = alerts();
+    let of = |sid: u64| alerts.iter().filter(|it| it["alert"]["signature_id"] == sid).collect::<Vec<_>>();
+    assert_eq!(of(4).len(), 2, "the first packet of each direction");
+    assert_eq!(of(4)[0].get("metadata"), None);
+    let [used] = of(2)[..] else { panic!("{alerts:?}") };
+    let entropy = used["metadata"]["entropy"]["payload"].as_f64().unwrap();
+    assert!((entropy - 2.9219).abs() < 0.001, "{entropy}");
+    assert_eq!(used["metadata"]["flowbits"], json!(["login"]));
+    assert_eq!(used["metadata"]["flowints"], json!({"logins": 1}));
+    assert_eq!(used["metadata"]["flowvars"], json!([{"user": "root"}]));
+    assert_eq!(used["traffic"], json!({"id": ["shell"]}));
+    let [valve] = of(3)[..] else { panic!("{alerts:?}") };
+    assert_eq!(valve["alert"]["context"], json!({"valve": {"name": "open valve", "plant": "north"}}));
+}

@@ -72,6 +72,8 @@ pub(super) struct Side {
     pub(super) candidate: u32,
     /// Consecutive segments there.
     pub(super) strikes: u8,
+    /// SYNs of it, with or without ACK, that contradicted the one before the handshake was complete.
+    pub(super) starts: u8,
     flags: u16,
 }
 

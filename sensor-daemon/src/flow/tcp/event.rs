@@ -70,11 +70,51 @@ pub enum StreamEvent {
     SynAckWrongAck,
     /// The answer to a SYN echoes a timestamp that the SYN had not (RFC 7323): its receiver does not take it.
     InvalidTimestamp,
+    /// A FIN so far from what is expected that it cannot be of this stream as known.
+    FinOutOfWindow,
+    /// A segment far from what is expected, after the client ended.
+    FinWait1WrongSequence,
+    /// The same, with a FIN.
+    FinWait1FinWrongSequence,
+    /// A segment far from what is expected, after the server acknowledged the end of the client.
+    FinWait2WrongSequence,
+    /// The same, with a FIN.
+    FinWait2FinWrongSequence,
+    /// A segment far from what is expected, after the server ended.
+    CloseWaitOutOfWindow,
+    /// The same, with a FIN.
+    CloseWaitFinOutOfWindow,
+    /// A segment far from what is expected, after both ended, and the server's end is not acknowledged.
+    LastAckWrongSequence,
+    /// The same, and the client's end is not acknowledged.
+    ClosingWrongSequence,
+    /// The same, and the client's end is acknowledged.
+    TimeWaitWrongSequence,
+    /// A FIN whose acknowledgement is far outside what the other side has sent.
+    FinInvalidAck,
+    /// The same of a RST.
+    RstInvalidAck,
+    /// A segment of which every byte had come before and was acknowledged.
+    SpuriousRetransmission,
+    /// The same, and more behind it was acknowledged.
+    EstablishedBeforeLastAck,
+    /// The same, after the server ended.
+    CloseWaitBeforeLastAck,
+    /// More SYNs that contradict each other than a client sends.
+    SynFlood,
+    /// More SYN/ACKs that contradict each other than a server sends.
+    SynAckFlood,
+    /// The end of the handshake has another sequence number and acknowledgement than its beginning.
+    HandshakeWrongSequenceAndAck,
+    /// The same of the acknowledgement alone: a sign of evasion.
+    HandshakeWrongAck,
+    /// The data that came with a SYN are not acknowledged with it.
+    SynDataIgnored,
 }
 
 impl StreamEvent {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 53] = [
         Self::SequenceGap,
         Self::OverlapDifferentData,
         Self::Retransmission,
@@ -108,6 +148,26 @@ impl StreamEvent {
         Self::HandshakeSynAckDifferentSequence,
         Self::SynAckWrongAck,
         Self::InvalidTimestamp,
+        Self::FinOutOfWindow,
+        Self::FinWait1WrongSequence,
+        Self::FinWait1FinWrongSequence,
+        Self::FinWait2WrongSequence,
+        Self::FinWait2FinWrongSequence,
+        Self::CloseWaitOutOfWindow,
+        Self::CloseWaitFinOutOfWindow,
+        Self::LastAckWrongSequence,
+        Self::ClosingWrongSequence,
+        Self::TimeWaitWrongSequence,
+        Self::FinInvalidAck,
+        Self::RstInvalidAck,
+        Self::SpuriousRetransmission,
+        Self::EstablishedBeforeLastAck,
+        Self::CloseWaitBeforeLastAck,
+        Self::SynFlood,
+        Self::SynAckFlood,
+        Self::HandshakeWrongSequenceAndAck,
+        Self::HandshakeWrongAck,
+        Self::SynDataIgnored,
     ];
 
     /// The name in rules, after `stream-event:`.
@@ -146,6 +206,26 @@ impl StreamEvent {
             Self::HandshakeSynAckDifferentSequence => "3whs_synack_resend_with_diff_seq",
             Self::SynAckWrongAck => "3whs_synack_with_wrong_ack",
             Self::InvalidTimestamp => "pkt_invalid_timestamp",
+            Self::FinOutOfWindow => "fin_out_of_window",
+            Self::FinWait1WrongSequence => "fin1_ack_wrong_seq",
+            Self::FinWait1FinWrongSequence => "fin1_fin_wrong_seq",
+            Self::FinWait2WrongSequence => "fin2_ack_wrong_seq",
+            Self::FinWait2FinWrongSequence => "fin2_fin_wrong_seq",
+            Self::CloseWaitOutOfWindow => "closewait_ack_out_of_window",
+            Self::CloseWaitFinOutOfWindow => "closewait_fin_out_of_window",
+            Self::LastAckWrongSequence => "lastack_ack_wrong_seq",
+            Self::ClosingWrongSequence => "closing_ack_wrong_seq",
+            Self::TimeWaitWrongSequence => "timewait_ack_wrong_seq",
+            Self::FinInvalidAck => "fin_invalid_ack",
+            Self::RstInvalidAck => "rst_invalid_ack",
+            Self::SpuriousRetransmission => "pkt_spurious_retransmission",
+            Self::EstablishedBeforeLastAck => "est_pkt_before_last_ack",
+            Self::CloseWaitBeforeLastAck => "closewait_pkt_before_last_ack",
+            Self::SynFlood => "3whs_syn_flood",
+            Self::SynAckFlood => "3whs_synack_flood",
+            Self::HandshakeWrongSequenceAndAck => "3whs_wrong_seq_wrong_ack",
+            Self::HandshakeWrongAck => "3whs_right_seq_wrong_ack_evasion",
+            Self::SynDataIgnored => "3whs_synack_tfo_data_ignored",
         }
     }
 }

@@ -106,6 +106,10 @@ const WINDOW: u32 = 1 << 20;
 /// After so many consecutive segments out of window, with nothing to contradict them, the stream goes on there.
 const STRIKES: u8 = 3;
 
+/// SYNs and SYN/ACKs that may contradict each other before it is a flood.
+const SYNS: u8 = 10;
+const SYN_ACKS: u8 = 5;
+
 /// Puts segments in order, for all flows of a worker.
 #[derive(Debug)]
 pub struct Reassembler {
@@ -161,7 +165,7 @@ impl Reassembler {
             return;
         }
         if tcp.has(Tcp::ACK) {
-            self.acknowledge(connection, tcp.acknowledgement, direction, out);
+            self.acknowledge(connection, tcp, direction, out);
         } else if tcp.acknowledgement != 0 && !tcp.has(Tcp::RST) {
             out.event(direction, StreamEvent::BrokenAck);
         }
@@ -204,6 +208,9 @@ impl Reassembler {
                 c.state = TcpState::Established;
             }
             TcpState::SynSent | TcpState::SynRecv => {
+                if let Some(event) = wrong_end(c, tcp, direction) {
+                    out.event(direction, event);
+                }
                 // The client's ACK completes the handshake; an answer of the server to the SYN, that the tap lost a part.
                 let syn = c.sides[Direction::ToServer.index()].initial;
                 let answered = c.state == TcpState::SynRecv || syn.wrapping_add(1) == tcp.acknowledgement;
@@ -244,6 +251,14 @@ impl Reassembler {
         if this.has(SYN) && this.initial == tcp.sequence {
             return; // sent again
         }
+        if this.has(SYN) && !established {
+            this.starts = this.starts.saturating_add(1);
+            let (most, flood) =
+                if answer { (SYN_ACKS, StreamEvent::SynAckFlood) } else { (SYNS, StreamEvent::SynFlood) };
+            if this.starts > most {
+                out.event(direction, flood);
+            }
+        }
         if established || (answered && this.has(SYN)) {
             // Whichever is forged: the first stands, until the other side answers this one or data follows it.
             this.candidate = tcp.sequence;
@@ -255,6 +270,9 @@ impl Reassembler {
             let ahead = tcp.acknowledgement.wrapping_sub(other.initial);
             if ahead == 0 || ahead > WINDOW {
                 return out.event(direction, StreamEvent::SynAckWrongAck);
+            }
+            if ahead == 1 && other.next.wrapping_sub(other.initial) > 1 {
+                out.event(direction, StreamEvent::SynDataIgnored);
             }
         }
         if answer && !other.has(KNOWN) {
@@ -289,8 +307,9 @@ impl Reassembler {
         }
     }
 
-    /// `direction`'s sender has received everything before `acknowledged`.
-    fn acknowledge<D: Deliver>(&mut self, c: &mut Connection, acknowledged: u32, direction: Direction, out: &mut D) {
+    /// `direction`'s sender has received everything before what this segment acknowledges.
+    fn acknowledge<D: Deliver>(&mut self, c: &mut Connection, tcp: &Tcp, direction: Direction, out: &mut D) {
+        let acknowledged = tcp.acknowledgement;
         let established = established(c.state);
         let [this, other] = sides(c, direction);
         this.acked = acknowledged;
@@ -307,7 +326,12 @@ impl Reassembler {
             }
         }
         if invalid {
-            let events = [Some(StreamEvent::InvalidAck), invalid_ack(c.state)];
+            let of_flags = match () {
+                () if tcp.has(Tcp::RST) => Some(StreamEvent::RstInvalidAck),
+                () if tcp.has(Tcp::FIN) => Some(StreamEvent::FinInvalidAck),
+                () => None,
+            };
+            let events = [Some(StreamEvent::InvalidAck), invalid_ack(c.state), of_flags];
             events.into_iter().flatten().for_each(|event| out.event(direction, event));
         }
         let opposite = direction.opposite();
@@ -374,7 +398,8 @@ impl Reassembler {
         }
         let [side, other] = sides(c, direction);
         let length = payload.len() as u32;
-        let reaches = first.wrapping_add(length).wrapping_sub(side.next).wrapping_add(1);
+        let end = first.wrapping_add(length);
+        let reaches = end.wrapping_sub(side.next).wrapping_add(1);
         if side.has(FIN) && !payload.is_empty() && (1..=WINDOW).contains(&reaches) {
             // New data behind the FIN: no receiver takes it, unless the FIN was forged. So there was none.
             side.clear(FIN);
@@ -385,7 +410,7 @@ impl Reassembler {
         let ahead = first.wrapping_sub(side.next);
         let behind = side.next.wrapping_sub(first);
         if ahead > WINDOW && behind > WINDOW {
-            return self.outside(c, first, payload, direction, now, out);
+            return self.outside(c, first, payload, fin, direction, now, out);
         }
         let (first, fresh) = if behind <= WINDOW && behind > 0 {
             // Empty when nothing is new.
@@ -398,7 +423,9 @@ impl Reassembler {
             self.stats.retransmitted += 1;
             // A keep-alive repeats one byte, or none.
             if length > 1 {
+                let acked = other.has(ACKED).then(|| other.acked.wrapping_sub(end));
                 out.event(direction, StreamEvent::Retransmission);
+                again(c.state, acked).into_iter().flatten().for_each(|event| out.event(direction, event));
             }
             return;
         }
@@ -575,17 +602,19 @@ impl Reassembler {
     }
 
     /// A segment far from what is expected: of a connection that began anew unseen, or forged.
+    #[expect(clippy::too_many_arguments, reason = "as for segment")]
     fn outside<D: Deliver>(
         &mut self,
         c: &mut Connection,
         first: u32,
         payload: &[u8],
+        fin: bool,
         direction: Direction,
         now: Timestamp,
         out: &mut D,
     ) {
         self.stats.out_of_window += 1;
-        out.event(direction, StreamEvent::OutOfWindow);
+        outside(c.state, fin).into_iter().flatten().for_each(|event| out.event(direction, event));
         let [side, other] = sides(c, direction);
         side.strikes = if side.strikes > 0 && side.candidate == first { side.strikes + 1 } else { 1 };
         side.candidate = first.wrapping_add(payload.len() as u32);
@@ -648,6 +677,50 @@ fn invalid_ack(state: TcpState) -> Option<StreamEvent> {
         TcpState::TimeWait => StreamEvent::TimeWaitInvalidAck,
         TcpState::None | TcpState::SynSent | TcpState::SynRecv | TcpState::Closed => return None,
     })
+}
+
+/// A segment far from what is expected, by the state of its connection, and whether it ends the stream.
+fn outside(state: TcpState, fin: bool) -> [Option<StreamEvent>; 2] {
+    let event = match (state, fin) {
+        (TcpState::FinWait1, false) => StreamEvent::FinWait1WrongSequence,
+        (TcpState::FinWait1, true) => StreamEvent::FinWait1FinWrongSequence,
+        (TcpState::FinWait2, false) => StreamEvent::FinWait2WrongSequence,
+        (TcpState::FinWait2, true) => StreamEvent::FinWait2FinWrongSequence,
+        (TcpState::CloseWait, false) => StreamEvent::CloseWaitOutOfWindow,
+        (TcpState::CloseWait, true) => StreamEvent::CloseWaitFinOutOfWindow,
+        (TcpState::LastAck, _) => StreamEvent::LastAckWrongSequence,
+        (TcpState::Closing, _) => StreamEvent::ClosingWrongSequence,
+        (TcpState::TimeWait, _) => StreamEvent::TimeWaitWrongSequence,
+        (_, fin) => return [Some(StreamEvent::OutOfWindow), fin.then_some(StreamEvent::FinOutOfWindow)],
+    };
+    [Some(event), None]
+}
+
+/// A segment that came before, whose end is `acked` bytes before what is acknowledged.
+fn again(state: TcpState, acked: Option<u32>) -> [Option<StreamEvent>; 2] {
+    let Some(acked) = acked.filter(|&acked| acked <= WINDOW) else { return [None; 2] };
+    let before = match state {
+        TcpState::Established => Some(StreamEvent::EstablishedBeforeLastAck),
+        TcpState::CloseWait => Some(StreamEvent::CloseWaitBeforeLastAck),
+        _ => None,
+    };
+    [Some(StreamEvent::SpuriousRetransmission), before.filter(|_| acked > 0)]
+}
+
+/// What is wrong with the segment of the client that is to end a handshake.
+fn wrong_end(c: &Connection, tcp: &Tcp, direction: Direction) -> Option<StreamEvent> {
+    let [client, server] = &c.sides;
+    let seen = c.state == TcpState::SynRecv && client.has(SYN) && server.has(SYN);
+    if !seen || direction == Direction::ToClient || !tcp.has(Tcp::ACK) {
+        return None;
+    }
+    // What the tap lost, or what came in another order, is near.
+    let near = |number: u32, expected: u32| number.wrapping_sub(expected).wrapping_add(WINDOW) <= 2 * WINDOW;
+    match (near(tcp.sequence, client.next), near(tcp.acknowledgement, server.next)) {
+        (_, true) => None,
+        (true, false) => Some(StreamEvent::HandshakeWrongAck),
+        (false, false) => Some(StreamEvent::HandshakeWrongSequenceAndAck),
+    }
 }
 
 /// What is odd about a segment with SYN once the handshake was answered.

@@ -432,7 +432,7 @@ fn data_in_a_syn_is_handed_on_once() {
     rig.send(ToServer, A, 0, 0, b"early");
     rig.send(ToServer, A, 5, 0, b"late");
     rig.expect(ToServer, &[data("earlylate")]);
-    assert_eq!(rig.seen.events, [Retransmission]);
+    assert_eq!(rig.seen.events, [Retransmission, SpuriousRetransmission]);
 }
 
 #[test]
@@ -664,4 +664,101 @@ fn rules_about_every_event_are_in_force() {
     let source = vigia_rules::Source { name: "events".into(), text: rules.as_str().into() };
     let compiled = vigia_rules::Engine::compile(&[source], &vigia_rules::Variables::standard());
     assert_eq!((compiled.engine.rules().len(), compiled.switched_off), (StreamEvent::ALL.len(), 0));
+}
+
+/// Further than any window reaches.
+const FAR: i64 = 5 << 20;
+
+#[test]
+fn what_is_far_outside_is_named_by_the_state_of_its_connection() {
+    let events = |prepare: &dyn Fn(&mut Rig), flags: u8| {
+        let mut rig = Rig::open();
+        prepare(&mut rig);
+        rig.seen.events.clear();
+        rig.send(ToServer, A | flags, FAR, 0, b"far");
+        rig.seen.events
+    };
+    let client_ends = |rig: &mut Rig| rig.send(ToServer, A | F, 0, 0, b"");
+    let acknowledged = |rig: &mut Rig| {
+        client_ends(rig);
+        rig.send(ToClient, A, 0, 1, b"");
+    };
+    let server_ends = |rig: &mut Rig| rig.send(ToClient, A | F, 0, 0, b"");
+    let last = |rig: &mut Rig| {
+        server_ends(rig);
+        client_ends(rig);
+    };
+    let closing = |rig: &mut Rig| {
+        client_ends(rig);
+        server_ends(rig);
+    };
+    let over = |rig: &mut Rig| {
+        acknowledged(rig);
+        rig.send(ToClient, A | F, 0, 1, b"");
+    };
+    assert_eq!(events(&|_| {}, 0), [OutOfWindow]);
+    assert_eq!(events(&|_| {}, F), [OutOfWindow, FinOutOfWindow]);
+    assert_eq!(events(&client_ends, 0), [FinWait1WrongSequence]);
+    assert_eq!(events(&client_ends, F), [FinWait1FinWrongSequence]);
+    assert_eq!(events(&acknowledged, 0), [FinWait2WrongSequence]);
+    assert_eq!(events(&acknowledged, F), [FinWait2FinWrongSequence]);
+    assert_eq!(events(&server_ends, 0), [CloseWaitOutOfWindow]);
+    assert_eq!(events(&server_ends, F), [CloseWaitFinOutOfWindow]);
+    assert_eq!(events(&last, 0), [LastAckWrongSequence]);
+    assert_eq!(events(&closing, 0), [ClosingWrongSequence]);
+    assert_eq!(events(&over, 0), [TimeWaitWrongSequence]);
+}
+
+#[test]
+fn an_invalid_acknowledgement_is_named_by_the_end_that_carries_it_too() {
+    for (flag, event) in [(F, FinInvalidAck), (R, RstInvalidAck)] {
+        let mut rig = Rig::open();
+        rig.send(ToServer, A, 0, 0, b"ask");
+        rig.send(ToClient, A | flag, 0, FAR, b"");
+        assert!(rig.seen.events.contains(&InvalidAck) && rig.seen.events.contains(&event), "{:?}", rig.seen.events);
+    }
+}
+
+#[test]
+fn what_is_sent_again_after_it_was_acknowledged_is_told_apart() {
+    let mut rig = Rig::open();
+    rig.send(ToServer, A, 0, 0, b"abcdef");
+    rig.send(ToServer, A, 0, 0, b"abcdef");
+    rig.send(ToClient, A, 0, 6, b"");
+    rig.send(ToServer, A, 3, 0, b"def");
+    rig.send(ToServer, A, 0, 0, b"abc");
+    let spurious = [Retransmission, SpuriousRetransmission];
+    assert_eq!(rig.seen.events, [&[Retransmission], &spurious[..], &spurious, &[EstablishedBeforeLastAck]].concat());
+}
+
+#[test]
+fn beginnings_that_contradict_each_other_are_a_flood_in_the_end() {
+    let mut rig = Rig::new();
+    (0..11).for_each(|number| rig.send(ToServer, S, -1 - 1000 * number, 0, b""));
+    assert_eq!(rig.seen.events, []);
+    rig.send(ToServer, S, -1, 0, b"");
+    assert_eq!(rig.seen.events, [SynFlood]);
+    let mut rig = Rig::new();
+    rig.send(ToServer, S, -1, 0, b"");
+    (0..6).for_each(|number| rig.send(ToClient, S | A, -1 - 1000 * number, 0, b""));
+    assert_eq!(rig.seen.events, [HandshakeSynAckDifferentSequence; 5]);
+    rig.send(ToClient, S | A, -7001, 0, b"");
+    assert!(rig.seen.events.ends_with(&[SynAckFlood]), "{:?}", rig.seen.events);
+}
+
+#[test]
+fn the_end_of_a_handshake_must_go_with_its_beginning() {
+    for (sequence, acknowledgement, event) in
+        [(0, FAR, Some(HandshakeWrongAck)), (FAR, FAR, Some(HandshakeWrongSequenceAndAck)), (0, 0, None), (3, 0, None)]
+    {
+        let mut rig = Rig::new();
+        rig.send(ToServer, S, -1, 0, b"");
+        rig.send(ToClient, S | A, -1, 0, b"");
+        rig.send(ToServer, A, sequence, acknowledgement, b"");
+        assert_eq!(rig.seen.events.first().copied(), event, "{:?}", rig.seen.events);
+    }
+    let mut rig = Rig::new();
+    rig.send(ToServer, S, -1, 0, b"early");
+    rig.send(ToClient, S | A, -1, 0, b"");
+    assert_eq!(rig.seen.events, [SynDataIgnored]);
 }

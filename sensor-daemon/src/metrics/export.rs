@@ -24,18 +24,21 @@ impl Metrics {
     pub(crate) fn families(&self) -> Vec<MetricFamily> {
         let mut families = self.table();
         families.extend(self.of_subjects());
-        families.push(self.histogram(
-            "vigia_journal_sync_seconds",
-            "Time that a sync of a journal stream takes",
-            &self.sync,
-        ));
-        families.push(self.histogram(
-            "vigia_packet_to_journal_seconds",
-            "Time from the capture of a packet until its event is written, and synced where every write is; each event counts with the time of the first that was written with it",
-            &self.latency,
-        ));
+        families.extend(self.histograms());
         families.extend(self.about());
         families
+    }
+
+    /// The histograms, each by stream.
+    pub(crate) fn histograms(&self) -> [MetricFamily; 2] {
+        [
+            self.histogram("vigia_journal_sync_seconds", "Time that a sync of a journal stream takes", &self.sync),
+            self.histogram(
+                "vigia_packet_to_journal_seconds",
+                "Time from the capture of a packet until its event is written, and synced where every write is; each event counts with the time of the first that was written with it",
+                &self.latency,
+            ),
+        ]
     }
 
     /// The families of the table; series of a family stand together there.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Upper bounds of the buckets in seconds; one more holds what is longer.
-pub(super) const BOUNDS: [f64; 18] = [
+pub(crate) const BOUNDS: [f64; 18] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
     5.0,
 ];

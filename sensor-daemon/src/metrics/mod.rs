@@ -27,6 +27,7 @@ use std::time::{Instant, SystemTime};
 
 pub use block::{Block, Counters};
 pub use export::{peak_memory, resident_memory};
+pub(crate) use histogram::BOUNDS;
 pub use histogram::Histogram;
 use ledger::Ledger;
 pub use server::{MetricsSettings, Server, serve};

@@ -43,6 +43,7 @@ pub(crate) struct Part {
     pub(crate) steps: Option<(usize, Range<usize>)>,
     pub(crate) bit_tests: Range<usize>,
     pub(crate) count_tests: Range<usize>,
+    pub(crate) variable_tests: Range<usize>,
 }
 
 /// What is counted before and after an option.
@@ -52,6 +53,7 @@ struct Counts {
     steps: Vec<usize>,
     bit_tests: usize,
     count_tests: usize,
+    variable_tests: usize,
 }
 
 impl Counts {
@@ -61,6 +63,7 @@ impl Counts {
             steps: draft.sections.iter().map(|section| section.steps.len()).collect(),
             bit_tests: draft.bit_tests.len(),
             count_tests: draft.count_tests.len(),
+            variable_tests: draft.variable_tests.len(),
         }
     }
 }
@@ -137,7 +140,8 @@ impl Anatomy {
 
     /// The text of the option that added a condition, or a step of a section, with the modifiers that follow it.
     pub(crate) fn text_of(&self, added: impl Fn(&Part) -> bool) -> String {
-        let Some(at) = self.parts.iter().position(added) else { return String::new() };
+        // What no option added, the header did, by its protocol.
+        let Some(at) = self.parts.iter().position(added) else { return self.header[1].clone() };
         let more = self.parts.iter().skip(at + 1).take_while(|part| part.is_modifier()).map(Part::text);
         let first = self.parts.get(at).map(Part::text);
         first.into_iter().chain(more).collect::<Vec<_>>().join("; ")
@@ -158,6 +162,7 @@ fn part(option: &Argument<'_>, before: &Counts, now: &Counts) -> Part {
         steps,
         bit_tests: before.bit_tests..now.bit_tests,
         count_tests: before.count_tests..now.count_tests,
+        variable_tests: before.variable_tests..now.variable_tests,
     }
 }
 

@@ -231,6 +231,7 @@ enum Check {
     Fragment,
     Bit(usize),
     Count(usize),
+    Variable(usize),
     Condition(usize),
     Chain { condition: usize, steps: usize },
 }
@@ -454,6 +455,7 @@ impl Probe {
     fn conditions(&mut self) {
         let program = &self.anatomy.ready.program;
         let (bits, counts, conditions) = (program.bit_tests.len(), program.count_tests.len(), program.conditions.len());
+        let variables = program.variable_tests.len();
         for bit in 0..bits {
             let text = self.anatomy.text_of(|part| part.bit_tests.contains(&bit));
             self.need(Check::Bit(bit), Asked::Flowbit, text);
@@ -461,6 +463,10 @@ impl Probe {
         for count in 0..counts {
             let text = self.anatomy.text_of(|part| part.count_tests.contains(&count));
             self.need(Check::Count(count), Asked::Count, text);
+        }
+        for variable in 0..variables {
+            let text = self.anatomy.text_of(|part| part.variable_tests.contains(&variable));
+            self.need(Check::Variable(variable), Asked::Condition, text);
         }
         let sections = self.anatomy.sections.len();
         for condition in 0..conditions.saturating_sub(sections) {
@@ -613,6 +619,9 @@ impl Probe {
             }
             Check::Bit(at) => met(program.bit_tests.get(at).is_none_or(|test| test.holds(view, memory)), Reason::Unmet),
             Check::Count(at) => met(program.count_tests.get(at).is_none_or(|test| test.holds(memory)), Reason::Unmet),
+            Check::Variable(at) => {
+                met(program.variable_tests.get(at).is_none_or(|test| test.holds(view, memory)), Reason::Unmet)
+            }
             Check::Condition(at) | Check::Chain { condition: at, .. } => match program.conditions.get(at) {
                 Some(condition) if !condition.holds(view) => Err(Reason::Values(condition.seen(view))),
                 _ => Ok(()),

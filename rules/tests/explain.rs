@@ -139,6 +139,26 @@ fn flow_and_flowbits_are_told_apart() {
 }
 
 #[test]
+fn a_captured_value_is_told_apart() {
+    let mut trial = Trial::of(
+        "alert udp any any -> any any (content:\"next\"; depth:4; flowvar:id,\"7\"; sid:1;)\n\
+         alert udp any any -> any any (content:\"id=\"; pcre:\"/id=(\\d)/, flow:id\"; sid:2;)",
+    );
+    let seen = trial.packet(17, b"next", Direction::ToServer).expect("inspected");
+    assert_eq!((trial.reached(&seen), &seen.reason), ("flowvar:id,\"7\"", &Some(Reason::Unmet)));
+    trial.packet(17, b"id=7", Direction::ToServer);
+    assert_eq!(trial.packet(17, b"next", Direction::ToServer).expect("inspected").reason, None);
+}
+
+#[test]
+fn what_a_hook_asks_for_is_named_by_the_header() {
+    let mut trial = Trial::of("alert modbus:request_complete any any -> any any (modbus.function:5; sid:1;)");
+    let asked = trial.probe.requirements().iter().filter(|it| it.kind == Asked::Condition);
+    assert!(asked.clone().any(|it| it.text == "modbus:request_complete"), "{:?}", asked.collect::<Vec<_>>());
+    assert_eq!(trial.ask(&[5, 0, 0, 0xff, 0])[0].reason, None);
+}
+
+#[test]
 fn contents_tell_which_of_them_fails_and_where_their_bytes_are() {
     let mut trial = Trial::of(
         "alert tcp any any -> any any (content:\"GET\"; depth:3; content:\"admin\"; distance:1; within:5; sid:1;)",

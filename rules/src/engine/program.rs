@@ -127,7 +127,7 @@ pub(crate) struct VariableTest {
 }
 
 impl VariableTest {
-    fn holds(&self, view: &View<'_>, memory: Option<&FlowMemory>) -> bool {
+    pub(crate) fn holds(&self, view: &View<'_>, memory: Option<&FlowMemory>) -> bool {
         let has = if self.of_flow {
             let variables = memory.map_or(&[][..], FlowMemory::variables).iter();
             let mut found = variables.filter(|variable| variable.0 == self.name);

@@ -21,6 +21,11 @@ const ROOM: usize = 4096;
 pub(super) const SHORT: usize = 32;
 
 impl Lines {
+    /// Has room for so many bytes. What of it is never written takes no memory.
+    pub fn with_room(bytes: usize) -> Self {
+        Self { bytes: vec![0; bytes], ..Self::default() }
+    }
+
     /// Begins anew.
     pub fn clear(&mut self) {
         (self.at, self.whole) = (0, 0);

@@ -7,16 +7,13 @@ use vigia_parsers::{Record, Timestamp};
 use vigia_rules::{Engine, Match, RuleId, Silence};
 
 use crate::evidence::Recorder;
-use crate::journal::{AlertBatch, AlertEntry, Decision, Outcome, RecordBatch, Submitter};
+use crate::journal::{AlertBatch, AlertEntry, BATCH_BYTES, Decision, Outcome, RecordBatch, Submitter};
 use crate::metrics::{Counter, Counters, Metrics};
 
 use super::EventSettings;
 use super::envelope::Header;
 use super::eve::{Alert, Anomalous, Eve, FlowSummary, Ruleset};
 use super::relief::Relief;
-
-/// Bytes of lines after which a batch goes to the journal: big enough for cheap writes, small enough for the cache.
-const BATCH_BYTES: usize = 256 * 1024;
 
 /// A worker's events: counted, written as lines, and handed to the journal in batches. Counting and writing are one call,
 /// so that a line without its counter does not exist.

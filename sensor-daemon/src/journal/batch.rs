@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Sender, TrySendError};
 use vigia_parsers::Timestamp;
 use vigia_rules::{Engine, Gate, Match, RuleId, Silence};
 
@@ -72,39 +72,69 @@ pub(super) enum Message {
 }
 
 /// Buffers that come back from the writers to be filled anew. Where none waits, one is made.
-#[derive(Clone)]
+#[derive(Default)]
 pub(super) struct Pools {
-    lines: (Sender<Lines>, Receiver<Lines>),
-    entries: (Sender<Vec<AlertEntry>>, Receiver<Vec<AlertEntry>>),
+    records: Pool<Lines>,
+    alerts: Pool<Lines>,
+    entries: Pool<Vec<AlertEntry>>,
 }
 
-/// Buffers kept for reuse.
+/// Buffers kept for reuse, of each kind.
 const POOLED: usize = 64;
 
 /// A buffer that grew beyond this (a flood of alerts) is not kept.
 const LARGEST_POOLED: usize = 4 << 20;
 
-impl Default for Pools {
-    fn default() -> Self {
-        Self { lines: bounded(POOLED), entries: bounded(POOLED) }
-    }
-}
+/// Bytes of records after which a batch goes to the journal: big enough for cheap writes, small enough for the cache.
+pub(crate) const BATCH_BYTES: usize = 256 * 1024;
+
+/// Room beyond that for the record that fills the batch.
+const LAST_RECORD: usize = 64 * 1024;
 
 impl Pools {
-    pub(super) fn give_back_lines(&self, mut lines: Lines) {
-        if (1..=LARGEST_POOLED).contains(&lines.capacity()) {
-            lines.clear();
-            // A full pool has buffers enough.
-            let _ = self.lines.0.try_send(lines);
-        }
+    pub(super) fn give_back_records(&self, lines: Lines) {
+        self.records.give_back_lines(lines);
     }
 
     pub(super) fn give_back(&self, batch: AlertBatch) {
         let AlertBatch { mut entries, lines, .. } = batch;
-        self.give_back_lines(lines);
+        self.alerts.give_back_lines(lines);
         if entries.capacity() > 0 {
             entries.clear();
-            let _ = self.entries.0.try_send(entries);
+            self.entries.give_back(entries);
+        }
+    }
+}
+
+/// Buffers of one kind. The one that came back last is the first to be taken: of its memory most is still in the
+/// processor's cache, and no more buffers go round than are needed at a time.
+struct Pool<T>(Mutex<Vec<T>>);
+
+impl<T> Default for Pool<T> {
+    fn default() -> Self {
+        Self(Mutex::new(Vec::with_capacity(POOLED)))
+    }
+}
+
+impl<T> Pool<T> {
+    fn take(&self) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn give_back(&self, buffer: T) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A full pool has buffers enough.
+        if waiting.len() < POOLED {
+            waiting.push(buffer);
+        }
+    }
+}
+
+impl Pool<Lines> {
+    fn give_back_lines(&self, mut lines: Lines) {
+        if (1..=LARGEST_POOLED).contains(&lines.capacity()) {
+            lines.clear();
+            self.give_back(lines);
         }
     }
 }
@@ -126,7 +156,7 @@ pub struct Submitter {
     live: bool,
     alerts: Sender<Message>,
     records: Sender<Message>,
-    pools: Pools,
+    pools: Arc<Pools>,
     counters: Arc<Block>,
     gate: Option<Arc<Mutex<Gate>>>,
 }
@@ -136,7 +166,7 @@ impl Submitter {
         worker: usize,
         live: bool,
         (alerts, records): (Sender<Message>, Sender<Message>),
-        pools: Pools,
+        pools: Arc<Pools>,
         counters: Arc<Block>,
         gate: Option<Arc<Mutex<Gate>>>,
     ) -> Self {
@@ -145,14 +175,14 @@ impl Submitter {
 
     /// An empty batch to fill with records.
     pub fn record_batch(&self) -> RecordBatch {
-        let lines = self.pools.lines.1.try_recv().unwrap_or_default();
+        let lines = self.pools.records.take().unwrap_or_else(|| Lines::with_room(BATCH_BYTES + LAST_RECORD));
         RecordBatch { lines, ..RecordBatch::default() }
     }
 
     /// An empty batch to fill with matches of the rules of `engine`.
     pub fn alert_batch(&self, engine: Arc<Engine>) -> AlertBatch {
-        let lines = self.pools.lines.1.try_recv().unwrap_or_default();
-        let entries = self.pools.entries.1.try_recv().unwrap_or_default();
+        let lines = self.pools.alerts.take().unwrap_or_default();
+        let entries = self.pools.entries.take().unwrap_or_default();
         AlertBatch { entries, lines, ..AlertBatch::new(self.worker, engine) }
     }
 
@@ -162,7 +192,7 @@ impl Submitter {
         let (events, bytes) = (batch.events, batch.lines.len());
         if let Some(Message::Records(batch)) = self.submit(&self.records, Message::Records(batch)) {
             self.lost(Stream::Records, events, bytes);
-            self.pools.give_back_lines(batch.lines);
+            self.pools.give_back_records(batch.lines);
         }
     }
 
@@ -221,5 +251,33 @@ impl Submitter {
     fn lost(&self, stream: Stream, events: u64, bytes: usize) {
         self.counters.add(stream.of((Counter::LostAlertsQueue, Counter::LostRecordsQueue)), events);
         self.counters.add(stream.of((Counter::LostAlertBytes, Counter::LostRecordBytes)), bytes as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buffer_that_came_back_last_is_taken_first() {
+        let pool = Pool::default();
+        (0..POOLED + 2).for_each(|number| pool.give_back(number));
+        let taken: Vec<_> = std::iter::from_fn(|| pool.take()).collect();
+        assert_eq!(taken, (0..POOLED).rev().collect::<Vec<_>>(), "more are not kept");
+    }
+
+    #[test]
+    fn lines_come_back_empty_and_none_that_a_flood_made_grow() {
+        let pool = Pool::<Lines>::default();
+        for room in [0, LARGEST_POOLED + 1, BATCH_BYTES] {
+            let mut lines = Lines::with_room(room);
+            if room > 0 {
+                lines.append_lines(b"one\n");
+            }
+            pool.give_back_lines(lines);
+        }
+        let lines = pool.take().unwrap();
+        assert_eq!((lines.len(), lines.capacity()), (0, BATCH_BYTES));
+        assert!(pool.take().is_none());
     }
 }

@@ -80,6 +80,7 @@ pub use merge::{AlertMerge, Outcome};
 pub use reader::{Cursor, Reader, event_of};
 pub use segment::Recovery;
 
+pub(crate) use batch::BATCH_BYTES;
 use batch::{Message, Pools};
 use keeper::Keeper;
 use log::{Log, PlainFile};
@@ -225,7 +226,7 @@ impl<T> At<T> for io::Result<T> {
 pub struct Journal {
     alerts: Sender<Message>,
     records: Sender<Message>,
-    pools: Pools,
+    pools: Arc<Pools>,
     live: bool,
     metrics: Arc<Metrics>,
     writers: Vec<JoinHandle<Result<(), JournalError>>>,
@@ -263,7 +264,7 @@ impl Journal {
         recovery.count(metrics.shared());
         let catalogue = Arc::clone(&space.catalogue);
         let (keeper, evidence) = Keeper::start(settings, Arc::clone(&space), closed).at(directory)?;
-        let pools = Pools::default();
+        let pools = Arc::<Pools>::default();
         let mut writers = Vec::new();
         let mut gates = Vec::new();
         let mut start = |log: Log, queue: usize, gauges: (Counter, Counter)| {
@@ -313,7 +314,7 @@ impl Journal {
     pub fn more_of_file(path: &Path, workers: usize, metrics: &Arc<Metrics>) -> Result<Self, JournalError> {
         let file = PlainFile::open(path, Arc::clone(metrics.shared())).at(path)?;
         let (sender, receiver) = bounded(REPLAY_QUEUE);
-        let pools = Pools::default();
+        let pools = Arc::<Pools>::default();
         let merge = AlertMerge::new(workers);
         let gate = (workers == 1).then(|| Arc::clone(merge.gate()));
         let writer = Writer::new(receiver, Sink::File(file), merge, &pools, metrics, None);
@@ -339,7 +340,7 @@ impl Journal {
             if self.live { 0 } else { worker },
             self.live,
             (self.alerts.clone(), self.records.clone()),
-            self.pools.clone(),
+            Arc::clone(&self.pools),
             Arc::clone(self.metrics.shared()),
             self.gate.clone(),
         )

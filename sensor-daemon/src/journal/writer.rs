@@ -64,7 +64,7 @@ pub(super) struct Writer {
     sink: Sink,
     merge: AlertMerge,
     group: Group,
-    pools: Pools,
+    pools: Arc<Pools>,
     metrics: Arc<Metrics>,
     /// Shows the use of the queue; a replay has none, and no latency that would mean anything.
     gauge: Option<Counter>,
@@ -75,11 +75,11 @@ impl Writer {
         queue: Receiver<Message>,
         sink: Sink,
         merge: AlertMerge,
-        pools: &Pools,
+        pools: &Arc<Pools>,
         metrics: &Arc<Metrics>,
         gauge: Option<Counter>,
     ) -> Self {
-        let (pools, metrics) = (pools.clone(), Arc::clone(metrics));
+        let (pools, metrics) = (Arc::clone(pools), Arc::clone(metrics));
         Self { queue, sink, merge, group: Group::default(), pools, metrics, gauge }
     }
 
@@ -124,7 +124,7 @@ impl Writer {
     fn records(&mut self, batch: RecordBatch) {
         self.write_group();
         self.append(Stream::Records, batch.lines.as_bytes(), batch.events, batch.first);
-        self.pools.give_back_lines(batch.lines);
+        self.pools.give_back_records(batch.lines);
     }
 
     fn alerts(&mut self, batch: AlertBatch) {

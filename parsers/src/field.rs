@@ -179,6 +179,10 @@ pub trait Tree {
     fn text(&mut self, key: &'static str, value: &'static str);
     /// Text of our own making, as it is formatted.
     fn formatted(&mut self, key: &'static str, value: std::fmt::Arguments<'_>);
+    /// Text of our own making that is put together already.
+    fn line(&mut self, key: &'static str, value: &str) {
+        self.formatted(key, format_args!("{value}"));
+    }
     /// Text from the wire, of any encoding.
     fn octets(&mut self, key: &'static str, value: &[u8]);
     /// Bytes as lower-case hexadecimal digits.

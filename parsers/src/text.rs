@@ -24,15 +24,29 @@ impl<const N: usize> Line<N> {
     }
 
     /// Adds text. With [`Line::number`] this is several times as fast as formatting.
+    #[inline]
     pub fn add(&mut self, text: &str) -> &mut Self {
-        // Full is not a failure: the text is cut.
-        let _ = fmt::Write::write_str(self, text);
+        if let Some(place) = self.bytes.get_mut(self.length..self.length + text.len()) {
+            place.copy_from_slice(text.as_bytes());
+            self.length += text.len();
+        } else {
+            // Full is not a failure: the text is cut.
+            let _ = fmt::Write::write_str(self, text);
+        }
         self
     }
 
     /// Adds a number with as many digits as it has.
+    #[inline]
     pub fn number(&mut self, number: impl Into<u64>) -> &mut Self {
-        self.add(itoa::Buffer::new().format(number.into()))
+        let number = number.into();
+        // Most are of one digit.
+        if let (0..=9, Some(place)) = (number, self.bytes.get_mut(self.length)) {
+            *place = b'0' + number as u8;
+            self.length += 1;
+            return self;
+        }
+        self.add(itoa::Buffer::new().format(number))
     }
 
     /// Adds a name in capital letters.

@@ -327,6 +327,10 @@ impl Tree for JsonWriter<'_> {
         self.out.fixed(b"\",");
     }
 
+    fn line(&mut self, key: &'static str, value: &str) {
+        self.string(key, value);
+    }
+
     fn octets(&mut self, key: &'static str, value: &[u8]) {
         self.key(key);
         self.quote(value);

@@ -221,7 +221,7 @@ fn value(leaf: &Leaf<'_>, tree: &mut dyn Tree) {
 }
 
 fn identifier(key: &'static str, object: Object, tree: &mut dyn Tree) {
-    tree.formatted(key, format_args!("{object}"));
+    tree.line(key, object.line().as_str());
 }
 
 /// Bits that are set, by name or number.

@@ -12,7 +12,6 @@ use crate::dissector::Direction;
 use crate::field::{Names, Value, name_of};
 use crate::identity::{End, Fact, FactKind, VisitFacts};
 use crate::operation::{Operation, Point, VisitPoints};
-use crate::text::Line;
 
 /// Types of objects (clause 12).
 mod object {
@@ -300,18 +299,17 @@ fn target(item: &Item<'_>, reads: bool, out: &mut VisitPoints<'_>) {
         Primitive::Octets(octets) => Some(Value::Bytes(octets)),
         _ => None,
     });
-    let object = Line::<64>::of(format_args!("{}", item.object));
-    let object = object.as_str();
-    let name = item.property.and_then(|property| name_of(names::PROPERTIES, property.into()));
-    match (item.property, name, item.index) {
-        (None, ..) => out(Point { target: format_args!("{object}"), value }),
-        (_, Some(name), None) => out(Point { target: format_args!("{object} {name}"), value }),
-        (_, Some(name), Some(index)) => out(Point { target: format_args!("{object} {name}[{index}]"), value }),
-        (Some(number), None, None) => out(Point { target: format_args!("{object} property_{number}"), value }),
-        (Some(number), None, Some(index)) => {
-            out(Point { target: format_args!("{object} property_{number}[{index}]"), value });
+    let mut line = item.object.line();
+    if let Some(property) = item.property {
+        match name_of(names::PROPERTIES, property.into()) {
+            Some(name) => line.add(" ").add(name),
+            None => line.add(" property_").number(property),
+        };
+        if let Some(index) = item.index {
+            line.add("[").number(index).add("]");
         }
     }
+    out(Point { target: format_args!("{}", line.as_str()), value });
 }
 
 /// What a device says of itself. Behind a router or a broadcast that was passed on stands another than who sent it here.

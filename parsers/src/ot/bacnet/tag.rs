@@ -167,13 +167,22 @@ pub(super) struct Object {
     pub(super) instance: u32,
 }
 
-/// `analog_output 101`; types without a name as `type_200`.
+impl Object {
+    /// `analog_output 101`; types without a name as `type_200`.
+    pub(super) fn line(&self) -> Line<96> {
+        let mut line = Line::new();
+        match name_of(names::OBJECT_TYPES, self.kind.into()) {
+            Some(name) => line.add(name),
+            None => line.add("type_").number(self.kind),
+        };
+        line.add(" ").number(self.instance);
+        line
+    }
+}
+
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match name_of(names::OBJECT_TYPES, self.kind.into()) {
-            Some(name) => f.write_str(Line::<64>::new().add(name).add(" ").number(self.instance).as_str()),
-            None => write!(f, "type_{} {}", self.kind, self.instance),
-        }
+        f.write_str(self.line().as_str())
     }
 }
 

@@ -167,7 +167,7 @@ fn variables(message: &Message<'_>, tree: &mut dyn Tree) {
 
 fn address(item: &Item<'_>, any: Option<Any>, tree: &mut dyn Tree) {
     match any {
-        Some(any) => tree.formatted("target", format_args!("{any}")),
+        Some(any) => tree.line("target", any.line().as_str()),
         None => tree.octets("target", Line::<ADDRESS>::of(format_args!("{}", item.address)).as_bytes()),
     }
     name("syntax", names::SYNTAXES, item.syntax, tree);

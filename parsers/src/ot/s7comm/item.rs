@@ -157,9 +157,9 @@ fn address(syntax: u8, body: &[u8]) -> Address<'_> {
     }
 }
 
-/// Writes an address as STEP 7 does: `DB1.DBW4`, `M10.3`, `P#DB1.DBX0.0 BYTE 64`, `T5`.
-impl fmt::Display for Any {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Any {
+    /// The address as STEP 7 writes it: `DB1.DBW4`, `M10.3`, `P#DB1.DBX0.0 BYTE 64`, `T5`.
+    pub(super) fn line(&self) -> Line<64> {
         let Self { count, db, .. } = *self;
         let (byte, bit) = (self.byte(), self.bit());
         let letter = match self.area {
@@ -177,15 +177,15 @@ impl fmt::Display for Any {
             0x85 => "DI",
             0x86 => "L",
             0x87 => "V",
-            other => return write!(f, "area {other} {db} {byte}.{bit}"),
+            other => return Line::of(format_args!("area {other} {db} {byte}.{bit}")),
         };
-        let mut line = Line::<64>::new();
+        let mut line = Line::new();
         if NUMBERED.contains(&self.area) {
             line.add(letter).number(byte);
             if let more @ 1.. = u32::from(count).saturating_sub(1) {
                 line.add("-").number(byte + more);
             }
-            return f.write_str(line.as_str());
+            return line;
         }
         let block = self.block().is_some();
         let size = match self.transport {
@@ -212,7 +212,13 @@ impl fmt::Display for Any {
             let name = name_of(names::TRANSPORT_SIZES, self.transport.into()).unwrap_or("unknown");
             line.add(" ").capitals(name).add(" ").number(count);
         }
-        f.write_str(line.as_str())
+        line
+    }
+}
+
+impl fmt::Display for Any {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.line().as_str())
     }
 }
 

@@ -367,6 +367,21 @@ fn an_implicit_connection_has_one_record_that_counts() {
 }
 
 #[test]
+fn an_implicit_connection_that_fell_silent_has_its_record_while_others_go_on() {
+    let datagram = |connection: u8| bytes(&format!("0200 0280 0800 {connection:02x}000000 01000000 b100 0200 0102"));
+    let mut flow = (IO.open)(&Limits::DEFAULT);
+    let mut sink = Collected::default();
+    let (silent, going) = (envelope(ToServer, 1), envelope(ToServer, 9));
+    flow.parse(&silent, &datagram(1), &mut sink);
+    flow.parse(&going, &datagram(2), &mut sink);
+    flow.expire(silent.timestamp, &mut sink);
+    assert_eq!(sink.transactions.len(), 1);
+    assert!(sink.transactions[0].json.contains("\"connection_id\": 1,"), "{}", sink.transactions[0].json);
+    flow.expire(going.timestamp, &mut sink);
+    assert_eq!(sink.transactions.len(), 2);
+}
+
+#[test]
 fn an_implicit_message_with_a_broken_item_is_told() {
     let opening = Opening { client_port: 2222, server_port: 2222, medium: Medium::Datagram, roles_known: true };
     let mut conversation = Conversation::new(opening, IMPLICIT, &Limits::DEFAULT);

@@ -135,8 +135,12 @@ fn what_a_server_refuses_is_parked_with_its_answer_and_all_else_goes_on() {
         let config = config(folder.path(), &(export(format, "batch_events = 50") + "compression = \"gzip\"\n"));
         let taken = Arc::new(Mutex::new(Vec::new()));
         let keep = Arc::clone(&taken);
+        let mut busy = true;
         let _server = Server::start(&tap, PORT, plain(), move |request| {
             let mut keep = keep.lock().unwrap();
+            if std::mem::take(&mut busy) {
+                return Some((429, "Retry-After: 1\r\n", String::new()));
+            }
             if format == "ndjson" {
                 let events = request.lines();
                 if events.iter().any(is_refused) {
@@ -155,6 +159,7 @@ fn what_a_server_refuses_is_parked_with_its_answer_and_all_else_goes_on() {
         let counted =
             |outcome| series(&status, &format!("vigia_export_events_total{{sink=\"soc\",outcome=\"{outcome}\"}}"));
         assert_eq!((counted("delivered"), counted("refused")), (270, 30), "{format}");
+        assert!(sink(&status, "soc")["failures"].as_u64() >= Some(1), "it was busy at first");
         sensor.stop().unwrap();
         let parked = parked(folder.path());
         assert_eq!(

@@ -101,7 +101,7 @@ fn ot_comes_through(mode: Demand, workers: u16) {
     let journal = Journal::single_file(&folder.path().join("eve.json"), workers.into(), &metrics).unwrap();
     let interfaces = vec![InterfaceSettings { name: "tap0".into(), ..Default::default() }];
     // The rings bridge what the machine itself does meanwhile.
-    let settings = Settings { interfaces, mode, workers, block_count: 384, ..Settings::default() };
+    let settings = Settings { interfaces, mode, workers, block_count: 512, ..Settings::default() };
     let live = plant.inside(|| open_live(&settings, &Default::default())).unwrap();
     let (watch, stop) = (live.watch, AtomicBool::new(false));
     std::thread::scope(|scope| {

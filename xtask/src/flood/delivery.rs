@@ -84,7 +84,9 @@ pub(super) fn run() -> Result<()> {
 
 /// A sensor with these settings and sinks, of which every transaction of the load raises an alert.
 fn bed(settings: &str, exports: &str) -> Result<Bed> {
-    let rules = tools::target().join("bench/delivery.rules");
+    let folder = tools::target().join("bench");
+    std::fs::create_dir_all(&folder)?;
+    let rules = folder.join("delivery.rules");
     std::fs::write(&rules, RULE)?;
     Bed::with_rules(&rules, settings, &format!("{exports}\n"))
 }

@@ -47,7 +47,7 @@ pub(super) fn run() -> Result<()> {
     for ((policy, settings), rate) in POLICIES.into_iter().flat_map(|policy| RATES.map(|rate| (policy, rate))) {
         let bed = bed(settings, "")?;
         let (sent, _) = bed.flood(load(Some(rate)), SECONDS)?;
-        let status = bed.settled()?;
+        let status = written(&bed)?;
         let metrics = metrics(&bed)?;
         let within = |family, share| Ok::<_, anyhow::Error>(format!("{} ms", within(&metrics, family, share)?));
         let latency = [0.5, 0.99].map(|share| within("vigia_packet_to_journal_seconds", share));
@@ -99,7 +99,7 @@ fn load(rate: Option<u64>) -> Load<'static> {
 fn drained(settings: &str, program: &str) -> Result<(u64, f64)> {
     let bed = bed(SYNCED, &format!("[[export]]\nname = \"soc\"\nretry_max_s = 1\nevents = [\"alert\"]\n{settings}"))?;
     bed.flood(load(Some(RATES[1])), SECONDS)?;
-    bed.settled()?;
+    written(&bed)?;
     sleep(Duration::from_secs(1));
     let waiting = || -> Result<u64> {
         let status = bed.sensor.status()?;
@@ -179,6 +179,20 @@ fn within(metrics: &str, family: &str, share: f64) -> Result<f64> {
     let all = buckets.last().with_context(|| format!("no histogram {family}"))?.1;
     let bucket = buckets.iter().find(|bucket| bucket.1 >= share * all).context("an empty histogram")?;
     Ok(1e3 * bucket.0)
+}
+
+/// The status once all that matched is written or lost.
+fn written(bed: &Bed) -> Result<Value> {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let status = bed.settled()?;
+        let matched = status["series"]["vigia_signature_matches_total"].as_u64().context("no count of matches")?;
+        let written = journalled(&status);
+        if written + lost(&status) >= matched {
+            return Ok(status);
+        }
+        ensure!(Instant::now() < end, "{written} of {matched} alerts are written");
+    }
 }
 
 fn journalled(status: &Value) -> u64 {

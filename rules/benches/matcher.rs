@@ -55,7 +55,7 @@ fn sieve(patterns: &[Vec<u8>]) -> Search {
     let mut pool = Pool::default();
     let wanted: Vec<Wanted> = patterns
         .iter()
-        .map(|pattern| Wanted { pattern: pool.push(pattern), reach: usize::MAX, at_end: false })
+        .map(|pattern| Wanted { pattern: pool.push(pattern), reach: usize::MAX, at_end: false, first: None })
         .collect();
     let sieve = Sieve::new(&pool, &wanted);
     let mut found = Found::default();

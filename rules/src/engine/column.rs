@@ -25,6 +25,8 @@ pub(super) struct Column {
     starts: Box<[u64]>,
     /// Row of each segment.
     segments: Box<[u32]>,
+    /// Of many addresses: by their upper bits, how many segments begin below them.
+    blocks: Box<[u32]>,
     /// Row of each small value, so that the segment need not be looked for.
     small: Small,
     rows: Box<[u64]>,
@@ -56,6 +58,11 @@ struct Small {
 }
 
 const PAGE: usize = 256;
+
+/// Addresses by their upper bits: in blocks of a million.
+const BLOCK_BITS: u32 = 20;
+/// Segments of so many addresses that it pays to look for one of them in its block alone.
+const MANY: usize = 64;
 
 impl Small {
     fn new(values: impl Iterator<Item = u32>) -> Self {
@@ -131,6 +138,9 @@ impl Column {
             segments[segment]
         });
         let small = Small::new(small);
+        let addresses = matches!(key, Key::Source | Key::Destination) && starts.len() > MANY;
+        let below = |block: u64| starts.partition_point(|&start| start < block << BLOCK_BITS) as u32;
+        let blocks = (0..=V6 >> BLOCK_BITS).filter(|_| addresses).map(below).collect();
         let few =
             (0..PAGE as u64).filter(|_| words == 1).filter_map(|value| rows.words.get(small.get(value)? as usize));
         let few = few.copied().collect();
@@ -140,6 +150,7 @@ impl Column {
             count: rows.numbers.len(),
             starts: starts.into(),
             segments: segments.into(),
+            blocks,
             small,
             few,
             rows: rows.words.into(),
@@ -173,6 +184,12 @@ impl Column {
         &self.asking
     }
 
+    /// Does any of these rules ask for the key?
+    #[inline]
+    pub(super) fn is_asked(&self, rules: &[u64]) -> bool {
+        rules.iter().zip(&self.asking).any(|(rule, asking)| rule & asking != 0)
+    }
+
     #[inline]
     pub(super) fn row(&self, number: u32) -> &[u64] {
         let from = number as usize * self.words;
@@ -185,7 +202,13 @@ impl Column {
         if let Some(number) = self.small.get(value) {
             return number;
         }
-        let segment = self.starts.partition_point(|&start| start <= value).saturating_sub(1);
+        let block = (value >> BLOCK_BITS) as usize;
+        let (from, to) = match (self.blocks.get(block), self.blocks.get(block + 1)) {
+            (Some(&from), Some(&to)) => (from as usize, to as usize),
+            _ => (0, self.starts.len()),
+        };
+        let within = self.starts.get(from..to).unwrap_or_default();
+        let segment = (from + within.partition_point(|&start| start <= value)).saturating_sub(1);
         self.segments.get(segment).copied().unwrap_or(self.indifferent)
     }
 

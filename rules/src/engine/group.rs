@@ -66,6 +66,7 @@ impl Member {
         if let Some(pattern) = &mut self.pattern {
             pattern.reach = usize::MAX;
             pattern.at_end = false;
+            pattern.first = None;
             pattern.bytes.drain(..pattern.bytes.len().saturating_sub(LONGEST));
         }
         self
@@ -125,6 +126,8 @@ pub(crate) struct Pattern {
     pub(crate) reach: usize,
     /// They can only be its end.
     pub(crate) at_end: bool,
+    /// The byte that the buffer must begin with, in lower case.
+    pub(crate) first: Option<u8>,
 }
 
 /// Rules inspected at one moment.
@@ -380,7 +383,7 @@ struct Patterns {
 
 impl Patterns {
     fn add(&mut self, member: &Member) -> Option<(Buffer, Wanted)> {
-        let Pattern { buffer, bytes, reach, at_end } = member.pattern.as_ref()?;
+        let Pattern { buffer, bytes, reach, at_end, first } = member.pattern.as_ref()?;
         let number = *self.known.entry((*buffer, bytes.to_ascii_lowercase())).or_insert_with(|| {
             self.rules.push(Vec::new());
             self.pool.push(bytes)
@@ -391,7 +394,7 @@ impl Patterns {
         if *buffer == Buffer::Payload {
             self.longest = self.longest.max(bytes.len());
         }
-        Some((*buffer, Wanted { pattern: number, reach: *reach, at_end: *at_end }))
+        Some((*buffer, Wanted { pattern: number, reach: *reach, at_end: *at_end, first: *first }))
     }
 }
 
@@ -505,6 +508,7 @@ impl Maker<'_> {
             if same {
                 it.1.reach = it.1.reach.max(again.1.reach);
                 it.1.at_end &= again.1.at_end;
+                it.1.first = it.1.first.filter(|_| it.1.first == again.1.first);
             }
             same
         });

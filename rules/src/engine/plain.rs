@@ -63,8 +63,11 @@ impl Plain {
     pub(super) fn path(&self, moment: &Moment<'_>, words: &mut Vec<u64>) {
         let from = words.len();
         words.extend_from_slice(&self.all);
-        if let Some(live) = words.get_mut(from..) {
-            self.flow_columns().for_each(|column| and(live, column.row(column.find(moment))));
+        let Some(live) = words.get_mut(from..) else { return };
+        for column in self.flow_columns() {
+            if column.is_asked(live) {
+                and(live, column.row(column.find(moment)));
+            }
         }
     }
 
@@ -170,7 +173,7 @@ impl Plain {
         work.live.clear();
         work.live.extend_from_slice(rules);
         for column in columns {
-            if work.live.iter().zip(column.asking()).any(|(live, asking)| live & asking != 0) {
+            if column.is_asked(&work.live) {
                 column.narrow(view, &mut work.live, &mut work.row);
             }
         }

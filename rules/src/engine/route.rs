@@ -55,7 +55,7 @@ pub(super) struct Routes {
     first: u32,
     /// Each way's words, one after the other: the protocol, then what each group leaves to the server, and to the client.
     words: Vec<u64>,
-    known: HashMap<Box<[u64]>, u32>,
+    known: HashMap<Box<[u64]>, u32, foldhash::fast::RandomState>,
     /// The words of a way that is not yet looked up.
     fresh: Vec<u64>,
     /// Where what a group leaves begins among the words of a direction, and their end.

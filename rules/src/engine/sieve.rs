@@ -6,7 +6,8 @@
 //! a buffer are so never looked at alone, whatever the number of patterns, and building takes no more than a sort.
 //!
 //! That is at its best with patterns of six bytes and more. Shorter ones are looked for with vector instructions (the *Teddy*
-//! algorithm of `aho-corasick`), and so are the longer ones when all are few enough.
+//! algorithm of `aho-corasick`), and so are the longer ones when all are few enough. What can only be in a buffer that begins with
+//! a certain byte is looked for in no other.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -54,11 +55,27 @@ pub(super) struct Wanted {
     pub(super) reach: usize,
     /// It can only be the end of a buffer.
     pub(super) at_end: bool,
+    /// Only in buffers that begin with this byte, which is in lower case.
+    pub(super) first: Option<u8>,
 }
 
 /// A set of patterns ready to be searched for.
 pub(super) struct Sieve {
     ends: Option<Ends>,
+    anywhere: Searches,
+    /// Those of which nothing needs to be looked for in a buffer that does not begin as their rules want it to.
+    begun: Option<Box<Begun>>,
+}
+
+/// Patterns that are looked for only in buffers that begin with certain bytes.
+struct Begun {
+    /// A bit for each of these, in either letter case.
+    firsts: [u64; 4],
+    searches: Searches,
+}
+
+/// Walks over a buffer.
+struct Searches {
     few: Box<[Few]>,
     lanes: Box<[Lane]>,
 }
@@ -81,6 +98,41 @@ impl Sieve {
     pub(super) fn new(pool: &Pool, wanted: &[Wanted]) -> Self {
         let (ends, wanted): (Vec<_>, Vec<_>) = wanted.iter().partition(|it| it.at_end);
         let ends = (!ends.is_empty()).then(|| Ends::new(pool, &ends));
+        // What lies near the beginning is found by a glance or two, wherever it is.
+        let begun = |it: &Wanted| it.first.is_some() && it.reach > NEAR;
+        let (begun, anywhere): (Vec<_>, Vec<_>) = wanted.into_iter().partition(begun);
+        let begun = (!begun.is_empty()).then(|| Box::new(Begun::new(pool, &begun)));
+        Self { ends, anywhere: Searches::new(pool, &anywhere), begun }
+    }
+
+    /// Notes each pattern that occurs in `buffer`.
+    pub(super) fn search(&self, pool: &Pool, buffer: &[u8], found: &mut Found) {
+        if let Some(ends) = &self.ends {
+            ends.search(pool, buffer, found);
+        }
+        self.anywhere.search(pool, buffer, found);
+        if let Some(begun) = self.begun.as_deref().filter(|begun| begun.admits(buffer)) {
+            begun.searches.search(pool, buffer, found);
+        }
+    }
+}
+
+impl Begun {
+    fn new(pool: &Pool, wanted: &[Wanted]) -> Self {
+        let mut firsts = [0; 4];
+        for byte in wanted.iter().filter_map(|it| it.first).flat_map(|byte| [byte, byte.to_ascii_uppercase()]) {
+            firsts[usize::from(byte / 64)] |= 1 << (byte % 64);
+        }
+        Self { firsts, searches: Searches::new(pool, wanted) }
+    }
+
+    fn admits(&self, buffer: &[u8]) -> bool {
+        buffer.first().is_some_and(|&byte| self.firsts[usize::from(byte / 64)] >> (byte % 64) & 1 != 0)
+    }
+}
+
+impl Searches {
+    fn new(pool: &Pool, wanted: &[Wanted]) -> Self {
         let far = |it: &Wanted| it.reach > NEAR && !uniform(pool.get(it.pattern));
         let short = |it: &Wanted| far(it) && pool.get(it.pattern).len() < LONG;
         // All if they are few enough, else the short ones, else none.
@@ -89,7 +141,7 @@ impl Sieve {
             Some((Few::searches(pool, &chosen, most)?, others))
         };
         let few = few(&far, SEARCHES).or_else(|| few(&short, SHORT_SEARCHES));
-        let (few, mut wanted) = few.unwrap_or_else(|| (Box::default(), wanted.clone()));
+        let (few, mut wanted) = few.unwrap_or_else(|| (Box::default(), wanted.to_vec()));
         // Beginnings that many have in common tell little; those patterns are found by a part that is rarer.
         let head = |it: &Wanted| load(pool.get(it.pattern), 0) & HEAD;
         let mut heads: HashMap<u32, usize> = HashMap::new();
@@ -105,16 +157,12 @@ impl Sieve {
         };
         wanted.sort_by_key(kind);
         let lanes = wanted.chunk_by(|a, b| kind(a) == kind(b)).map(|same| Lane::new(pool, kind(&same[0]), same));
-        Self { ends, few, lanes: lanes.collect() }
+        Self { few, lanes: lanes.collect() }
     }
 
-    /// Notes each pattern that occurs in `buffer`.
-    pub(super) fn search(&self, pool: &Pool, buffer: &[u8], found: &mut Found) {
-        if let Some(ends) = &self.ends {
-            ends.search(pool, buffer, found);
-        }
+    fn search(&self, pool: &Pool, buffer: &[u8], found: &mut Found) {
         for few in &self.few {
-            few.search(pool, buffer, found);
+            few.search(pool, buffer.get(..few.reach).unwrap_or(buffer), found);
         }
         for lane in &self.lanes {
             lane.search(pool, buffer.get(..lane.reach).unwrap_or(buffer), found);
@@ -162,6 +210,8 @@ impl Found {
 
 /// A few patterns, found by a piece of each.
 struct Few {
+    /// Bytes of a buffer that need to be searched.
+    reach: usize,
     searcher: Pieces,
     /// By piece: the patterns that have it, and where.
     origins: Box<[Box<[Origin]>]>,
@@ -206,8 +256,9 @@ type Origins = BTreeMap<Vec<u8>, Vec<Origin>>;
 
 /// Pieces that the vector search takes without many places that look like one.
 const PIECES: usize = 32;
-/// Vector searches for all that may lie anywhere: more take longer than to walk a buffer for most of it.
-const SEARCHES: usize = 3;
+/// Vector searches for all that may lie anywhere: with more, places that look like a piece are too many, and a buffer is
+/// sooner walked in wide steps.
+const SEARCHES: usize = 1;
 /// Vector searches for the short ones alone, for which a buffer would be walked in small steps.
 const SHORT_SEARCHES: usize = 4;
 /// Bytes of a piece.
@@ -219,16 +270,17 @@ impl Few {
         // The shortest piece decides how much a place must look like one: those of less than a full piece go apart.
         let (full, shorter): (Vec<&Wanted>, Vec<&Wanted>) =
             wanted.iter().partition(|it| pool.get(it.pattern).len() >= PIECE);
-        let mut searches: Vec<Origins> = Vec::new();
+        let mut searches: Vec<(Origins, usize)> = Vec::new();
         for some in [full, shorter] {
-            let mut pieces = Origins::new();
+            let (mut pieces, mut reach) = (Origins::new(), 0);
             for it in some {
                 let (offset, piece) = piece(pool.get(it.pattern))?;
                 let variants = variants(piece);
                 let fresh = variants.iter().filter(|&it| !pieces.contains_key(it)).count();
                 if pieces.len() + fresh > PIECES {
-                    searches.push(std::mem::take(&mut pieces));
+                    searches.push((std::mem::take(&mut pieces), std::mem::take(&mut reach)));
                 }
+                reach = reach.max(it.reach);
                 if searches.len() >= most {
                     return None;
                 }
@@ -236,18 +288,19 @@ impl Few {
                     pieces.entry(variant).or_default().push(Origin { pattern: it.pattern, offset });
                 }
             }
-            searches.extend(Some(pieces).filter(|pieces| !pieces.is_empty()));
+            searches.extend(Some((pieces, reach)).filter(|(pieces, _)| !pieces.is_empty()));
         }
-        (searches.len() <= most).then(|| searches.into_iter().map(Self::new).collect())?
+        (searches.len() <= most)
+            .then(|| searches.into_iter().map(|(pieces, reach)| Self::new(pieces, reach)).collect())?
     }
 
     /// None where the processor lacks the instructions.
-    fn new(pieces: Origins) -> Option<Self> {
+    fn new(pieces: Origins, reach: usize) -> Option<Self> {
         // The search tells of the longest piece at a place only: it speaks for those that it begins with.
         let of =
             |piece: &[u8]| (1..=piece.len()).filter_map(|end| pieces.get(&piece[..end])).flatten().copied().collect();
         let origins = pieces.keys().map(|piece| of(piece)).collect();
-        Some(Self { searcher: Pieces::new(pieces.keys())?, origins })
+        Some(Self { reach, searcher: Pieces::new(pieces.keys())?, origins })
     }
 
     fn search(&self, pool: &Pool, buffer: &[u8], found: &mut Found) {
@@ -531,13 +584,15 @@ impl Lane {
         // Four at a time, for nearly none passes.
         while let Some(block) = rest.first_chunk::<BLOCK>() {
             let gram = |step: usize| {
-                let four = block.get(step * STRIDE..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
+                let from = step * STRIDE;
+                let four = [block[from], block[from + 1], block[from + 2], block[from + 3]];
                 (u32::from_le_bytes(four) | FOLD) & self.mask
             };
-            let grams: [u32; 4] = std::array::from_fn(gram);
-            if grams.iter().fold(false, |any, &gram| any | filter.passes(hash(gram))) {
-                for (step, &gram) in grams.iter().enumerate().filter(|(_, gram)| filter.passes(hash(**gram))) {
-                    self.compare(pool, buffer, at + step * STRIDE, gram, found);
+            let grams = [gram(0), gram(1), gram(2), gram(3)];
+            let passes = |step: usize| filter.passes(hash(grams[step]));
+            if passes(0) | passes(1) | passes(2) | passes(3) {
+                for step in (0..4).filter(|&step| passes(step)) {
+                    self.compare(pool, buffer, at + step * STRIDE, grams[step], found);
                 }
             }
             at += 4 * STRIDE;
@@ -575,8 +630,10 @@ mod tests {
 
     fn found(patterns: &[Vec<u8>], reach: usize, text: &[u8]) -> Vec<u32> {
         let mut pool = Pool::default();
-        let wanted: Vec<Wanted> =
-            patterns.iter().map(|pattern| Wanted { pattern: pool.push(pattern), reach, at_end: false }).collect();
+        let wanted: Vec<Wanted> = patterns
+            .iter()
+            .map(|pattern| Wanted { pattern: pool.push(pattern), reach, at_end: false, first: None })
+            .collect();
         let mut found = Found::default();
         found.begin(&pool);
         Sieve::new(&pool, &wanted).search(&pool, text, &mut found);
@@ -604,7 +661,8 @@ mod tests {
     #[test]
     fn patterns_that_are_ends_are_found_there_alone_in_any_case() {
         let mut pool = Pool::default();
-        let mut wanted = |text: &str, at_end| Wanted { pattern: pool.push(text.as_bytes()), reach: usize::MAX, at_end };
+        let mut wanted =
+            |text: &str, at_end| Wanted { pattern: pool.push(text.as_bytes()), reach: usize::MAX, at_end, first: None };
         let wanted = [
             wanted(".example.com", true),
             wanted("Example.com", true),
@@ -624,6 +682,28 @@ mod tests {
         assert_eq!(search("example.com.other.net"), [3]);
         assert_eq!(search("other.org"), [2]);
         assert_eq!(search("org"), [] as [u32; 0]);
+    }
+
+    #[test]
+    fn patterns_of_buffers_that_begin_otherwise_are_not_looked_for() {
+        let mut pool = Pool::default();
+        let mut wanted =
+            |text: &str, first| Wanted { pattern: pool.push(text.as_bytes()), reach: usize::MAX, at_end: false, first };
+        let wanted = [wanted("portswigger", Some(0x16)), wanted("certificate", None), wanted("upper case", Some(b'a'))];
+        let sieve = Sieve::new(&pool, &wanted);
+        let search = |text: &[u8]| {
+            let mut found = Found::default();
+            found.begin(&pool);
+            sieve.search(&pool, text, &mut found);
+            found.patterns.sort_unstable();
+            found.patterns
+        };
+        let rest = &[&[b'-'; 90], &b"PortSwigger, a certificate in upper case"[..]].concat();
+        assert_eq!(search(rest), [1]);
+        assert_eq!(search(&[&[0x16], &rest[..]].concat()), [0, 1, 2]);
+        assert_eq!(search(&[b"A", &rest[..]].concat()), [0, 1, 2]);
+        assert_eq!(search(&[b"B", &rest[..]].concat()), [1]);
+        assert_eq!(search(b""), [] as [u32; 0]);
     }
 
     #[test]

@@ -23,6 +23,11 @@ use crate::language::set::RangeSet;
 use crate::language::syntax::{Tree, Word};
 use crate::language::{Problem, nearest};
 
+/// Bytes of a buffer that are soon searched: a content that can only lie there is looked for first, if it says enough.
+const NEAR: usize = 256;
+/// The [strength](Content::strength) of four bytes that differ.
+const STRONG: usize = 16;
+
 /// Where a rule is inspected.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Place {
@@ -291,7 +296,7 @@ impl Draft {
         }
     }
 
-    /// The bytes whose presence is looked for first: the author's choice, else the longest content.
+    /// The bytes whose presence is looked for first: the author's choice, else a content near the beginning, else the longest.
     pub(crate) fn pattern(&self) -> Option<Pattern> {
         // Only what is always looked for can be looked for first, and only as it stands in a buffer before its transforms.
         let always = |section: &&Section| section.absence.is_none() && section.buffer != Buffer::Decoded;
@@ -302,8 +307,10 @@ impl Draft {
             let reach = if section.transforms.is_empty() { content.reach() } else { usize::MAX };
             let last = content.fast_pattern.as_ref().is_none_or(|part| part.end == content.bytes.len());
             let at_end = last && section.ends_with(content);
-            let rank = (content.fast_pattern.is_some(), content.strength());
-            Some((rank, Pattern { buffer: section.buffer, bytes: bytes.to_vec(), reach, at_end }))
+            let first = section.first_byte();
+            let near = reach <= NEAR && content.strength() >= STRONG;
+            let rank = (content.fast_pattern.is_some(), near, content.strength());
+            Some((rank, Pattern { buffer: section.buffer, bytes: bytes.to_vec(), reach, at_end, first }))
         });
         patterns.reduce(|a, b| if b.0 > a.0 { b } else { a }).map(|(_, pattern)| pattern)
     }
@@ -357,6 +364,15 @@ impl Section {
         let length = RangeSet::one(content.bytes.len() as u64);
         let whole = |step: &Step| matches!(step, Step::Length(IntegerTest::In(lengths)) if *lengths == length);
         (content.endswith || self.steps.iter().any(whole)) && self.transforms.iter().all(Transform::keeps_end)
+    }
+
+    /// The byte that a content of it wants at the beginning of its buffer, in lower case.
+    fn first_byte(&self) -> Option<u8> {
+        let begins =
+            |content: &Content| !content.negated && !content.relative() && content.reach() == content.bytes.len();
+        let contents = self.contents().filter(|_| self.transforms.is_empty());
+        let first = contents.map(|(_, content)| content).find(|content| begins(content))?.bytes.first()?;
+        Some(first.to_ascii_lowercase())
     }
 
     fn contents(&self) -> impl Iterator<Item = (&Self, &Content)> {

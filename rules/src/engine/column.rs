@@ -25,7 +25,7 @@ pub(super) struct Column {
     starts: Box<[u64]>,
     /// Row of each segment.
     segments: Box<[u32]>,
-    /// Of many addresses: by their upper bits, how many segments begin below them.
+    /// Of addresses: by their upper bits, how many segments begin below them.
     blocks: Box<[u32]>,
     /// Row of each small value, so that the segment need not be looked for.
     small: Small,
@@ -61,8 +61,8 @@ const PAGE: usize = 256;
 
 /// Addresses by their upper bits: in blocks of a million.
 const BLOCK_BITS: u32 = 20;
-/// Segments of so many addresses that it pays to look for one of them in its block alone.
-const MANY: usize = 64;
+/// Segments of so few addresses that one is found among them all as fast as in its block.
+const FEW: usize = 4;
 
 impl Small {
     fn new(values: impl Iterator<Item = u32>) -> Self {
@@ -138,7 +138,7 @@ impl Column {
             segments[segment]
         });
         let small = Small::new(small);
-        let addresses = matches!(key, Key::Source | Key::Destination) && starts.len() > MANY;
+        let addresses = matches!(key, Key::Source | Key::Destination) && starts.len() > FEW;
         let below = |block: u64| starts.partition_point(|&start| start < block << BLOCK_BITS) as u32;
         let blocks = (0..=V6 >> BLOCK_BITS).filter(|_| addresses).map(below).collect();
         let few =

@@ -50,9 +50,10 @@ impl Default for Settings {
             mode: Demand::Auto,
             guard: true,
             workers: 1,
-            // 64 MiB. As few large blocks they would bridge a shorter stall: a timeout hands over a block with one frame. As many
-            // small ones they would cost more: what is done once a block takes some 30 µs.
-            block_count: 256,
+            // 48 MiB: a sensor is to start in less than 80 MB, of which the program takes 20. As few large blocks they would
+            // bridge a shorter stall: a timeout hands over a block with one frame. As many small ones they would cost more: what
+            // is done once a block takes some 30 µs.
+            block_count: 192,
             block_bytes: 256 << 10,
             block_timeout_ms: 2,
             poll_timeout_ms: 100,

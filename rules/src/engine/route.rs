@@ -12,36 +12,28 @@ use vigia_parsers::Direction;
 use super::group::{Group, Path};
 use super::{Engine, Moment};
 
-/// What a flow keeps of the ways that its packets go among the rules, to the server and to the client. Of use only to the
-/// [`Scratch`] that wrote it: to all others, and after other rules came, it says nothing, and is written anew.
+/// What a flow keeps of the way that its packets go among the rules. Of use only to the [`Scratch`] that wrote it: to all
+/// others, and after other rules came, it says nothing, and is written anew.
 ///
 /// [`Scratch`]: super::Scratch
 #[derive(Debug, Default)]
-pub struct Route([Cell<u32>; 2]);
+pub struct Route(Cell<u32>);
 
-/// The bits of a direction that are the number of its way; 0 for none.
-const NUMBER: u32 = (1 << 31) - 1;
+/// The bits of a route that are the number of its way; 0 for none.
+const NUMBER: u32 = (1 << 30) - 1;
 
 impl Route {
     #[inline]
-    fn of(&self, direction: Direction) -> &Cell<u32> {
-        let [to_server, to_client] = &self.0;
-        match direction {
-            Direction::ToServer => to_server,
-            Direction::ToClient => to_client,
-        }
-    }
-
-    #[inline]
-    fn number(&self, direction: Direction) -> u32 {
-        self.of(direction).get() & NUMBER
+    fn number(&self) -> u32 {
+        self.0.get() & NUMBER
     }
 
     /// Have the rules been shown a packet of this direction before? They have now.
     #[inline]
     pub(super) fn pass(&self, direction: Direction) -> bool {
-        let bits = self.of(direction);
-        bits.replace(bits.get() | !NUMBER) & !NUMBER != 0
+        let (bits, passed) = (self.0.get(), (NUMBER + 1) << direction.index());
+        self.0.set(bits | passed);
+        bits & passed != 0
     }
 }
 
@@ -51,7 +43,7 @@ pub(super) const GROUPS: usize = 3;
 /// Ways known at a time; one more begins the table anew.
 const WAYS: u32 = 4096;
 
-/// Tables begun. Each has numbers of its own, which so tell whose they are; they come again after half a million.
+/// Tables begun. Each has numbers of its own, which so tell whose they are; they come again after a quarter of a million.
 static TABLES: AtomicU32 = AtomicU32::new(0);
 
 /// The ways that the rules of an engine are gone through.
@@ -61,16 +53,16 @@ pub(super) struct Routes {
     engine: u64,
     /// Number of the first one.
     first: u32,
-    /// Each way's words, one after the other: the protocol, then what each group leaves.
+    /// Each way's words, one after the other: the protocol, then what each group leaves to the server, and to the client.
     words: Vec<u64>,
     known: HashMap<Box<[u64]>, u32, foldhash::fast::RandomState>,
     /// The words of a way that is not yet looked up.
     fresh: Vec<u64>,
-    /// Where what a group leaves begins among the words of a way, and their end.
+    /// Where what a group leaves begins among the words of a direction, and their end.
     places: [usize; GROUPS + 1],
 }
 
-/// A way through all groups.
+/// One direction of a way, through all groups.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Way<'w> {
     words: &'w [u64],
@@ -98,28 +90,35 @@ impl Routes {
             engine.on_the_way().iter().for_each(|group| group.path(moment, &mut self.fresh));
             return Way { words: &self.fresh, places: &self.places };
         };
-        let known = self.place(route.number(direction)).filter(|&at| self.words.get(at) == Some(&protocol(moment)));
-        let at = known.unwrap_or_else(|| self.find(engine, moment, route.of(direction)));
-        Way { words: self.words.get(at + 1..).unwrap_or_default(), places: &self.places }
+        let known = self.place(route.number()).filter(|&at| self.words.get(at) == Some(&protocol(moment)));
+        let at = known.unwrap_or_else(|| self.find(engine, moment, route, direction));
+        let from = at + 1 + direction.index() * self.places[GROUPS];
+        Way { words: self.words.get(from..).unwrap_or_default(), places: &self.places }
     }
 
     /// Where the words of the way with this number begin, if it is one of these.
     #[inline]
     fn place(&self, number: u32) -> Option<usize> {
-        let at = number.wrapping_sub(self.first) as usize * (1 + self.places[GROUPS]);
+        let at = number.wrapping_sub(self.first) as usize * (1 + 2 * self.places[GROUPS]);
         (number >= self.first && at < self.words.len()).then_some(at)
     }
 
-    /// Finds the way of what is inspected, and writes it down. Gives where its words begin.
+    /// Finds the way of a flow, and writes it down on its route. Gives where its words begin.
     #[cold]
-    fn find(&mut self, engine: &Engine, moment: &Moment<'_>, bits: &Cell<u32>) -> usize {
+    fn find(&mut self, engine: &Engine, moment: &Moment<'_>, route: &Route, direction: Direction) -> usize {
+        let there = [moment.source, moment.destination];
+        let ends = |way| if way == direction { there } else { [there[1], there[0]] };
         self.fresh.clear();
         self.fresh.push(protocol(moment));
-        engine.on_the_way().iter().for_each(|group| group.path(moment, &mut self.fresh));
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            let [source, destination] = ends(direction);
+            let moment = Moment { source, destination, direction: Some(direction), ..*moment };
+            engine.on_the_way().iter().for_each(|group| group.path(&moment, &mut self.fresh));
+        }
         // Whether rules have been shown packets is known of these rules alone.
-        let passed = if self.place(bits.get() & NUMBER).is_some() { bits.get() & !NUMBER } else { 0 };
+        let passed = if self.place(route.number()).is_some() { route.0.get() & !NUMBER } else { 0 };
         let number = self.number();
-        bits.set(passed | number);
+        route.0.set(passed | number);
         self.place(number).unwrap_or_default()
     }
 
@@ -183,6 +182,6 @@ mod tests {
         let route = Route::default();
         assert!(!route.pass(Direction::ToClient));
         assert!(route.pass(Direction::ToClient) && !route.pass(Direction::ToServer));
-        assert_eq!([Direction::ToServer, Direction::ToClient].map(|direction| route.number(direction)), [0, 0]);
+        assert_eq!(route.number(), 0);
     }
 }

@@ -647,6 +647,82 @@ messages! {
     GuardRemoved: "{0}: the guard is removed; what this machine sends there leaves again",
         "{0}: la guarda está quitada; lo que esta máquina envíe por ahí vuelve a salir";
     GuardAbsent: "{0}: there was no guard", "{0}: no había guarda";
+
+    // Why a capture cannot be read, or an interface not be captured.
+    Colon: "{0}: {1}", "{0}: {1}";
+    FaultRead: "{0}: reading failed after {1} (uncompressed) bytes: {2}",
+        "{0}: la lectura falló tras {1} bytes (sin comprimir): {2}";
+    FaultNotACapture: "{0}: not a capture file (pcap or pcapng, plain, gzip or zstd): it {1}",
+        "{0}: no es un fichero de captura (pcap o pcapng, sin comprimir, gzip o zstd): {1}";
+    FoundNothing: "is empty", "está vacío";
+    FoundBytes: "begins with {0}", "empieza por {0}";
+    FaultNoCapture: "{0}: there is no capture file in this folder", "{0}: no hay ningún fichero de captura en esta carpeta";
+    FaultLink: "{0}: link type {1} ({2}) is not supported; Ethernet, raw IP, PPP, Cisco HDLC, Linux SLL and SLL2, and BSD loopback are",
+        "{0}: no se admite el tipo de enlace {1} ({2}); se admiten Ethernet, IP sin enlace, PPP, Cisco HDLC, Linux SLL y SLL2 y BSD loopback";
+    LinkPrivate: "private use", "uso privado";
+    LinkNameless: "no name known here", "sin nombre conocido aquí";
+    LinkArphrd: "the kernel's ARPHRD number", "el número ARPHRD del núcleo";
+    LinkDlt: "libpcap's DLT number", "el número DLT de libpcap";
+    FaultTruncated: "{0}: cut short in the record at (uncompressed) byte {1}: {2} bytes are needed, {3} are there",
+        "{0}: cortado en el registro del byte {1} (sin comprimir): hacen falta {2} bytes y hay {3}";
+    FaultCorrupt: "{0}: corrupt at (uncompressed) byte {1}: {2}", "{0}: dañado en el byte {1} (sin comprimir): {2}";
+    CorruptVersion: "version {0} of the format is not known, 2.x is", "no se conoce la versión {0} del formato, sí la 2.x";
+    CorruptFrame: "a frame of {0} bytes is stated, at most {1} are accepted (max_frame_bytes)",
+        "se declara una trama de {0} bytes y se aceptan como mucho {1} (max_frame_bytes)";
+    CorruptOrder: "a section with the byte order magic {0}", "una sección con la marca de orden de bytes {0}";
+    CorruptLength: "a block of {0} bytes; a multiple of 4 from 12 on is expected",
+        "un bloque de {0} bytes; se espera un múltiplo de 4 a partir de 12";
+    CorruptBlock: "a block of {0} bytes is stated, at most {1} are accepted (max_block_bytes)",
+        "se declara un bloque de {0} bytes y se aceptan como mucho {1} (max_block_bytes)";
+    CorruptTrailer: "a block of {0} bytes that ends with the length {1}", "un bloque de {0} bytes que termina con la longitud {1}";
+    CorruptSectionHeader: "a section header block that is too short", "un bloque de cabecera de sección demasiado corto";
+    CorruptSection: "a section of major version {0}, only 1 is known", "una sección de versión principal {0}, solo se conoce la 1";
+    CorruptDescription: "an interface description block that is too short",
+        "un bloque de descripción de interfaz demasiado corto";
+    CorruptInterfaces: "more than {0} interfaces", "más de {0} interfaces";
+    CorruptPacket: "a packet block that is too short", "un bloque de paquete demasiado corto";
+    CorruptSimplePacket: "a simple packet block that is too short", "un bloque de paquete simple demasiado corto";
+    CorruptRoom: "a packet of {0} bytes in a block with room for {1}", "un paquete de {0} bytes en un bloque con sitio para {1}";
+    CorruptInterface: "a packet of interface {0} in a section with {1}", "un paquete de la interfaz {0} en una sección con {1}";
+    FaultNoInterface: "{0}: no such interface; there are: {1}", "{0}: no existe esa interfaz; hay: {1}";
+    StepWait: "waiting for packets", "al esperar paquetes";
+    StepTap: "opening the tap", "al abrir la toma";
+    StepLibpcap: "libpcap says", "dice libpcap";
+    StepPacketSocket: "opening a packet socket (the capability CAP_NET_RAW is needed)",
+        "al abrir un socket de paquetes (hace falta la capacidad CAP_NET_RAW)";
+    StepAsk: "asking about the interface", "al preguntar por la interfaz";
+    StepHardware: "asking for the hardware type", "al preguntar por el tipo de hardware";
+    StepIsUp: "asking whether it is up", "al preguntar si está activa";
+    StepMtu: "asking for the MTU", "al preguntar por la MTU";
+    StepQueues: "asking for the queues", "al preguntar por las colas";
+    StepRing: "making a ring of block_count blocks of block_bytes", "al crear un anillo de block_count bloques de block_bytes";
+    StepMap: "mapping the ring", "al proyectar el anillo en memoria";
+    StepFilter: "closing the filter", "al cerrar el filtro";
+    StepSetFilter: "setting the filter", "al poner el filtro";
+    StepBind: "binding to the interface", "al asociarse a la interfaz";
+    StepPromiscuous: "making it promiscuous", "al ponerla en modo promiscuo";
+    StepFanout: "sharing it among the workers (fanout)", "al repartirla entre los hilos (fanout)";
+    StepTapFilter: "making the tap its filter", "al poner la toma como filtro";
+    StepMemory: "taking memory for frames", "al reservar memoria para tramas";
+    StepXdpSocket: "opening an AF_XDP socket (CAP_NET_RAW is needed)", "al abrir un socket AF_XDP (hace falta CAP_NET_RAW)";
+    StepRegister: "registering memory (CAP_IPC_LOCK, or more locked memory, is needed)",
+        "al registrar memoria (hace falta CAP_IPC_LOCK o más memoria bloqueada)";
+    StepFillRing: "making a fill ring", "al crear un anillo de relleno";
+    StepReceiveRing: "making a receive ring", "al crear un anillo de recepción";
+    StepHandOver: "handing the socket to the program", "al entregar el socket al programa";
+    StepBindQueue: "binding to a queue", "al asociarse a una cola";
+    SettingName: "an interface name of 1 to 15 bytes is expected", "se espera un nombre de interfaz de 1 a 15 bytes";
+    SettingTwice: "{0} is there twice", "{0} está dos veces";
+    SettingPages: "a multiple of 4096 is expected", "se espera un múltiplo de 4096";
+    SettingOneWorker: "1 is expected with the mode libpcap", "se espera 1 con el modo libpcap";
+    SettingOutside: "{0} is not within {1} and {2}", "{0} no está entre {1} y {2}";
+    SettingClassOfIt: "this is a class of IT already", "esta ya es una clase de IT";
+    SettingNotShed: "{0} is no class that is shed: {1}", "{0} no es una clase que se descarte: {1}";
+    SettingClasses: "there are {0} classes with those of IT, {1} is the most",
+        "hay {0} clases con las de IT, como mucho puede haber {1}";
+
+    WorkerFailed: "a worker failed", "falló un hilo de trabajo";
+    MetricsOn: "metrics on {0}", "métricas en {0}";
     NeedsRestart: "settings have changed that take effect at the next start",
         "han cambiado ajustes que surtirán efecto en el próximo arranque";
 }
@@ -671,7 +747,7 @@ mod tests {
             assert!(!english.trim().is_empty() && !spanish.trim().is_empty(), "{message:?} is empty");
             assert_eq!(places(english), places(spanish), "{message:?} has other places in Spanish");
             assert!(
-                english != spanish || matches!(message, Message::Error | Message::Verbatim),
+                english != spanish || matches!(message, Message::Error | Message::Verbatim | Message::Colon),
                 "{message:?} is not translated"
             );
         }

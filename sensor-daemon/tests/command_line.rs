@@ -73,6 +73,37 @@ fn a_reader_that_went_away_changes_nothing_in_how_a_command_ends() {
 }
 
 #[test]
+fn what_is_wrong_with_a_capture_is_told_once_in_the_language_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(place("cut.pcap"), &EMPTY_CAPTURE[..20]).unwrap();
+    let replay = |capture: &str, lang| vigia(&["replay", capture, "--output", &place("out"), "--lang", lang]);
+    for (lang, said) in
+        [("en", "cut short in the record at (uncompressed) byte 0"), ("es", "cortado en el registro del byte 0")]
+    {
+        let output = replay(&place("cut.pcap"), lang);
+        assert_eq!(code(&output), 3, "{}", stderr(&output));
+        assert!(stderr(&output).starts_with("error: ") && stderr(&output).contains(said), "{}", stderr(&output));
+    }
+    let output = replay(&place("absent.pcap"), "en");
+    assert_eq!((code(&output), stderr(&output).matches("No such file").count()), (1, 1), "{}", stderr(&output));
+    std::fs::create_dir(place("none")).unwrap();
+    let output = replay(&place("none"), "es");
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert!(stderr(&output).contains("no hay ningún fichero de captura"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_sensor_without_an_interface_does_not_begin_a_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal");
+    let output = vigia(&["run", "--output", journal.to_str().unwrap()]);
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("`capture.interfaces` names none"), "{}", stderr(&output));
+    assert!(!journal.exists());
+}
+
+#[test]
 fn every_help_shows_an_example() {
     for command in ["run", "replay", "check", "rules", "status", "reload", "config"] {
         let help = vigia(&[command, "--help"]);

@@ -178,9 +178,9 @@ impl Port {
     fn open(&self, index: u32) -> Result<Opened, Refusal> {
         let name = self.interface.name.as_str();
         let failed = |what| move |cause| live_error(name, what, cause);
-        let control = Control::open().map_err(failed("asking about the interface"))?;
-        let mtu = control.mtu(name).map_err(failed("asking for the MTU"))?;
-        let queues = control.queues(name).map_err(failed("asking for the queues"))?;
+        let control = Control::open().map_err(failed(Message::StepAsk))?;
+        let mtu = control.mtu(name).map_err(failed(Message::StepMtu))?;
+        let queues = control.queues(name).map_err(failed(Message::StepQueues))?;
         let sizes = Sizes::new(mtu, self.ring_bytes, queues, self.workers).ok_or_else(|| {
             let most = CHUNKS[1] - HEADROOM - BEYOND_MTU;
             Refusal::Unfit(Message::WhyMtu.with([mtu.to_string().into(), most.to_string().into()]))
@@ -198,9 +198,9 @@ impl Port {
             let made = self.open_queue(index, queue, sizes)?;
             receivers.iter_mut().zip(made).for_each(|(of_worker, receiver)| of_worker.push(receiver));
         }
-        let membership = PacketSocket::open().map_err(failed("opening a packet socket"))?;
+        let membership = PacketSocket::open().map_err(failed(Message::StepPacketSocket))?;
         if self.interface.promiscuous {
-            membership.set_promiscuous(index).map_err(failed("making it promiscuous"))?;
+            membership.set_promiscuous(index).map_err(failed(Message::StepPromiscuous))?;
         }
         Ok(Opened { index, receivers, _membership: Some(membership) })
     }
@@ -208,30 +208,30 @@ impl Port {
     /// Every worker's socket on a queue.
     fn open_queue(&self, index: u32, queue: u32, sizes: Sizes) -> Result<Vec<Receiver>, SourceError> {
         let failed = |what| move |cause| live_error(&self.interface.name, what, cause);
-        let umem = Umem::new(sizes.chunk_bytes, sizes.chunks).map_err(failed("taking memory for frames"))?;
-        let first = XdpSocket::open().map_err(failed("opening an AF_XDP socket (CAP_NET_RAW is needed)"))?;
-        first.register(&umem).map_err(failed("registering memory (CAP_IPC_LOCK, or more locked memory, is needed)"))?;
+        let umem = Umem::new(sizes.chunk_bytes, sizes.chunks).map_err(failed(Message::StepMemory))?;
+        let first = XdpSocket::open().map_err(failed(Message::StepXdpSocket))?;
+        first.register(&umem).map_err(failed(Message::StepRegister))?;
         let fill_entries = sizes.fill_entries();
         let mut fill = first
             .make_fill_ring(fill_entries)
             .and_then(|()| FillRing::map(&first, fill_entries))
-            .map_err(failed("making a fill ring"))?;
+            .map_err(failed(Message::StepFillRing))?;
         umem.chunks().for_each(|chunk| fill.push(chunk));
         fill.publish();
         let pool = Arc::new(Pool { umem, fill: Mutex::new(fill) });
         let mut receivers = Vec::new();
         let mut next = Some(first);
         for _ in 0..self.workers {
-            let socket = next.take().map_or_else(XdpSocket::open, Ok).map_err(failed("opening an AF_XDP socket"))?;
+            let socket = next.take().map_or_else(XdpSocket::open, Ok).map_err(failed(Message::StepXdpSocket))?;
             let ring = socket
                 .make_receive_ring(sizes.receive_entries)
                 .and_then(|()| ReceiveRing::map(&socket, sizes.receive_entries))
-                .map_err(failed("making a receive ring"))?;
+                .map_err(failed(Message::StepReceiveRing))?;
             match receivers.first() {
                 None => socket.bind_first(index, queue, self.copying),
                 Some(Receiver { socket: first, .. }) => socket.bind_beside(index, queue, first),
             }
-            .map_err(failed("binding to a queue"))?;
+            .map_err(failed(Message::StepBindQueue))?;
             let counted = Counted { of_pool: receivers.is_empty(), ..Counted::default() };
             receivers.push(Receiver { ring, socket, pool: Arc::clone(&pool), queue, counted });
         }
@@ -378,7 +378,7 @@ impl XdpQueue {
         self.admit()?;
         let name = &self.port.interface.name;
         let opened = self.port.tap.open(name);
-        Ok(opened.map_err(|error| live_error(name, "opening the tap", io::Error::other(error)))?)
+        Ok(opened.map_err(|error| live_error(name, Message::StepTap, io::Error::other(error)))?)
     }
 
     fn count_drops(&mut self) {
@@ -393,7 +393,7 @@ impl Queue for XdpQueue {
             self.port
                 .tap
                 .set_socket(name, receiver.queue, u32::from(self.worker), receiver.socket.as_raw_fd())
-                .map_err(|error| live_error(name, "handing the socket to the program", io::Error::other(error)))?;
+                .map_err(|error| live_error(name, Message::StepHandOver, io::Error::other(error)))?;
         }
         Ok(())
     }

@@ -132,7 +132,7 @@ pub(super) fn open(settings: &Settings, duplicates: &duplicate::Settings) -> Res
     let tap = kernel.tap.into_inner().and_then(Result::ok);
     for name in tap.iter().flat_map(|tap| tap.interfaces()) {
         let opened = tap.as_ref().map_or(Ok(()), |tap| tap.open(&name));
-        opened.map_err(|error| live_error(&name, "opening the tap", io::Error::other(error)))?;
+        opened.map_err(|error| live_error(&name, Message::StepTap, io::Error::other(error)))?;
     }
     let shed_at = if settings.tap.enabled { settings.tap.shed_at_percent } else { 0 };
     let shedder = tap.as_ref().map(|tap| Arc::new(Shedder::new(Arc::clone(tap), shares.len(), shed_at)));
@@ -177,7 +177,7 @@ impl<'s> Kernel<'s> {
                 }
                 Err(Refusal::Failed(error @ SourceError::UnsupportedLink { .. })) => return Err(error),
                 Err(Refusal::Unfit(why)) => refused.push((mode, why)),
-                Err(Refusal::Failed(error)) => refused.push((mode, verbatim(&reason(&error)))),
+                Err(Refusal::Failed(error)) => refused.push((mode, error.reason())),
             }
         }
         Err(SourceError::NoWay { reasons: append(Message::CapturedByNone.with([name.into()]), &refused) })
@@ -246,7 +246,7 @@ impl<'s> Kernel<'s> {
             return Err(Refusal::Unfit(Message::WhyOutgoing.into()));
         }
         let kind = Control::open().and_then(|control| control.hardware_type(&interface.name));
-        let kind = kind.map_err(|cause| live_error(&interface.name, "asking for the hardware type", cause))?;
+        let kind = kind.map_err(|cause| live_error(&interface.name, Message::StepHardware, cause))?;
         if kind != libc::ARPHRD_ETHER {
             return Err(Refusal::Unfit(Message::WhyNotEthernet.into()));
         }
@@ -271,18 +271,6 @@ fn unloaded(error: &ProbeError) -> Refusal {
     Refusal::Unfit(error.phrase())
 }
 
-fn verbatim(text: &str) -> Phrase {
-    Message::Verbatim.with([text.into()])
-}
-
-/// What an error says, without the name of the interface, which the sentence begins with.
-fn reason(error: &SourceError) -> String {
-    match error {
-        SourceError::Live { what, cause, .. } => format!("{what}: {cause}"),
-        other => other.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,7 +279,10 @@ mod tests {
     #[test]
     fn the_sentence_tells_the_way_and_why_no_better_one() {
         let refused = vec![
-            (Mode::AfXdpZeroCopy, verbatim("binding to a queue: Operation not supported")),
+            (
+                Mode::AfXdpZeroCopy,
+                Message::Colon.with([Message::StepBindQueue.into(), "Operation not supported".into()]),
+            ),
             (Mode::AfPacketEbpf, Message::WhyNotEthernet.into()),
         ];
         let chosen =

@@ -11,13 +11,17 @@ use super::file::is_capture;
 /// through symbolic links.
 ///
 /// # Errors
-/// An argument that does not exist, or a directory that cannot be read.
+/// An argument that does not exist, a directory that cannot be read, or one without captures.
 pub fn expand<P: AsRef<Path>>(arguments: &[P]) -> Result<Vec<PathBuf>, SourceError> {
     let mut captures = Vec::new();
     for argument in arguments {
         let argument = argument.as_ref();
         if fs::metadata(argument).map_err(|cause| open_error(argument, cause))?.is_dir() {
+            let before = captures.len();
             descend(argument, &mut captures)?;
+            if captures.len() == before {
+                return Err(SourceError::NoCapture { name: argument.display().to_string() });
+            }
         } else {
             captures.push(argument.to_path_buf());
         }
@@ -69,6 +73,13 @@ mod tests {
         let found = expand(&[root.path()]).unwrap();
         let names: Vec<_> = found.iter().map(|path| path.strip_prefix(root.path()).unwrap()).collect();
         assert_eq!(names, ["a.pcap", "b/deep/x", "b/late.bin"].map(Path::new));
+    }
+
+    #[test]
+    fn a_directory_without_a_capture_is_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("notes.txt"), b"none here").unwrap();
+        assert!(matches!(expand(&[root.path()]), Err(SourceError::NoCapture { .. })));
     }
 
     #[test]

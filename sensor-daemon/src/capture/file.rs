@@ -22,6 +22,7 @@ use std::path::Path;
 
 use self::input::Input;
 use super::{Each, FileSettings, Interface, Progress, Source, SourceError};
+use crate::language::{Message, Phrase};
 
 /// Most frames of a batch.
 const BATCH_FRAMES: usize = 1024;
@@ -65,7 +66,7 @@ enum Stop {
     /// The next record needs this many bytes, as far as known.
     Need(usize),
     /// The next record makes no sense.
-    Fault(String),
+    Fault(Phrase),
 }
 
 impl FileSource {
@@ -207,12 +208,12 @@ impl Kind {
     }
 }
 
-fn describe(magic: &[u8]) -> String {
+fn describe(magic: &[u8]) -> Phrase {
     match magic {
-        [] => "is empty".into(),
+        [] => Message::FoundNothing.into(),
         bytes => {
-            let hex: String = bytes.iter().take(4).map(|byte| format!(" {byte:02x}")).collect();
-            format!("begins with{hex}")
+            let hex: Vec<_> = bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+            Message::FoundBytes.with([hex.join(" ").into()])
         }
     }
 }
@@ -222,22 +223,20 @@ fn unsupported_link(name: &str, number: u32) -> SourceError {
 }
 
 /// The usual name of a LINKTYPE that Vigía does not decode, for messages.
-fn link_name(number: u32) -> &'static str {
-    match number {
+fn link_name(number: u32) -> Phrase {
+    let name = match number {
+        147..=162 => return Message::LinkPrivate.into(),
         3 => "AX.25",
         6 => "Token Ring",
         7 => "ARCNET",
         8 => "SLIP",
-        9 | 50 => "PPP",
         10 => "FDDI",
         51 => "PPPoE",
-        104 => "Cisco HDLC",
         105 => "IEEE 802.11",
         107 => "Frame Relay",
         119 => "IEEE 802.11 with Prism header",
         127 => "IEEE 802.11 with radiotap",
         143 => "DOCSIS",
-        147..=162 => "private use",
         165 => "BACnet MS/TP",
         187 | 201 | 251 | 254 | 255 => "Bluetooth",
         189 | 220 | 249 => "USB",
@@ -246,8 +245,9 @@ fn link_name(number: u32) -> &'static str {
         239 => "netfilter log",
         242 => "IP over InfiniBand",
         253 => "netlink",
-        _ => "no name known here",
-    }
+        _ => return Message::LinkNameless.into(),
+    };
+    Message::Verbatim.with([name.into()])
 }
 
 /// A frame and its length on the wire without the frame check sequence that the file says it ends with. A frame that

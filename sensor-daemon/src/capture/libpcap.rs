@@ -12,6 +12,7 @@ use vigia_parsers::packet::{Captured, LinkType};
 
 use super::live::Queue;
 use super::{Each, Interface, InterfaceId, InterfaceSettings, Progress, Settings, Source, SourceCounts, SourceError};
+use crate::language::Message;
 
 /// Most frames of a batch from one interface.
 const BATCH_FRAMES: usize = 1024;
@@ -72,7 +73,7 @@ impl<State: Activated> Handle<State> {
     fn new(name: &str, capture: Capture<State>) -> Result<Self, SourceError> {
         let number = capture.get_datalink().0.cast_unsigned();
         let Some(link) = LinkType::from_number(number) else {
-            let known_as = "libpcap's DLT number";
+            let known_as = Message::LinkDlt.into();
             return Err(SourceError::UnsupportedLink { name: name.to_owned(), number, known_as });
         };
         Ok(Self { name: name.to_owned(), capture, link, counts: SourceCounts::default(), dropped: 0, stopped: None })
@@ -166,5 +167,5 @@ impl Queue for Handle<Active> {
 }
 
 fn library_error(name: &str, error: Error) -> SourceError {
-    SourceError::Live { name: name.to_owned(), what: "libpcap", cause: std::io::Error::other(error) }
+    SourceError::Live { name: name.to_owned(), what: Message::StepLibpcap, cause: std::io::Error::other(error) }
 }

@@ -8,6 +8,7 @@ use super::interface;
 use super::shed::Pressure;
 use super::system::{has_error, readable, wait};
 use super::{Each, Interface, InterfaceId, Progress, Source, SourceCounts, SourceError};
+use crate::language::Message;
 
 /// How often an interface that is down is looked after. Longer than any block timeout's frames take to be read.
 pub(super) const RECOVERY_INTERVAL: Duration = Duration::from_millis(200);
@@ -109,7 +110,7 @@ impl Source for LiveSource {
         if frames > 0 {
             return Ok(Progress::Frames(frames));
         }
-        self.wait().map_err(|cause| live_error("all interfaces", "waiting for packets", cause))?;
+        self.wait().map_err(|cause| live_error("all interfaces", Message::StepWait, cause))?;
         self.look_after();
         let lag = self.queues.iter().map(|queue| queue.lag()).max().unwrap_or_default();
         Ok(match self.drain(each)? {
@@ -174,6 +175,6 @@ pub(super) fn no_interface(name: &str) -> SourceError {
     SourceError::NoInterface { name: name.to_owned(), existing: interface::existing().join(", ") }
 }
 
-pub(super) fn live_error(name: &str, what: &'static str, cause: io::Error) -> SourceError {
+pub(super) fn live_error(name: &str, what: Message, cause: io::Error) -> SourceError {
     SourceError::Live { name: name.to_owned(), what, cause }
 }

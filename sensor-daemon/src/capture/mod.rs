@@ -12,6 +12,7 @@ mod af_xdp;
 #[cfg(target_os = "linux")]
 pub mod chain;
 pub mod directory;
+mod error;
 pub mod file;
 #[cfg(target_os = "linux")]
 mod inlet;
@@ -35,13 +36,13 @@ pub mod tap;
 #[cfg(target_os = "linux")]
 pub mod watch;
 
-use std::io;
 use std::path::Path;
 
 use vigia_parsers::packet::Captured;
 
 use crate::flow::duplicate;
 
+pub use error::SourceError;
 pub use settings::{Demand, FileSettings, InterfaceSettings, Settings, SettingsError};
 pub use tap::TapSettings;
 
@@ -143,103 +144,6 @@ impl SourceCounts {
     }
 }
 
-/// Why a source gives no (more) frames. Offsets count uncompressed bytes from the beginning of the capture.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// A file or directory cannot be opened.
-    #[error("{name}: {cause}")]
-    Open {
-        /// File or directory.
-        name: String,
-        /// The system's word.
-        #[source]
-        cause: io::Error,
-    },
-    /// Reading or decompressing failed.
-    #[error("{name}: reading failed after {offset} (uncompressed) bytes: {cause}")]
-    Read {
-        /// File.
-        name: String,
-        /// Uncompressed bytes read up to there.
-        offset: u64,
-        /// The system's or the decompressor's word.
-        #[source]
-        cause: io::Error,
-    },
-    /// Neither pcap nor pcapng.
-    #[error("{name}: not a capture file (pcap or pcapng, plain, gzip or zstd): it {found}")]
-    NotACapture {
-        /// File.
-        name: String,
-        /// What its first bytes are instead.
-        found: String,
-    },
-    /// No frame of the file has a link type that Vigía decodes.
-    #[error(
-        "{name}: link type {number} ({known_as}) is not supported; Ethernet, raw IP, Linux SLL and SLL2, and BSD loopback are"
-    )]
-    UnsupportedLink {
-        /// File or interface.
-        name: String,
-        /// LINKTYPE of a file, ARPHRD of an interface.
-        number: u32,
-        /// Its usual name.
-        known_as: &'static str,
-    },
-    /// The file ends within a record.
-    #[error(
-        "{name}: cut short in the record at (uncompressed) byte {offset}: {needed} bytes are needed, {available} are there"
-    )]
-    Truncated {
-        /// File.
-        name: String,
-        /// Where the record begins.
-        offset: u64,
-        /// Bytes it needs, as far as known.
-        needed: usize,
-        /// Bytes that are there.
-        available: usize,
-    },
-    /// What stands in the file makes no sense.
-    #[error("{name}: corrupt at (uncompressed) byte {offset}: {what}")]
-    Corrupt {
-        /// File.
-        name: String,
-        /// Where the record begins.
-        offset: u64,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// A live interface cannot be captured on.
-    #[error("{name}: {what}: {cause}")]
-    Live {
-        /// Interface.
-        name: String,
-        /// What was tried.
-        what: &'static str,
-        /// The system's word.
-        #[source]
-        cause: io::Error,
-    },
-    /// A live interface that does not exist.
-    #[error("{name}: no such interface; there are: {existing}")]
-    NoInterface {
-        /// Interface.
-        name: String,
-        /// Those that exist.
-        existing: String,
-    },
-    /// Settings that cannot work.
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    /// None of the ways to capture that would do works on an interface.
-    #[error("{}", reasons.text(crate::language::Language::English))]
-    NoWay {
-        /// Each way, and why not.
-        reasons: crate::language::Phrase,
-    },
-}
-
 /// Opens a capture file.
 ///
 /// # Errors
@@ -257,7 +161,7 @@ pub fn open_file(path: &Path, settings: &FileSettings) -> Result<Box<dyn Source>
 pub fn open_live(settings: &Settings, duplicates: &duplicate::Settings) -> Result<chain::Live, SourceError> {
     settings.validate()?;
     if settings.interfaces.is_empty() {
-        return Err(SettingsError::new("interfaces", "at least one is expected to capture live").into());
+        return Err(SourceError::NoInterfaces);
     }
     chain::open(settings, duplicates)
 }

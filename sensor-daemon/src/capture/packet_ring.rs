@@ -23,6 +23,7 @@ use super::interface::{self, Control};
 use super::live::{Health, Queue, live_error, no_interface};
 use super::probes::guard::Guards;
 use super::{Each, Interface, InterfaceId, InterfaceSettings, Settings, SourceCounts, SourceError};
+use crate::language::Message;
 
 /// Opens a ring on an interface for every worker; they share its frames out by the program, or by the kernel's own hash.
 /// An interface that is down is waited for.
@@ -213,15 +214,14 @@ impl Ring {
     fn open(plan: &Plan) -> Result<Option<Self>, SourceError> {
         let name = plan.interface.name.as_str();
         let failed = |what| move |cause| live_error(name, what, cause);
-        let socket =
-            PacketSocket::open().map_err(failed("opening a packet socket (the capability CAP_NET_RAW is needed)"))?;
+        let socket = PacketSocket::open().map_err(failed(Message::StepPacketSocket))?;
         let interface = interface::index(name).ok_or_else(|| no_interface(name))?;
-        let control = Control::open().map_err(failed("asking about the interface"))?;
-        let kind = control.hardware_type(name).map_err(failed("asking for the hardware type"))?;
+        let control = Control::open().map_err(failed(Message::StepAsk))?;
+        let kind = control.hardware_type(name).map_err(failed(Message::StepHardware))?;
         let link = link_type(kind).ok_or_else(|| SourceError::UnsupportedLink {
             name: name.to_owned(),
             number: u32::from(kind),
-            known_as: "the kernel's ARPHRD number",
+            known_as: Message::LinkArphrd.into(),
         })?;
         // Before anything makes it talk: it may be down yet.
         plan.guards.protect(name);
@@ -232,29 +232,28 @@ impl Ring {
                 None
             }
         });
-        if !control.is_up(name).map_err(failed("asking whether it is up"))? {
+        if !control.is_up(name).map_err(failed(Message::StepIsUp))? {
             return Ok(None);
         }
         socket
             .set_ring(plan.block_bytes, plan.block_count, plan.block_timeout_ms)
-            .map_err(failed("making a ring of block_count blocks of block_bytes"))?;
+            .map_err(failed(Message::StepRing))?;
         let map = RingMap::new(socket.as_fd(), plan.block_bytes as usize, plan.block_count as usize)
-            .map_err(failed("mapping the ring"))?;
-        socket.set_filter(&mut [instruction(RETURN, 0)]).map_err(failed("closing the filter"))?;
-        socket.bind(interface).map_err(failed("binding to the interface"))?;
+            .map_err(failed(Message::StepMap))?;
+        socket.set_filter(&mut [instruction(RETURN, 0)]).map_err(failed(Message::StepFilter))?;
+        socket.bind(interface).map_err(failed(Message::StepBind))?;
         if plan.interface.promiscuous {
-            socket.set_promiscuous(interface).map_err(failed("making it promiscuous"))?;
+            socket.set_promiscuous(interface).map_err(failed(Message::StepPromiscuous))?;
         }
         if let Some(Membership { group, program }) = &plan.group {
             let program = program.as_ref().map(|program| program.as_fd());
             let mut group = group.lock().unwrap_or_else(PoisonError::into_inner);
             let existing = group.and_then(|(index, number)| (index == interface).then_some(number));
-            let joined =
-                socket.join_fanout(existing, program).map_err(failed("sharing it among the workers (fanout)"))?;
+            let joined = socket.join_fanout(existing, program).map_err(failed(Message::StepFanout))?;
             *group = Some((interface, joined));
         }
         if let Some(filter) = &filter {
-            socket.set_program(filter.as_fd()).map_err(failed("making the tap its filter"))?;
+            socket.set_program(filter.as_fd()).map_err(failed(Message::StepTapFilter))?;
         }
         Ok(Some(Self { map, socket, interface, link, next: 0, is_tapped: filter.is_some() }))
     }
@@ -292,7 +291,7 @@ impl Ring {
         filter.push(instruction(RETURN, plan.snaplen));
         self.socket
             .set_filter(&mut filter)
-            .map_err(|cause| live_error(&plan.interface.name, "setting the filter", cause))
+            .map_err(|cause| live_error(&plan.interface.name, Message::StepSetFilter, cause))
     }
 }
 

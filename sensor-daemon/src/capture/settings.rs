@@ -1,6 +1,7 @@
 //! Settings of capture.
 
 use super::tap::TapSettings;
+use crate::language::{Message, Phrase};
 
 /// Capture: from which interfaces, with how much memory.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
@@ -140,18 +141,22 @@ impl Default for FileSettings {
 }
 
 /// Settings that cannot work.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("capture.{key}: {what}")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsError {
-    /// The setting.
+    /// The setting, within `capture`.
     pub key: String,
     /// What is wrong, and what was expected.
-    pub what: String,
+    pub what: Phrase,
 }
 
 impl SettingsError {
-    pub(super) fn new(key: impl Into<String>, what: impl Into<String>) -> Self {
+    pub(super) fn new(key: impl Into<String>, what: impl Into<Phrase>) -> Self {
         Self { key: key.into(), what: what.into() }
+    }
+
+    /// The error as a sentence.
+    pub fn phrase(&self) -> Phrase {
+        Message::Colon.with([format!("capture.{}", self.key).into(), self.what.clone().into()])
     }
 }
 
@@ -161,23 +166,23 @@ impl Settings {
         for (index, interface) in self.interfaces.iter().enumerate() {
             let key = format!("interfaces[{index}].name");
             if interface.name.is_empty() || interface.name.len() > 15 {
-                return Err(SettingsError::new(key, "an interface name of 1 to 15 bytes is expected"));
+                return Err(SettingsError::new(key, Message::SettingName));
             }
             if self.interfaces[..index].iter().any(|other| other.name == interface.name) {
-                return Err(SettingsError::new(key, format!("{} is there twice", interface.name)));
+                return Err(SettingsError::new(key, Message::SettingTwice.with([interface.name.as_str().into()])));
             }
         }
         within("workers", self.workers, 1, 256)?;
         within("block_count", self.block_count, 2, 65_536)?;
         within("block_bytes", self.block_bytes, 4096, 64 << 20)?;
         if !self.block_bytes.is_multiple_of(4096) {
-            return Err(SettingsError::new("block_bytes", "a multiple of 4096 is expected"));
+            return Err(SettingsError::new("block_bytes", Message::SettingPages));
         }
         within("block_timeout_ms", self.block_timeout_ms, 1, 10_000)?;
         within("poll_timeout_ms", self.poll_timeout_ms, 1, 60_000)?;
         within("snaplen", self.snaplen, 64, 262_144)?;
         if self.mode == Demand::Libpcap && self.workers != 1 {
-            return Err(SettingsError::new("workers", "1 is expected with the mode libpcap"));
+            return Err(SettingsError::new("workers", Message::SettingOneWorker));
         }
         self.tap.validate()?;
         within("file.max_frame_bytes", self.file.max_frame_bytes, 64, 64 << 20)?;
@@ -188,14 +193,20 @@ impl Settings {
 
 fn within<T: PartialOrd + std::fmt::Display>(key: &str, value: T, least: T, most: T) -> Result<(), SettingsError> {
     if value < least || value > most {
-        return Err(SettingsError::new(key, format!("{value} is not within {least} and {most}")));
+        return Err(SettingsError::new(key, outside(value, least, most)));
     }
     Ok(())
+}
+
+/// That a value is not within its bounds.
+pub(super) fn outside<T: std::fmt::Display>(value: T, least: T, most: T) -> Phrase {
+    Message::SettingOutside.with([value, least, most].map(|number| number.to_string().into()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::Language;
 
     #[test]
     fn defaults_are_valid() {
@@ -206,7 +217,10 @@ mod tests {
     fn an_interface_named_twice_is_refused_by_its_key() {
         let tap = InterfaceSettings { name: "tap0".into(), ..Default::default() };
         let settings = Settings { interfaces: vec![tap.clone(), tap], ..Default::default() };
-        assert_eq!(settings.validate().unwrap_err().to_string(), "capture.interfaces[1].name: tap0 is there twice");
+        assert_eq!(
+            settings.validate().unwrap_err().phrase().text(Language::English),
+            "capture.interfaces[1].name: tap0 is there twice"
+        );
     }
 
     #[test]

@@ -13,6 +13,8 @@ use vigia_parsers::registry::PROTOCOLS;
 use vigia_probes_abi::tap::{CLASS_BITS, IGNORED_BIT, NO_CLASS, Numbers, class_place};
 
 use super::SettingsError;
+use super::settings::outside;
+use crate::language::{Message, Phrase};
 
 /// What the kernel drops before it is captured. Every frame is counted with its fate (`vigia_tap_frames_total`), and `vigia
 /// status` shows that none is missing. Where the kernel does not let Vigía load its programs nothing is dropped before capture.
@@ -263,33 +265,33 @@ impl TapSettings {
 
     /// Whether the values can work.
     pub(super) fn validate(&self) -> Result<(), SettingsError> {
-        let refuse = |key: String, what: String| Err(SettingsError::new(format!("tap.{key}"), what));
+        let refuse = |key: String, what: Phrase| Err(SettingsError::new(format!("tap.{key}"), what));
         for (index, vlan) in self.ignore_vlans.iter().enumerate() {
             if !(1..4095).contains(vlan) {
-                return refuse(format!("ignore_vlans[{index}]"), format!("{vlan} is not within 1 and 4094"));
+                return refuse(format!("ignore_vlans[{index}]"), outside(*vlan, 1, 4094));
             }
         }
         if self.shed_at_percent > 100 {
-            return refuse("shed_at_percent".to_owned(), format!("{} is not within 0 and 100", self.shed_at_percent));
+            return refuse("shed_at_percent".to_owned(), outside(self.shed_at_percent, 0, 100));
         }
         let is_it = |name: &&String| self.it.contains_key(*name) || BUILT_IN.contains(&name.as_str());
         if let Some(name) = self.ot.keys().find(is_it) {
-            return refuse(format!("ot.{name}"), "this is a class of IT already".to_owned());
+            return refuse(format!("ot.{name}"), Message::SettingClassOfIt.into());
         }
         let sheddable: Vec<&str> = BUILT_IN.into_iter().chain(self.it.keys().map(String::as_str)).collect();
         for (index, name) in self.shed_order.iter().enumerate() {
             if !sheddable.contains(&name.as_str()) {
-                let what = format!("{name} is no class that is shed: {}", sheddable.join(", "));
+                let what = Message::SettingNotShed.with([name.as_str().into(), sheddable.join(", ").into()]);
                 return refuse(format!("shed_order[{index}]"), what);
             }
         }
         let classes = Classes::new(self).list.len();
         if classes > usize::from(NO_CLASS) {
-            let what = format!("there are {classes} classes with those of IT, {NO_CLASS} is the most");
+            let what = Message::SettingClasses.with([classes.into(), usize::from(NO_CLASS).into()]);
             return refuse("ot".to_owned(), what);
         }
         if !(1..=1_000_000).contains(&self.shunt_flows) {
-            return refuse("shunt_flows".to_owned(), format!("{} is not within 1 and 1000000", self.shunt_flows));
+            return refuse("shunt_flows".to_owned(), outside(self.shunt_flows, 1, 1_000_000));
         }
         Ok(())
     }

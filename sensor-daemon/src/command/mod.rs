@@ -29,6 +29,7 @@ use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Sub
 pub use replay::Replay;
 pub use run::Run;
 
+use crate::capture::SourceError;
 use crate::config::Loaded;
 use crate::diagnostic::{Diagnostic, render_all};
 use crate::language::{Language, Message, help};
@@ -227,6 +228,13 @@ fn with_config(
 /// Shows diagnostics on standard error.
 pub fn report(diagnostics: &[Diagnostic], context: Context) {
     tell(&render_all(diagnostics, context.language, context.colour, DIAGNOSTICS_SHOWN));
+}
+
+/// Says on standard error why captures could not be read, or not to their end.
+pub fn report_faults(faults: &[SourceError], context: Context) {
+    for fault in faults {
+        tell(&format!("{}: {}\n", Message::Error.text(context.language), fault.phrase().text(context.language)));
+    }
 }
 
 /// Writes to standard output. A reader that went away (`vigia ... | head`) is no failure.

@@ -197,12 +197,12 @@ impl Default for JournalSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// A file or directory of it.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {cause}", path = path.display())]
     Io {
         /// Which.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Another process writes there.
     #[error("{path} is in use by another process", path = .0.display())]
@@ -218,7 +218,7 @@ trait At<T> {
 
 impl<T> At<T> for io::Result<T> {
     fn at(self, path: &Path) -> Result<T, JournalError> {
-        self.map_err(|source| JournalError::Io { path: path.to_path_buf(), source })
+        self.map_err(|cause| JournalError::Io { path: path.to_path_buf(), cause })
     }
 }
 

@@ -34,6 +34,10 @@ use crate::pipeline::{Share, Worker};
 
 /// Watches live interfaces until told to stop. `loaded` has the command line's settings over it already.
 pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<Outcome> {
+    // Before a journal is made for nothing.
+    if loaded.config.capture.interfaces.is_empty() {
+        anyhow::bail!(Message::NoInterface.text(context.language));
+    }
     let metrics = Metrics::new();
     let (rules, found) = RuleStore::load(&loaded.config.rules, &metrics);
     report(&found.diagnostics, context);
@@ -45,7 +49,9 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
     tracing::info!(directory = %loaded.config.journal.directory.display(), ?recovery, "journal");
     let exporter = Exporter::start(&loaded.config, &journal, &metrics).context("starting the delivery of events")?;
     let manager = Manager::of_environment();
-    let live = capture::open_live(&within(&loaded.config.capture, &manager), &loaded.config.flow.duplicates)?;
+    let capture = within(&loaded.config.capture, &manager);
+    let live = capture::open_live(&capture, &loaded.config.flow.duplicates);
+    let live = live.map_err(|error| error.told(context.language))?;
     let capture::chain::Live { mut sources, watch } = live;
     for way in watch.chosen() {
         tell(&format!("{}\n", way.sentence().text(context.language)));
@@ -110,7 +116,9 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
         sensor.manager.stopping();
         sensor.watch.hold();
         stop.store(true, Ordering::Relaxed);
-        let workers = workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow::anyhow!("a worker failed")));
+        let workers = workers
+            .into_iter()
+            .map(|worker| worker.join().map_err(|_| anyhow::anyhow!(Message::WorkerFailed.text(context.language))));
         let mut workers: Vec<Worker> = workers.collect::<Result<_, _>>()?;
         for observation in super::watch::publish(&sensor.watch, &sensor.metrics) {
             if let Some(ledger) = &observation.ledger {
@@ -304,7 +312,9 @@ fn serve(sensor: &Arc<Sensor>, loaded: &Loaded, ended: &Notify) -> anyhow::Resul
     runtime.block_on(async {
         let settings = &loaded.config.metrics;
         let metrics = metrics::serve(settings, Arc::clone(&sensor.metrics));
-        let metrics = metrics.await.with_context(|| format!("metrics on {}", settings.listen))?;
+        let metrics = metrics
+            .await
+            .with_context(|| Message::MetricsOn.with([settings.listen.to_string().into()]).text(sensor.language))?;
         let socket = &loaded.config.control;
         let control = control::Server::bind(socket).with_context(|| socket.socket.display().to_string())?;
         let [status, probes, foresee, reload] = std::array::from_fn(|_| Arc::clone(sensor));
@@ -328,7 +338,7 @@ fn serve(sensor: &Arc<Sensor>, loaded: &Loaded, ended: &Notify) -> anyhow::Resul
                 },
                 _ = term.recv() => break,
                 _ = interrupt.recv() => break,
-                () = ended.notified() => anyhow::bail!("a worker ended by itself"),
+                () = ended.notified() => anyhow::bail!(Message::WorkerFailed.text(sensor.language)),
                 _ = hangup.recv() => {
                     let sensor = Arc::clone(sensor);
                     tokio::task::spawn_blocking(move || match sensor.reload() {

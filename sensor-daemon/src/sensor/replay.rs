@@ -15,7 +15,7 @@ use vigia_parsers::packet::Captured;
 use super::{Bench, Place, RuleStore, evidence};
 use crate::capture::file::FileSource;
 use crate::capture::{FileSettings, Progress, Source, SourceError, directory};
-use crate::command::{Context, Outcome, Replay, print, report, summary};
+use crate::command::{Context, Outcome, Replay, print, report, report_faults, summary};
 use crate::config::Loaded;
 use crate::evidence::marks::Marks;
 use crate::histogram::Histogram;
@@ -28,7 +28,7 @@ use crate::pipeline::{Share, Worker};
 /// Processes capture files. `loaded` has the command line's settings over it already.
 pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::Result<Outcome> {
     let config = loaded.config;
-    let captures = directory::expand(&arguments.captures)?;
+    let captures = directory::expand(&arguments.captures).map_err(|error| error.told(context.language))?;
     let output = arguments.output.clone().unwrap_or_else(|| PathBuf::from("."));
     std::fs::create_dir_all(&output).with_context(|| output.display().to_string())?;
     let metrics = Metrics::new();
@@ -64,7 +64,9 @@ pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::R
         };
         let others: Vec<_> = (1..workers).map(start).collect();
         let (faults, mut first) = reading.read(worker(0), Some(&bar), None);
-        let others = others.into_iter().map(|other| other.join().map_err(|_| anyhow::anyhow!("a worker failed")));
+        let others = others
+            .into_iter()
+            .map(|other| other.join().map_err(|_| anyhow::anyhow!(Message::WorkerFailed.text(context.language))));
         let others: Vec<_> = others.collect::<Result<_, _>>()?;
         // Only now the numbers are those of the whole sensor.
         first.report_stats(&metrics);
@@ -84,9 +86,7 @@ pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::R
     if let (Some(path), Some(histogram)) = (&arguments.fields, histogram) {
         write_fields(path, &histogram)?;
     }
-    for fault in &faults {
-        tracing::error!("{fault}");
-    }
+    report_faults(&faults, context);
     conclude(arguments, &metrics, &faults, context)
 }
 
@@ -217,6 +217,6 @@ fn conclude(
     } else {
         print(&summary::render(&snapshot, context.language, true))?;
     }
-    anyhow::ensure!(summary::balances(&snapshot, true), "packets are not all accounted for");
+    anyhow::ensure!(summary::balances(&snapshot, true), Message::SumsDoNotBalance.text(context.language));
     Ok(if faults.is_empty() { Outcome::Done } else { Outcome::Damaged })
 }

@@ -6,6 +6,7 @@ use vigia_parsers::packet::{Captured, LinkType};
 use super::byte_order::ByteOrder;
 use super::{BATCH_FRAMES, Format, Run, Stop, settle_lengths, unsupported_link};
 use crate::capture::{Each, FileSettings, Interface, SourceCounts, SourceError};
+use crate::language::Message;
 
 /// Bytes of the file header.
 pub(super) const HEADER_BYTES: usize = 24;
@@ -60,7 +61,7 @@ impl Pcap {
         };
         let (major, minor) = (variant.order.u16([a0, a1]), variant.order.u16([i0, i1]));
         if major != 2 {
-            let what = format!("version {major}.{minor} of the format is not known, 2.x is");
+            let what = Message::CorruptVersion.with([format!("{major}.{minor}").into()]);
             return Err(SourceError::Corrupt { name: name.to_owned(), offset: 4, what });
         }
         let network = variant.order.u32([n0, n1, n2, n3]);
@@ -98,10 +99,7 @@ impl Format for Pcap {
             }
             let length = captured as usize;
             if length > self.max_frame_bytes {
-                break Stop::Fault(format!(
-                    "a frame of {length} bytes is stated, at most {} are accepted (max_frame_bytes)",
-                    self.max_frame_bytes
-                ));
+                break Stop::Fault(Message::CorruptFrame.with([length.into(), self.max_frame_bytes.into()]));
             }
             let record = variant.record_header + length;
             let Some(frame) = rest.get(variant.record_header..record) else { break Stop::Need(record) };

@@ -6,6 +6,7 @@ use vigia_parsers::packet::{Captured, LinkType};
 use super::byte_order::ByteOrder;
 use super::{BATCH_FRAMES, Format, Run, Stop, settle_lengths};
 use crate::capture::{Each, FileSettings, Interface, InterfaceId, SourceCounts};
+use crate::language::{Message, Phrase};
 
 /// Section Header Block; the same in both byte orders.
 pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
@@ -58,7 +59,7 @@ struct Packet<'b> {
 }
 
 /// What is wrong with a block.
-type Fault = String;
+type Fault = Phrase;
 
 impl Pcapng {
     pub(super) fn new(settings: &FileSettings) -> Self {
@@ -83,37 +84,36 @@ impl Pcapng {
             self.order = match (u32::from_be_bytes(magic), u32::from_le_bytes(magic)) {
                 (BYTE_ORDER_MAGIC, _) => ByteOrder::Big,
                 (_, BYTE_ORDER_MAGIC) => ByteOrder::Little,
-                (other, _) => return Err(Stop::Fault(format!("a section with the byte order magic {other:#010x}"))),
+                (other, _) => {
+                    return Err(Stop::Fault(Message::CorruptOrder.with([format!("{other:#010x}").into()])));
+                }
             };
         }
         let kind = self.order.u32([t0, t1, t2, t3]);
         let length = self.order.u32([l0, l1, l2, l3]) as usize;
         if length < BLOCK_OVERHEAD || !length.is_multiple_of(4) {
-            return Err(Stop::Fault(format!("a block of {length} bytes; a multiple of 4 from 12 on is expected")));
+            return Err(Stop::Fault(Message::CorruptLength.with([length.into()])));
         }
         if length > self.max_block_bytes {
-            return Err(Stop::Fault(format!(
-                "a block of {length} bytes is stated, at most {} are accepted (max_block_bytes)",
-                self.max_block_bytes
-            )));
+            return Err(Stop::Fault(Message::CorruptBlock.with([length.into(), self.max_block_bytes.into()])));
         }
         let Some((body, trailer)) = rest.get(8..length).and_then(|block| block.split_last_chunk::<4>()) else {
             return Err(Stop::Need(length));
         };
         let again = self.order.u32(*trailer) as usize;
         if again != length {
-            return Err(Stop::Fault(format!("a block of {length} bytes that ends with the length {again}")));
+            return Err(Stop::Fault(Message::CorruptTrailer.with([length.into(), again.into()])));
         }
         Ok((kind, body))
     }
 
     fn section_header(&mut self, body: &[u8]) -> Result<(), Fault> {
         let Some(&[_, _, _, _, m0, m1, ..]) = body.first_chunk::<16>() else {
-            return Err("a section header block that is too short".into());
+            return Err(Message::CorruptSectionHeader.into());
         };
         let major = self.order.u16([m0, m1]);
         if major != 1 {
-            return Err(format!("a section of major version {major}, only 1 is known"));
+            return Err(Message::CorruptSection.with([usize::from(major).into()]));
         }
         self.section = self.interfaces.len();
         Ok(())
@@ -121,10 +121,10 @@ impl Pcapng {
 
     fn interface_description(&mut self, body: &[u8]) -> Result<(), Fault> {
         let Some((&[l0, l1, _, _, s0, s1, s2, s3], mut options)) = body.split_first_chunk::<8>() else {
-            return Err("an interface description block that is too short".into());
+            return Err(Message::CorruptDescription.into());
         };
         if self.interfaces.len() == MAX_INTERFACES {
-            return Err(format!("more than {MAX_INTERFACES} interfaces"));
+            return Err(Message::CorruptInterfaces.with([MAX_INTERFACES.into()]));
         }
         let link_number = self.order.u16([l0, l1]);
         let mut interface = Described {
@@ -172,7 +172,7 @@ impl Pcapng {
     /// Enhanced Packet Block, and the obsolete Packet Block, whose interface id is shorter.
     fn packet<'b>(&self, body: &'b [u8], obsolete: bool) -> Result<Packet<'b>, Fault> {
         let Some(([id, high, low, captured, wire_length], data)) = self.order.words::<5>(body) else {
-            return Err("a packet block that is too short".into());
+            return Err(Message::CorruptPacket.into());
         };
         // In the obsolete block the first half of the word is the interface, the second a count of drops.
         let interface = match (obsolete, self.order) {
@@ -181,7 +181,7 @@ impl Pcapng {
             (true, ByteOrder::Little) => id & 0xffff,
         };
         let Some(frame) = data.get(..captured as usize) else {
-            return Err(format!("a packet of {captured} bytes in a block with room for {}", data.len()));
+            return Err(Message::CorruptRoom.with([(captured as usize).into(), data.len().into()]));
         };
         Ok(Packet {
             interface: interface as usize,
@@ -194,12 +194,12 @@ impl Pcapng {
     /// Simple Packet Block: of the section's first interface, captured up to that one's snap length.
     fn simple_packet<'b>(&self, body: &'b [u8]) -> Result<Packet<'b>, Fault> {
         let Some(([wire_length], data)) = self.order.words::<1>(body) else {
-            return Err("a simple packet block that is too short".into());
+            return Err(Message::CorruptSimplePacket.into());
         };
         let snaplen = self.interfaces.get(self.section).map_or(0, |interface| interface.snaplen);
         let captured = if snaplen == 0 { wire_length } else { wire_length.min(snaplen) };
         let Some(frame) = data.get(..captured as usize) else {
-            return Err(format!("a packet of {captured} bytes in a block with room for {}", data.len()));
+            return Err(Message::CorruptRoom.with([(captured as usize).into(), data.len().into()]));
         };
         Ok(Packet { interface: 0, ticks: None, frame, wire_length })
     }
@@ -208,15 +208,12 @@ impl Pcapng {
     fn hand_over(&mut self, packet: &Packet<'_>, each: &mut Each<'_>) -> Result<bool, Fault> {
         let length = packet.frame.len();
         if length > self.max_frame_bytes {
-            return Err(format!(
-                "a frame of {length} bytes, at most {} are accepted (max_frame_bytes)",
-                self.max_frame_bytes
-            ));
+            return Err(Message::CorruptFrame.with([length.into(), self.max_frame_bytes.into()]));
         }
         let index = self.section + packet.interface;
         let known = self.interfaces.len() - self.section;
         let Some(interface) = self.interfaces.get_mut(index) else {
-            return Err(format!("a packet of interface {} in a section with {known}", packet.interface));
+            return Err(Message::CorruptInterface.with([packet.interface.into(), known.into()]));
         };
         self.number += 1;
         let Some(link) = interface.link else {

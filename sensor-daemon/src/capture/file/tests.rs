@@ -452,7 +452,7 @@ fn blocks_that_contradict_themselves_are_corrupt() {
         let reading = read(file.bytes);
         assert!(reading.frames.is_empty());
         match reading.fault {
-            Some(SourceError::Corrupt { what, .. }) => what,
+            Some(SourceError::Corrupt { what, .. }) => what.text(crate::language::Language::English),
             other => panic!("{other:?}"),
         }
     };

@@ -114,7 +114,7 @@ pub(super) struct Events {
 impl Events {
     /// Those of the journal in a directory, from the oldest on.
     pub(super) fn open(journal: &Path, stream: Stream, context: Context) -> Result<Self, JournalError> {
-        let at = |source| JournalError::Io { path: journal.to_path_buf(), source };
+        let at = |cause| JournalError::Io { path: journal.to_path_buf(), cause };
         std::fs::metadata(journal).map_err(at)?;
         Ok(Self {
             journal: journal.to_path_buf(),

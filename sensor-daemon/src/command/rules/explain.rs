@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use vigia_rules::Rule;
 use vigia_rules::explain::{Explanation, Probe};
 
-use super::super::{ConfigArgument, Context, Outcome, RulesArgument, print, tell};
+use super::super::{ConfigArgument, Context, Outcome, RulesArgument, print, report_faults, tell};
 use super::trace::{Trace, Tracer, reason_text, requirement_text};
 use super::words;
 use crate::capture::directory;
@@ -64,7 +64,7 @@ impl Explain {
         let probe = Probe::new(&rule, sources, variables).context("the rule's text is gone")?;
         let run = match self.capture.as_slice() {
             [] => None,
-            captures => Some(self.run(probe, &rule, ruleset, &loaded.config, captures)?),
+            captures => Some(self.run(probe, &rule, ruleset, &loaded.config, captures, context)?),
         };
         let language = context.language;
         if self.json {
@@ -120,8 +120,9 @@ impl Explain {
         ruleset: Ruleset,
         config: &Config,
         captures: &[PathBuf],
+        context: Context,
     ) -> anyhow::Result<Run> {
-        let captures = directory::expand(captures)?;
+        let captures = directory::expand(captures).map_err(|error| error.told(context.language))?;
         let (probe, trace) = (Arc::new(probe), Arc::new(Mutex::new(Trace::default())));
         let engine = Arc::new(ruleset.engine);
         let mine = |alert: &&Value| alert["alert"]["gid"] == rule.gid && alert["alert"]["signature_id"] == rule.sid;
@@ -131,9 +132,7 @@ impl Explain {
             trace.lock().unwrap_or_else(PoisonError::into_inner).capture = capture.display().to_string().into();
             let tracer = Tracer::new(Arc::clone(&probe), (rule.gid, rule.sid), Arc::clone(&trace));
             let done = trial(config, Arc::clone(&engine), &[capture], Some(Box::new(tracer)))?;
-            for fault in &done.faults {
-                tell(&format!("{fault}\n"));
-            }
+            report_faults(&done.faults, context);
             damaged |= !done.faults.is_empty();
             alerts += done.alerts.iter().filter(mine).count() as u64;
         }

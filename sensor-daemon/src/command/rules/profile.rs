@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use vigia_rules::{Engine, FlowMemory, Moment, RuleId, Scratch, Subject, Watch};
 
 use super::super::table::Table;
-use super::super::{ConfigArgument, Context, Outcome, RulesArgument, print, report, tell};
+use super::super::{ConfigArgument, Context, Outcome, RulesArgument, print, report, report_faults};
 use crate::capture::directory;
 use crate::config::Loaded;
 use crate::inspection::Observer;
@@ -93,16 +93,14 @@ impl Profile {
         self.rules.apply(&mut loaded.config.rules);
         let ruleset = loaded.config.rules.load();
         report(&ruleset.diagnostics, context);
-        let captures = directory::expand(&self.capture)?;
+        let captures = directory::expand(&self.capture).map_err(|error| error.told(context.language))?;
         let engine = Arc::new(ruleset.engine);
         let costs = Arc::new(Mutex::new(Costs {
             rules: vec![Cost::default(); engine.rules().len()],
             detection: Duration::ZERO,
         }));
         let done = trial(&loaded.config, Arc::clone(&engine), &captures, Some(Box::new(Profiler(Arc::clone(&costs)))))?;
-        for fault in &done.faults {
-            tell(&format!("{fault}\n"));
-        }
+        report_faults(&done.faults, context);
         let costs = std::mem::take(&mut *costs.lock().unwrap_or_else(PoisonError::into_inner));
         let text = if self.json { self.json(&engine, &costs) } else { self.table(&engine, &costs, context) };
         print(&text)?;

@@ -177,7 +177,7 @@ enum Difference {
         raised: u64,
         nearest: Option<BTreeMap<String, Value>>,
     },
-    Capture(String),
+    Capture(Phrase),
     Sid(u32),
 }
 
@@ -258,12 +258,12 @@ fn run(file: &Path, config: &Config) -> anyhow::Result<Result<Vec<Verdict>, Vec<
     let Ruleset { engine, .. } = ruleset;
     let engine = Arc::new(engine);
     let done = trial(config, Arc::clone(&engine), &captures, None)?;
-    let faults: Vec<(PathBuf, String)> = captures
+    let faults: Vec<(PathBuf, Phrase)> = captures
         .iter()
         .filter_map(|capture| {
             let name = capture.display().to_string();
-            let fault = done.faults.iter().map(ToString::to_string).find(|fault| fault.contains(&name))?;
-            Some((capture.clone(), fault))
+            let fault = done.faults.iter().find(|fault| fault.to_string().contains(&name))?;
+            Some((capture.clone(), fault.phrase()))
         })
         .collect();
     let messages: BTreeMap<u32, String> = engine.rules().iter().map(|rule| (rule.sid, rule.message.clone())).collect();
@@ -397,7 +397,7 @@ impl Difference {
                 let near = nearest.as_ref().map(|fields| Message::TestNearest.with([shown(fields).into()]));
                 std::iter::once(first).chain(near).collect()
             }
-            Self::Capture(fault) => vec![Message::TestNoCapture.with([fault.as_str().into()])],
+            Self::Capture(fault) => vec![Message::TestNoCapture.with([fault.clone().into()])],
             Self::Sid(sid) => vec![Message::TestUnknownSid.with([sid.to_string().into()])],
         }
     }

@@ -12,6 +12,9 @@ use crate::language::{Language, Message, Phrase};
 /// Characters of a line shown on either side of the place: rules are long lines.
 const WINDOW: usize = 60;
 
+/// What stands before a help as miette draws it.
+const HELP: &str = "  help: ";
+
 /// A text that diagnostics refer to, with the beginnings of its lines.
 #[derive(Debug)]
 pub struct Text {
@@ -128,6 +131,10 @@ impl Diagnostic {
         if handler.render_report(&mut out, &rendering).is_err() {
             out.push_str(&rendering.headline);
             out.push('\n');
+        }
+        // The one word that is miette's own.
+        if let Some(at) = out.rfind(HELP).filter(|_| rendering.help.is_some()) {
+            out.replace_range(at..at + HELP.len(), &format!("  {}: ", Message::Help.text(language)));
         }
         out
     }

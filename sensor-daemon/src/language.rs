@@ -241,6 +241,7 @@ messages! {
         "Muestra, o quita, lo que impide enviar por las interfaces de escucha";
     AboutProbes: "Show the sensor's programs in the kernel: where they are, what they hold, what a packet costs",
         "Muestra los programas del sensor en el núcleo: dónde están, qué ocupan y qué cuesta un paquete";
+    AboutHelp: "Print this message or the help of the given subcommand(s)", "Muestra esta ayuda o la de una orden";
     AboutConfig: "Show the configuration",
         "Muestra la configuración";
     AboutConfigDefault: "Print every setting with its default and what it means",
@@ -475,6 +476,7 @@ messages! {
     TestUnknownSid: "no rule has the sid {0} that is expected", "ninguna regla tiene el sid {0} que se espera";
 
     // Rules.
+    RulesAbsent: "rules were named that are not there", "se nombraron reglas que no existen";
     RulesStrict: "rules are at fault, and rules.strict allows none to be",
         "hay reglas con errores, y rules.strict no lo permite";
     OverrideNoRange: "{0} is no signature id and no range first-last",
@@ -500,10 +502,7 @@ messages! {
     // Severities and sums.
     Error: "error", "error";
     Warning: "warning", "aviso";
-    CheckOk: "{0} rules load; no errors, {1} warnings",
-        "{0} reglas se cargan; sin errores, {1} avisos";
-    CheckFailed: "{0} rules load; {1} errors, {2} warnings",
-        "{0} reglas se cargan; {1} errores, {2} avisos";
+    CheckSum: "rules loaded: {0}, errors: {1}, warnings: {2}", "reglas cargadas: {0}, errores: {1}, avisos: {2}";
     MoreDiagnostics: "not shown, {0} times: {1}", "sin mostrar, {0} veces: {1}";
     OtherDiagnostics: "not shown, {0} others (`vigia check --json` shows all)",
         "sin mostrar, otros {0} (`vigia check --json` los muestra todos)";
@@ -720,6 +719,16 @@ messages! {
     SettingNotShed: "{0} is no class that is shed: {1}", "{0} no es una clase que se descarte: {1}";
     SettingClasses: "there are {0} classes with those of IT, {1} is the most",
         "hay {0} clases con las de IT, como mucho puede haber {1}";
+
+    // A wrong command line.
+    Help: "help", "ayuda";
+    Usage: "Usage", "Uso";
+    MistakeArgument: "unknown argument `{0}`", "argumento desconocido `{0}`";
+    MistakeCommand: "there is no command `{0}`", "no existe la orden `{0}`";
+    MistakeMissing: "missing: {0}", "falta: {0}";
+    MistakeNoValue: "`{0}` needs a value", "`{0}` necesita un valor";
+    MistakeConflict: "`{0}` does not go with `{1}`", "`{0}` no va con `{1}`";
+    MistakeTryHelp: "`--help` tells more.", "`--help` cuenta más.";
 
     WorkerFailed: "a worker failed", "falló un hilo de trabajo";
     MetricsOn: "metrics on {0}", "métricas en {0}";

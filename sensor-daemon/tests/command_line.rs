@@ -94,6 +94,45 @@ fn what_is_wrong_with_a_capture_is_told_once_in_the_language_asked_for() {
 }
 
 #[test]
+fn rules_that_are_named_and_not_there_fail_a_replay() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(place("empty.pcap"), EMPTY_CAPTURE).unwrap();
+    let output = vigia(&["replay", &place("empty.pcap"), "--output", &place("out"), "--rules", &place("absent.rules")]);
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("absent.rules") && stderr(&output).contains("not there"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_wrong_command_line_is_told_in_the_language_asked_for_with_what_comes_nearest() {
+    let told = |arguments: &[&str]| {
+        let output = vigia(arguments);
+        assert_eq!((code(&output), stdout(&output)), (2, String::new()), "{arguments:?}");
+        stderr(&output)
+    };
+    let english = told(&["replay", "a.pcap", "--wrkers", "2"]);
+    assert!(
+        english.starts_with("error: unknown argument `--wrkers`\n  help: did you mean `--workers`?\n"),
+        "{english}"
+    );
+    let spanish = told(&["--lang", "es", "replay", "a.pcap", "--wrkers", "2"]);
+    assert!(spanish.contains("argumento desconocido `--wrkers`\n  ayuda: ¿quería decir `--workers`?\n"), "{spanish}");
+    assert!(spanish.contains("\nUso: vigia replay "), "{spanish}");
+    for (arguments, said) in [
+        (&["rples"][..], "no existe la orden `rples`\n  ayuda: ¿quería decir `rules`?"),
+        (&["replay"], "falta: <CAPTURE>"),
+        (&["replay", "x", "--output"], "`--output <DIR>` necesita un valor"),
+        (&["replay", "x", "--checksums", "foo"], "ayuda: una de: ignore, check"),
+        (&["replay", "x", "--workers", "0"], "0 no está en 1..=1024"),
+        (&["alerts", "--from", "5x"], "se espera una fecha"),
+        (&["check", "--strict", "--start"], "`--strict` no va con `--start`"),
+    ] {
+        let told = told(&[&["--lang", "es"], arguments].concat());
+        assert!(told.contains(said), "{told}");
+    }
+}
+
+#[test]
 fn a_sensor_without_an_interface_does_not_begin_a_journal() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal");
@@ -164,7 +203,8 @@ fn a_bad_configuration_fails_with_its_place_on_standard_error() {
         assert_eq!(code(&output), 1, "{arguments:?}");
         assert!(stderr(&output).contains("bad.toml:2:1") && stderr(&output).contains("`level`"), "{}", stderr(&output));
     }
-    assert!(stderr(&vigia(&["check", "--lang", "es", "-c", &path])).contains("clave desconocida"));
+    let spanish = stderr(&vigia(&["check", "--lang", "es", "-c", &path]));
+    assert!(spanish.contains("clave desconocida") && !spanish.contains("help: "), "{spanish}");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use crate::language::Message;
 /// Arguments of `vigia check`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
-Exits with 0 when all is good, with 1 when there are errors (with --strict: also warnings; with --start: only what keeps a
-sensor from starting, since rules at fault are left out then).
+Exits with 0 when all is good, with 1 when there are errors (with --strict: also warnings; with --start: only what \
+keeps a sensor from starting, since rules at fault are left out then).
 
 Example:
   vigia check --config vigia.toml
@@ -61,10 +61,7 @@ impl Check {
             print(&format!("{answer:#}\n"))?;
         } else {
             report(&diagnostics, context);
-            let sum = match errors {
-                0 => Message::CheckOk.with([rules.into(), warnings.into()]),
-                _ => Message::CheckFailed.with([rules.into(), errors.into(), warnings.into()]),
-            };
+            let sum = Message::CheckSum.with([rules.into(), errors.into(), warnings.into()]);
             print(&format!("{}\n", sum.text(context.language)))?;
         }
         Ok(if failed { Outcome::Failed } else { Outcome::Done })

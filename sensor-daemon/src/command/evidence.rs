@@ -18,12 +18,12 @@ use crate::language::Message;
 /// Arguments of `vigia evidence`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
-ALERT is the `event_id` of an alert, or a `flow_id`. Shown are the path of each capture file with its packets, whether it is
-as it was signed, and what is known to be missing. Without ALERT all files are listed. The alerts are comments on their
-packets in the files.
+ALERT is the `event_id` of an alert, or a `flow_id`. Shown are the path of each capture file with its packets, \
+whether it is as it was signed, and what is known to be missing. Without ALERT all files are listed. The alerts are \
+comments on their packets in the files.
 
-Exits with 0 when there is evidence, with 1 when there is none, with 2 when a file is not as it was signed, with 3 when one
-cannot be read.
+Exits with 0 when there is evidence, with 1 when there is none, with 2 when a file is not as it was signed, with 3 \
+when one cannot be read.
 
 Example:
   vigia evidence

@@ -10,6 +10,7 @@ mod guard;
 mod journal;
 mod logging;
 mod manual;
+mod mistake;
 #[cfg(target_os = "linux")]
 mod probes;
 mod reload;
@@ -31,6 +32,7 @@ pub use run::Run;
 
 use crate::capture::SourceError;
 use crate::config::Loaded;
+use crate::config::rules::NO_RULE_FILE;
 use crate::diagnostic::{Diagnostic, render_all};
 use crate::language::{Language, Message, help};
 
@@ -151,15 +153,27 @@ impl RulesArgument {
             settings.files.clone_from(&self.files);
         }
     }
+
+    /// Whether one was named that is not there, as loading them found. Whoever names it wants no sensor without it.
+    pub fn is_any_absent(&self, found: &[Diagnostic]) -> bool {
+        !self.files.is_empty() && found.iter().any(|diagnostic| diagnostic.code == NO_RULE_FILE)
+    }
 }
 
 /// Reads the command line, does what it says, and tells how it ended.
 pub fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    let command = localise(Cli::command(), language_of(&arguments));
-    let cli = match Cli::from_arg_matches(&command.get_matches_from(arguments)) {
+    let language = language_of(&arguments);
+    let parsed = localise(Cli::command(), language).try_get_matches_from(arguments);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => match mistake::told(&error, language) {
+            Some(text) => {
+                tell(&text);
+                return ExitCode::from(error.exit_code() as u8);
+            }
+            None => error.exit(),
+        },
     };
     let context = Context {
         language: cli.lang.unwrap_or_else(Language::of_environment),
@@ -265,7 +279,20 @@ fn language_of(arguments: &[std::ffi::OsString]) -> Language {
 /// Puts all that the command line says of itself into `language`.
 fn localise(command: clap::Command, language: Language) -> clap::Command {
     let command = summarise(command, language);
-    if language == Language::Spanish { in_spanish(command) } else { command }
+    if language == Language::English {
+        return command;
+    }
+    let mut command = in_spanish(command);
+    // Only then there are the subcommands `help` that clap makes.
+    command.build();
+    command.mut_subcommands(help_in_spanish)
+}
+
+fn help_in_spanish(command: clap::Command) -> clap::Command {
+    match command.get_name() {
+        "help" => command.about(Message::AboutHelp.text(Language::Spanish)),
+        _ => command.mut_subcommands(help_in_spanish),
+    }
 }
 
 /// The heading of subcommands in Spanish.
@@ -343,7 +370,8 @@ mod tests {
     use super::*;
 
     fn visible(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
-        for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+        let made_by_clap = |inner: &&clap::Command| inner.get_name() == "help";
+        for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set() && !made_by_clap(inner)) {
             let full = format!("{path} {}", inner.get_name());
             visible(inner, &full, found);
             found.push((full, inner.clone()));

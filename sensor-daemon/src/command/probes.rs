@@ -15,8 +15,8 @@ use crate::language::Message;
 /// Arguments of `vigia probes`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
-The kernel times its programs only while asked to, which takes CAP_SYS_ADMIN (or kernel.bpf_stats_enabled = 1); without it
-the time per packet is left out. Guards that stay when no sensor runs are shown by `vigia guard`.
+The kernel times its programs only while asked to, which takes CAP_SYS_ADMIN (or kernel.bpf_stats_enabled = 1); \
+without it the time per packet is left out. Guards that stay when no sensor runs are shown by `vigia guard`.
 
 Example:
   vigia probes

@@ -14,6 +14,9 @@ use super::overrides::{self, Override, Written};
 use crate::diagnostic::{Diagnostic, Severity, Text};
 use crate::language::{Message, Phrase};
 
+/// The code of the diagnostic that no file is there for a name or pattern.
+pub(crate) const NO_RULE_FILE: &str = "no-rule-file";
+
 /// Rules: which files, and what their variables stand for.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -207,9 +210,9 @@ impl Settings {
             if found.is_empty() {
                 let name = pattern.display().to_string();
                 diagnostics.push(match pattern.is_dir() {
-                    true => Diagnostic::error("no-rule-file", Message::RulesFolderEmpty.with([name.as_str().into()]))
+                    true => Diagnostic::error(NO_RULE_FILE, Message::RulesFolderEmpty.with([name.as_str().into()]))
                         .help(Message::RulesFolderHelp.with([name.into()])),
-                    false => Diagnostic::error("no-rule-file", Message::RulesNoMatch.with([name.into()])),
+                    false => Diagnostic::error(NO_RULE_FILE, Message::RulesNoMatch.with([name.into()])),
                 });
             }
             files.extend(found.into_iter().filter(|file| !files.contains(file)).collect::<Vec<_>>());

@@ -1,12 +1,30 @@
 //! What the command line says of its arguments, and below its help texts, in Spanish. The English stands where the arguments
 //! do, since clap takes it from there, and is the key here: the help of an argument, or a line below a help text.
 
+use super::Language;
+
 /// The Spanish of a text of the command line; `None` of what is the same in every language, such as an example.
 pub fn spanish(english: &str) -> Option<&'static str> {
     TEXTS.iter().find(|[key, _]| *key == english).map(|[_, spanish]| *spanish)
 }
 
+/// Why a text is no time.
+pub const NO_MOMENT: &str = "a date, a time or how long ago is expected (2026-01-02, 2026-01-02T03:04:05Z, 15m)";
+
+/// Why a value of the command line was refused, in a language: `english` is a parser's word, which may have no other.
+pub fn reason(english: &str, language: Language) -> String {
+    match language {
+        Language::English => english.to_owned(),
+        Language::Spanish => {
+            spanish(english).map_or_else(|| english.replace(" is not in ", " no está en "), str::to_owned)
+        }
+    }
+}
+
 const TEXTS: &[[&str; 2]] = &[
+    // Why values are refused.
+    [NO_MOMENT, "se espera una fecha, una hora o cuánto tiempo hace (2026-01-02, 2026-01-02T03:04:05Z, 15m)"],
+    ["invalid digit found in string", "se espera un número"],
     // Arguments.
     ["Language of what is shown", "Idioma de lo que se muestra"],
     ["Log more (-v debug, -vv everything)", "Registra más (-v depuración, -vv todo)"],
@@ -49,15 +67,18 @@ const TEXTS: &[[&str; 2]] = &[
     ],
     [
         "Read the captures again for the packets of alerts, and put them into this folder, a file for each flow",
-        "Lee otra vez las capturas en busca de los paquetes de las alertas y los pone en esta carpeta, un fichero por flujo",
+        "Lee otra vez las capturas en busca de los paquetes de las alertas y los pone en esta carpeta, un fichero \
+         por flujo",
     ],
     ["Print the summary as JSON on standard output", "Imprime el resumen como JSON en la salida estándar"],
     ["No progress bar, even on a terminal", "Sin barra de progreso, ni siquiera en un terminal"],
     ["Warnings are errors too", "Los avisos también son errores"],
     [
-        "Fail on nothing but what keeps a sensor from starting: settings, no interface, and with `rules.strict` rules at \
+        "Fail on nothing but what keeps a sensor from starting: settings, no interface, and with `rules.strict` \
+         rules at \
          fault",
-        "Falla solo por lo que impide arrancar a un sensor: ajustes, ninguna interfaz y, con `rules.strict`, reglas con \
+        "Falla solo por lo que impide arrancar a un sensor: ajustes, ninguna interfaz y, con `rules.strict`, reglas \
+         con \
          errores",
     ],
     [
@@ -164,63 +185,61 @@ const TEXTS: &[[&str; 2]] = &[
     ["  0  all passed", "  0  todas superadas"],
     ["  1  a test failed, or a file is at fault", "  1  una prueba falló, o un fichero tiene errores"],
     [
-        "Exits with 0 when all is good, with 1 when there are errors (with --strict: also warnings; with --start: only what \
-         keeps a",
-        "Termina con 0 si todo está bien, con 1 si hay errores (con --strict, también avisos; con --start, solo lo que \
-         impide",
+        "Exits with 0 when all is good, with 1 when there are errors (with --strict: also warnings; with --start: \
+         only what keeps a sensor from starting, since rules at fault are left out then).",
+        "Termina con 0 si todo está bien, con 1 si hay errores (con --strict, también avisos; con --start, solo lo \
+         que impide arrancar a un sensor, pues entonces las reglas con errores se dejan fuera).",
     ],
     [
-        "sensor from starting, since rules at fault are left out then).",
-        "arrancar a un sensor, pues entonces las reglas con errores se dejan fuera).",
-    ],
-    [
-        "Captures are pcap and pcapng files, plain or compressed with gzip or zstd. A folder stands for every capture below \
+        "Captures are pcap and pcapng files, plain or compressed with gzip or zstd. A folder stands for every \
+         capture below \
          it.",
-        "Las capturas son ficheros pcap y pcapng, tal cual o comprimidos con gzip o zstd. Una carpeta vale por todas las de \
+        "Las capturas son ficheros pcap y pcapng, tal cual o comprimidos con gzip o zstd. Una carpeta vale por todas \
+         las de \
          debajo.",
     ],
     [
-        "Events go to DIR/eve.json. A damaged capture is processed up to the damage, which is named; the exit code is then 3.",
-        "Los eventos van a DIR/eve.json. Una captura dañada se procesa hasta el daño, que se nombra; el código es entonces 3.",
+        "Events go to DIR/eve.json. A damaged capture is processed up to the damage, which is named; the exit code \
+         is then 3.",
+        "Los eventos van a DIR/eve.json. Una captura dañada se procesa hasta el daño, que se nombra; el código es \
+         entonces 3.",
     ],
     [
         "A line an alert: time, severity (1 is the most severe), rule, from whom to whom, protocol, what it says.",
         "Una línea por alerta: hora, gravedad (1 es la mayor), regla, de quién a quién, protocolo, qué dice.",
     ],
     [
-        "ALERT is the `event_id` of an alert, or a `flow_id`. Shown are the path of each capture file with its packets, whether \
-         it is",
-        "ALERT es el `event_id` de una alerta, o un `flow_id`. Se muestran la ruta de cada captura con sus paquetes, si está",
+        "ALERT is the `event_id` of an alert, or a `flow_id`. Shown are the path of each capture file with its \
+         packets, whether it is as it was signed, and what is known to be missing. Without ALERT all files are \
+         listed. The alerts are comments on their packets in the files.",
+        "ALERT es el `event_id` de una alerta, o un `flow_id`. Se muestran la ruta de cada captura con sus paquetes, \
+         si está como se firmó, y qué se sabe que falta. Sin ALERT se listan todos los ficheros. Las alertas son \
+         comentarios de sus paquetes en los ficheros.",
     ],
     [
-        "as it was signed, and what is known to be missing. Without ALERT all files are listed. The alerts are comments on their",
-        "como se firmó, y qué se sabe que falta. Sin ALERT se listan todos los ficheros. Las alertas son comentarios de sus",
+        "Exits with 0 when there is evidence, with 1 when there is none, with 2 when a file is not as it was signed, \
+         with 3 when one cannot be read.",
+        "Termina con 0 si hay pruebas, con 1 si no las hay, con 2 si un fichero no está como se firmó, con 3 si \
+         alguno no se puede leer.",
     ],
-    ["packets in the files.", "paquetes en los ficheros."],
-    [
-        "Exits with 0 when there is evidence, with 1 when there is none, with 2 when a file is not as it was signed, with 3 when \
-         one",
-        "Termina con 0 si hay pruebas, con 1 si no las hay, con 2 si un fichero no está como se firmó, con 3 si alguno",
-    ],
-    ["cannot be read.", "no se puede leer."],
     [
         "The events come as lines of EVE JSON, alerts first, each with the `event_id` by which sinks get it.",
-        "Los eventos salen como líneas de EVE JSON, primero las alertas, cada uno con el `event_id` con que lo reciben los \
+        "Los eventos salen como líneas de EVE JSON, primero las alertas, cada uno con el `event_id` con que lo \
+         reciben los \
          sumideros.",
     ],
     ["It reads the whole journal.", "Lee el diario entero."],
     [
-        "Sealed segments, and files of evidence, are held against the signed chain of them. Whoever can read the private key, \
-         or put back all files as they",
-        "Los segmentos sellados, y los ficheros de pruebas, se comparan con su cadena firmada. Quien pueda leer la clave \
-         privada, o reponer todos los ficheros",
+        "Sealed segments, and files of evidence, are held against the signed chain of them. Whoever can read the \
+         private key, or put back all files as they were before, can deceive it; not the one who was told key and \
+         heads before: note what it shows at another place.",
+        "Los segmentos sellados, y los ficheros de pruebas, se comparan con su cadena firmada. Quien pueda leer la \
+         clave privada, o reponer todos los ficheros como eran antes, puede engañarla; no a quien ya conocía clave y \
+         cabezas: anote en otro lugar lo que muestra.",
     ],
     [
-        "were before, can deceive it; not the one who was told key and heads before: note what it shows at another place.",
-        "como eran antes, puede engañarla; no a quien ya conocía clave y cabezas: anote en otro lugar lo que muestra.",
-    ],
-    [
-        "Exits with 0 when everything is as it was written, with 2 when something is not, with 1 when that cannot be found \
+        "Exits with 0 when everything is as it was written, with 2 when something is not, with 1 when that cannot be \
+         found \
          out.",
         "Termina con 0 si todo está como se escribió, con 2 si algo no lo está, con 1 si no se puede averiguar.",
     ],
@@ -233,11 +252,14 @@ const TEXTS: &[[&str; 2]] = &[
         "Termina con 0 si el sensor responde y sus paquetes cuadran; si no, con 1.",
     ],
     [
-        "It first says how much memory that is going to take: the old rules stay in force until the new ones are compiled.",
-        "Antes dice cuánta memoria va a ocupar: las reglas viejas siguen en vigor hasta que las nuevas están compiladas.",
+        "It first says how much memory that is going to take: the old rules stay in force until the new ones are \
+         compiled.",
+        "Antes dice cuánta memoria va a ocupar: las reglas viejas siguen en vigor hasta que las nuevas están \
+         compiladas.",
     ],
     [
-        "When the new rules or configuration are bad, the sensor keeps the old ones and this command says why, and exits \
+        "When the new rules or configuration are bad, the sensor keeps the old ones and this command says why, and \
+         exits \
          with 1.",
         "Si las reglas o la configuración nuevas son malas, el sensor conserva las viejas, y esta orden dice por qué y \
          termina con 1.",
@@ -247,13 +269,12 @@ const TEXTS: &[[&str; 2]] = &[
         "El sensor pone la guarda al arrancar (capture.guard); permanece cuando el sensor termina.",
     ],
     [
-        "The kernel times its programs only while asked to, which takes CAP_SYS_ADMIN (or kernel.bpf_stats_enabled = 1); \
-         without it",
-        "El núcleo solo mide sus programas mientras se le pide, lo que exige CAP_SYS_ADMIN (o kernel.bpf_stats_enabled = 1);",
-    ],
-    [
-        "the time per packet is left out. Guards that stay when no sensor runs are shown by `vigia guard`.",
-        "sin ello falta el tiempo por paquete. Las guardas que quedan sin sensor las muestra `vigia guard`.",
+        "The kernel times its programs only while asked to, which takes CAP_SYS_ADMIN (or kernel.bpf_stats_enabled = \
+         1); without it the time per packet is left out. Guards that stay when no sensor runs are shown by `vigia \
+         guard`.",
+        "El núcleo solo mide sus programas mientras se le pide, lo que exige CAP_SYS_ADMIN (o \
+         kernel.bpf_stats_enabled = 1); sin ello falta el tiempo por paquete. Las guardas que quedan sin sensor las \
+         muestra `vigia guard`.",
     ],
     [
         "One line a finding: file:line:column: severity[code]: what is wrong (what was expected).",
@@ -261,38 +282,29 @@ const TEXTS: &[[&str; 2]] = &[
     ],
     [
         "Besides what the rule compiler finds, the lints: no-fast-pattern, short-pattern, pcre-without-content, \
-         shadowed-rule,",
-        "Además de lo que halla el compilador de reglas: no-fast-pattern, short-pattern, pcre-without-content,",
+         shadowed-rule, never-matches, flowbit-never-set, flowbit-never-checked.",
+        "Además de lo que halla el compilador de reglas: no-fast-pattern, short-pattern, pcre-without-content, \
+         shadowed-rule, never-matches, flowbit-never-set, flowbit-never-checked.",
     ],
     [
-        "never-matches, flowbit-never-set, flowbit-never-checked.",
-        "shadowed-rule, never-matches, flowbit-never-set, flowbit-never-checked.",
-    ],
-    [
-        "With --capture, the rule is tried with every packet, piece of stream or message that it is inspected at, condition \
-         by",
-        "Con --capture se prueba la regla con cada paquete, trozo de flujo o mensaje en que se la consulta, condición por",
-    ],
-    [
-        "condition: what came furthest is shown first, with the condition that failed and what was there instead. The other \
-         rules",
-        "condición: primero lo que llegó más lejos, con la condición que falló y lo que había en su lugar. Las demás reglas",
-    ],
-    [
-        "count as well: they set flowbits, and pass rules silence.",
-        "también cuentan: activan flowbits, y las reglas pass silencian.",
+        "With --capture, the rule is tried with every packet, piece of stream or message that it is inspected at, \
+         condition by condition: what came furthest is shown first, with the condition that failed and what was there \
+         instead. The other rules count as well: they set flowbits, and pass rules silence.",
+        "Con --capture se prueba la regla con cada paquete, trozo de flujo o mensaje en que se la consulta, \
+         condición por condición: primero lo que llegó más lejos, con la condición que falló y lo que había en su \
+         lugar. Las demás reglas también cuentan: activan flowbits, y las reglas pass silencian.",
     ],
     [
         "Times include the measuring itself, some 50 ns a check: compare rules with each other, not with a stopwatch.",
-        "Los tiempos incluyen la propia medida, unos 50 ns por prueba: compare unas reglas con otras, no con un cronómetro.",
+        "Los tiempos incluyen la propia medida, unos 50 ns por prueba: compare unas reglas con otras, no con un \
+         cronómetro.",
     ],
     [
-        "With --effective, rules that overrides of the configuration switched off are listed too, and each change says where \
-         it",
-        "Con --effective se listan también las reglas que desactivan cambios de la configuración, y cada cambio dice de \
-         dónde",
+        "With --effective, rules that overrides of the configuration switched off are listed too, and each change \
+         says where it comes from: file:line of the override, and its reason.",
+        "Con --effective se listan también las reglas que desactivan cambios de la configuración, y cada cambio dice \
+         de dónde viene: fichero:línea del cambio, y su motivo.",
     ],
-    ["comes from: file:line of the override, and its reason.", "viene: fichero:línea del cambio, y su motivo."],
     [
         "A test file, NAME.test.toml, stands beside the rules. Paths in it are relative to it:",
         "Un fichero de pruebas, NOMBRE.test.toml, está junto a las reglas. Sus rutas son relativas a él:",

@@ -41,6 +41,9 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
     let metrics = Metrics::new();
     let (rules, found) = RuleStore::load(&loaded.config.rules, &metrics);
     report(&found.diagnostics, context);
+    if arguments.rules.is_any_absent(&found.diagnostics) {
+        anyhow::bail!(Message::RulesAbsent.text(context.language));
+    }
     if found.fatal {
         anyhow::bail!(Message::RulesStrict.text(context.language));
     }

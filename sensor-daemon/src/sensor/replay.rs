@@ -34,6 +34,9 @@ pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::R
     let metrics = Metrics::new();
     let (rules, found) = RuleStore::load(&config.rules, &metrics);
     report(&found.diagnostics, context);
+    if arguments.rules.is_any_absent(&found.diagnostics) {
+        anyhow::bail!(Message::RulesAbsent.text(context.language));
+    }
     if found.fatal {
         anyhow::bail!(Message::RulesStrict.text(context.language));
     }

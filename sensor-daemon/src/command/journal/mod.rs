@@ -17,7 +17,7 @@ use super::{Context, Outcome, tell, with_config};
 use crate::event::{identify, time_of};
 use crate::index::{Choice, Found, Index, Place};
 use crate::journal::{Cursor, JournalError, Reader, Stream, identity_of, span_of};
-use crate::language::{Language, Message};
+use crate::language::{Language, Message, help};
 
 /// Arguments of `vigia journal`.
 #[derive(Debug, Clone, clap::Args)]
@@ -84,7 +84,7 @@ impl Span {
 /// A date, a time in UTC as far as it is told, or how long ago.
 fn moment(text: &str) -> Result<Timestamp, String> {
     const EARLIEST: &str = "1970-01-01T00:00:00.000000+0000";
-    let wrong = || format!("`{text}` is no date, time or duration (2026-01-02, 2026-01-02T03:04:05Z, 15m)");
+    let wrong = || help::NO_MOMENT.to_owned();
     if let Some((at, unit)) = text.char_indices().next_back()
         && let Ok(count) = text[..at].parse::<u64>()
         && let Some((_, seconds)) =

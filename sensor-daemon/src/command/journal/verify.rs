@@ -13,8 +13,9 @@ use crate::language::Message;
 /// Arguments of `vigia journal verify`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
-Sealed segments, and files of evidence, are held against the signed chain of them. Whoever can read the private key, or put back all files as they
-were before, can deceive it; not the one who was told key and heads before: note what it shows at another place.
+Sealed segments, and files of evidence, are held against the signed chain of them. Whoever can read the private key, \
+or put back all files as they were before, can deceive it; not the one who was told key and heads before: note what \
+it shows at another place.
 
 Exits with 0 when everything is as it was written, with 2 when something is not, with 1 when that cannot be found out.
 

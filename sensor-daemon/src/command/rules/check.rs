@@ -14,7 +14,7 @@ use crate::language::{Language, Message};
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
 One line a finding: file:line:column: severity[code]: what is wrong (what was expected).
-Besides what the rule compiler finds, the lints: no-fast-pattern, short-pattern, pcre-without-content, shadowed-rule,
+Besides what the rule compiler finds, the lints: no-fast-pattern, short-pattern, pcre-without-content, shadowed-rule, \
 never-matches, flowbit-never-set, flowbit-never-checked.
 
 Exit codes:

@@ -21,9 +21,9 @@ use crate::sensor::trial;
 /// Arguments of `vigia rules explain`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
-With --capture, the rule is tried with every packet, piece of stream or message that it is inspected at, condition by
-condition: what came furthest is shown first, with the condition that failed and what was there instead. The other rules
-count as well: they set flowbits, and pass rules silence.
+With --capture, the rule is tried with every packet, piece of stream or message that it is inspected at, condition by \
+condition: what came furthest is shown first, with the condition that failed and what was there instead. The other \
+rules count as well: they set flowbits, and pass rules silence.
 
 Example:
   vigia rules explain 9101001 --rules rules/signatures

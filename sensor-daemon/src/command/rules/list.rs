@@ -13,8 +13,8 @@ use crate::language::{Language, Message, Phrase};
 /// Arguments of `vigia rules list`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
-With --effective, rules that overrides of the configuration switched off are listed too, and each change says where it
-comes from: file:line of the override, and its reason.
+With --effective, rules that overrides of the configuration switched off are listed too, and each change says where \
+it comes from: file:line of the override, and its reason.
 
 Example:
   vigia rules list --rules modbus.rules

@@ -10,17 +10,20 @@ mod wire;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use delivery::authority::Authority;
 use delivery::protobuf::{Any, MetricsRequest, WriteRequest, attribute, partial_success};
-use delivery::server::{Request, Server};
+use delivery::server::{Request, Security, Server};
 use delivery::service::Service;
-use delivery::{Clients, config, wait_for_alerts};
+use delivery::{Clients, TRACE, assert_secrets_are_kept, config, journal_of, wait_for_alerts};
 use live::{Tap, series, wait};
 use prost::Message as _;
 use serde_json::Value;
+use vigia::journal::Stream;
 
 const PORT: u16 = 9090;
 
@@ -148,6 +151,56 @@ fn a_receiver_of_otlp_gets_the_same_numbers() {
     let of_alerts = |attributes: &[_]| attribute(attributes, "stream") == Some(&Any::Text("alerts".to_owned()));
     let point = sum.data_points.iter().find(|point| of_alerts(&point.attributes)).unwrap();
     assert_eq!(point.as_double, Some(30.0));
+}
+
+/// What the events of health tell of the server.
+fn told_of(folder: &Path) -> Vec<Value> {
+    let events = journal_of(folder, Stream::Records);
+    events.into_iter().map(|mut event| event["health"].take()).filter(|health| health["push"] == "up").collect()
+}
+
+#[test]
+fn an_expired_certificate_is_not_accepted_and_a_renewed_one_is_without_a_restart() {
+    for (format, path) in [("remote_write", "/api/v1/write"), ("otlp", "/v1/metrics")] {
+        let Some(tap) = Tap::new() else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new();
+        let token = folder.path().join("token");
+        std::fs::write(&token, "s3cret\n").unwrap();
+        let tls = format!("tls = {{ {}, server_name = \"soc.example\" }}\n", authority.tls(folder.path()));
+        let more = format!("{tls}token_file = {token:?}\n");
+        let url = if format == "otlp" { "" } else { path };
+        let push = push(format, url, &more).replace("http://", "https://") + TRACE;
+        let config = config(folder.path(), &push);
+        let security: Security = Arc::new(Mutex::new(Some(authority.server(2001))));
+        let server = Server::start(&tap, PORT, Arc::clone(&security), |_| Some((200, "", String::new())));
+        let sensor = tap.watch(&config);
+        let expiry = |status: &Value, of: &str| {
+            series(status, &format!("vigia_push_certificate_expiry_seconds{{push=\"up\",certificate={of:?}}}"))
+        };
+        let failures = "vigia_push_failures_total{push=\"up\"}";
+        let status = wait(&sensor, "two tries", |status| series(status, failures) >= 2);
+        assert!(sensor.whole_log().to_lowercase().contains("expired"), "{}", sensor.log());
+        assert_eq!((expiry(&status, "push"), expiry(&status, "own")), (978_307_200, 4_102_444_800));
+        assert_eq!((outcome(&status, "delivered"), server.requests().len()), (0, 0));
+        // It is looked at now and then, and told of as it is then.
+        wait(&sensor, "the event", |_| !told_of(folder.path()).is_empty());
+        *security.lock().unwrap() = Some(authority.server(2100));
+        let status = wait(&sensor, "what waited", |status| {
+            outcome(status, "delivered") > 0 && series(status, "vigia_push_waiting_samples{push=\"up\"}") == 0
+        });
+        assert_eq!((expiry(&status, "push"), outcome(&status, "refused")), (4_102_444_800, 0));
+        assert_secrets_are_kept(&sensor);
+        sensor.stop().unwrap();
+        let requests = server.requests();
+        assert!(requests.iter().all(|request| request.path == path));
+        assert!(requests.iter().all(|request| request.header("authorization") == Some("Bearer s3cret")));
+        let expected = serde_json::json!({
+            "kind": "certificate-expires", "push": "up", "certificate": "push",
+            "expires": "2001-01-01T00:00:00.000000+0000"
+        });
+        assert_eq!(told_of(folder.path()), [expected], "told once");
+    }
 }
 
 /// What Prometheus answers to a query: labels and value of each series.

@@ -105,9 +105,14 @@ impl Sensor {
 
     /// The end of its log.
     pub fn log(&self) -> String {
-        let text = std::fs::read_to_string(self.config.with_extension("log")).unwrap_or_default();
+        let text = self.whole_log();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(10)..].join("\n")
+    }
+
+    /// All that it logged.
+    pub fn whole_log(&self) -> String {
+        std::fs::read_to_string(self.config.with_extension("log")).unwrap_or_default()
     }
 }
 

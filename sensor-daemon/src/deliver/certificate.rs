@@ -1,4 +1,4 @@
-//! What the certificates of a sink say: until when they are valid, and whose key they carry.
+//! What the certificates on the way up say: until when they are valid, and whose key they carry.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,22 +11,25 @@ use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVe
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
+use crate::metrics::subject::{Family, Reading, Subject};
+
 /// Whose a certificate is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Owner {
-    /// The sensor, which shows it to the sink.
+    /// The sensor, which shows it to the other side.
     Own,
-    /// The sink.
-    Sink,
+    /// The other side.
+    Other,
 }
 
 impl Owner {
-    pub(super) const ALL: [Self; 2] = [Self::Own, Self::Sink];
+    pub(super) const ALL: [Self; 2] = [Self::Own, Self::Other];
 
-    pub(super) const fn name(self) -> &'static str {
+    /// Its name, on the way to such a subject: `own`, or what the other side is.
+    pub(super) const fn name(self, subject: Subject) -> &'static str {
         match self {
             Self::Own => "own",
-            Self::Sink => "sink",
+            Self::Other => subject.label(),
         }
     }
 }
@@ -46,6 +49,14 @@ impl Expiry {
     /// That of a certificate; none while none was seen.
     pub(super) fn of(&self, owner: Owner) -> Option<u64> {
         Some(self.0[owner as usize].load(Ordering::Relaxed)).filter(|seconds| *seconds > 0)
+    }
+
+    /// What metrics tell.
+    pub(super) fn readings(&self, family: &'static Family) -> impl Iterator<Item = Reading> {
+        let one = move |owner: Owner| {
+            Some(Reading { family, label: owner.name(family.subject).to_owned(), value: self.of(owner)? })
+        };
+        Owner::ALL.into_iter().filter_map(one)
     }
 
     /// A certificate was seen.
@@ -80,7 +91,7 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         // One that has expired is told, too.
-        self.expiry.saw(Owner::Sink, certificate);
+        self.expiry.saw(Owner::Other, certificate);
         let verified = self.usual.verify_server_cert(certificate, between, name, ocsp, now)?;
         let key = Certificate::read(certificate).map(|certificate| digest(&SHA256, certificate.key));
         let pinned = key.is_some_and(|key| self.pins.iter().any(|pin| pin[..] == *key.as_ref()));
@@ -209,7 +220,7 @@ mod tests {
             assert_eq!(read.not_after, end);
             assert_eq!(read.key, rcgen::PublicKeyData::subject_public_key_info(&key));
             let expiry = Expiry::default();
-            expiry.clone().saw(Owner::Sink, &certificate);
+            expiry.clone().saw(Owner::Other, &certificate);
             assert_eq!(Owner::ALL.map(|owner| expiry.of(owner)), [None, Some(end)]);
         }
     }

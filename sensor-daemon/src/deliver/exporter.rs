@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::backoff::Backoff;
 use super::batch::Batch;
+use super::certificate::Expiry;
 use super::dead_letter::DeadLetter;
 use super::filter::Filter;
 use super::progress::Progress;
@@ -24,6 +25,7 @@ use crate::event::HealthOutput;
 use crate::index::{self, Builder};
 use crate::journal::{Bookmark, Catalogue, Journal, Stream};
 use crate::metrics::Metrics;
+use crate::metrics::subject::Subject;
 
 /// Metrics are told anew this often.
 const TELL: Duration = Duration::from_millis(500);
@@ -56,6 +58,12 @@ impl Board {
     pub fn status(&self) -> Value {
         self.publish();
         self.sinks.iter().map(|sink| sink.status(&self.catalogue)).collect()
+    }
+
+    /// All ways up, and what was seen of their certificates.
+    fn ways(&self) -> impl Iterator<Item = (Subject, &str, &Expiry)> {
+        let sinks = self.sinks.iter().map(|sink| (Subject::Sink, sink.name.as_str(), &sink.expiry));
+        sinks.chain(self.pushes.iter().map(|push| (Subject::Push, push.name.as_str(), &push.expiry)))
     }
 
     fn publish(&self) {
@@ -98,7 +106,7 @@ impl Exporter {
         runtime.spawn(async move {
             loop {
                 told.publish();
-                warden.look(&told.sinks);
+                warden.look(told.ways());
                 tokio::time::sleep(TELL).await;
             }
         });

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use vigia_parsers::Timestamp;
 
-use super::certificate::{Expiry, Owner};
+use super::certificate::Expiry;
 use super::sink::Kind;
 use super::source::{Met, lag};
 use crate::journal::{Catalogue, Extent, Positions, Stream};
@@ -70,7 +70,7 @@ pub(super) struct Progress {
     kind: &'static str,
     target: String,
     streams: Vec<Stream>,
-    expiry: Option<Expiry>,
+    pub(super) expiry: Expiry,
     numbers: Mutex<Numbers>,
 }
 
@@ -82,13 +82,8 @@ impl Progress {
         positions: Positions,
     ) -> Arc<Self> {
         let numbers = Mutex::new(Numbers { positions, ..Numbers::default() });
-        let (target, expiry) = (settings.target(), settings.expiry());
+        let (target, expiry) = (settings.target(), settings.expiry().unwrap_or_default());
         Arc::new(Self { name: name.to_owned(), kind, target, streams, expiry, numbers })
-    }
-
-    /// When a certificate of the way to the sink expires, in seconds since 1970.
-    pub(super) fn expiry(&self, owner: Owner) -> Option<u64> {
-        self.expiry.as_ref()?.of(owner)
     }
 
     /// Can the sink get anything of a stream?
@@ -145,11 +140,6 @@ impl Progress {
         read(&EXPORT_MISSED, "", numbers.missed.events);
         read(&EXPORT_MISSED_SEGMENTS, "", numbers.missed_segments);
         read(&EXPORT_REFUSED_BYTES, "", numbers.refused_bytes);
-        for owner in Owner::ALL {
-            if let Some(end) = self.expiry(owner) {
-                read(&EXPORT_CERTIFICATE, owner.name(), end);
-            }
-        }
         for circuit in Circuit::ALL {
             read(&EXPORT_CIRCUIT, circuit.name(), (circuit == numbers.circuit).into());
         }
@@ -159,6 +149,7 @@ impl Progress {
             read(&EXPORT_LAG_BYTES, stream.name(), extent.bytes);
             read(&EXPORT_LAG_SECONDS, stream.name(), seconds);
         }
+        readings.extend(self.expiry.readings(&EXPORT_CERTIFICATE));
         readings
     }
 

@@ -10,6 +10,7 @@ use super::envelope::Header;
 use super::eve::Eve;
 use super::json::JsonWriter;
 use crate::journal::Submitter;
+use crate::metrics::subject::Subject;
 use crate::metrics::{Block, Counter};
 
 /// What befell the sensor or one of its interfaces.
@@ -42,11 +43,13 @@ pub enum Health<'a> {
         /// For how long, in seconds.
         seconds: u64,
     },
-    /// A certificate of the way to a sink is about to expire, or has.
+    /// A certificate of the way to a sink, or to a server that metrics are sent to, is about to expire, or has.
     CertificateExpires {
-        /// The sink's name.
-        sink: &'a str,
-        /// Whose: `own` or `sink`.
+        /// Which of the two.
+        subject: Subject,
+        /// Its name.
+        name: &'a str,
+        /// Whose: `own`, `sink` or `push`.
         certificate: &'static str,
         /// When.
         expires: Timestamp,
@@ -96,8 +99,8 @@ impl Health<'_> {
                 json.number("silent_s", *seconds);
             }
             Self::LanHeard { lan } => json.string("lan", lan),
-            Self::CertificateExpires { sink, certificate, expires } => {
-                json.string("sink", sink);
+            Self::CertificateExpires { subject, name, certificate, expires } => {
+                json.string(subject.label(), name);
                 json.string("certificate", certificate);
                 json.string("expires", &super::text_of(*expires));
             }

@@ -4,7 +4,7 @@
 use super::table::Kind;
 
 /// What a metric is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
     /// An interface.
     Interface,
@@ -95,6 +95,7 @@ families! {
     PUSH_FAILURES: Push Counter "vigia_push_failures_total" "Times that a server did not take metrics that are sent to it again";
     PUSH_WAITING: Push Gauge "vigia_push_waiting_samples" "Samples of metrics that wait for a server";
     PUSH_WAITING_BYTES: Push Gauge "vigia_push_waiting_bytes" "Bytes of them, compressed";
+    PUSH_CERTIFICATE: Push Gauge "vigia_push_certificate_expiry_seconds" {"certificate"} "When the certificate that was seen last expires, in seconds since 1970: the sensor's (own) or the server's (push)";
 }
 
 /// One number of a subject.

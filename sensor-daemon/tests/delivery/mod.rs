@@ -24,6 +24,16 @@ const RULE: &str = "alert modbus any any -> any any (msg:\"write\"; modbus: func
 /// For what takes as long as there are alerts.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
+/// Has everything logged, the libraries' words too.
+pub const TRACE: &str = "[log]\nlevel = \"trace\"\n";
+
+/// What was logged, all of it, has no secret in it (`s3cret`).
+pub fn assert_secrets_are_kept(sensor: &Sensor) {
+    let log = sensor.whole_log();
+    assert!(log.contains(" DEBUG "), "not all is logged");
+    assert!(!log.contains("s3cret"));
+}
+
 /// A configuration with these sinks, and small segments, so that some are sealed meanwhile.
 pub fn config(folder: &Path, exports: &str) -> PathBuf {
     configure(folder, RULE, &format!("segment_bytes = 65_536\nsegment_age_s = 2\n{exports}"))

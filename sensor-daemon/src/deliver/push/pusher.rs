@@ -32,7 +32,7 @@ impl Pusher {
             sender: Sender {
                 client: Client::new(push.server()),
                 form: form(),
-                waiting: Waiting::new(&push.name, push.waiting_bytes),
+                waiting: Waiting::new(&push.name, push.tls.expiry.clone(), push.waiting_bytes),
                 backoff: Backoff::new(Duration::from_secs(push.retry_max_s)),
                 timeout: Duration::from_secs(push.timeout_s),
                 failing: false,

@@ -5,13 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::super::certificate::Expiry;
 use super::Request;
-use crate::metrics::subject::{PUSH_FAILURES, PUSH_SAMPLES, PUSH_WAITING, PUSH_WAITING_BYTES, Reading};
+use crate::metrics::subject::{
+    PUSH_CERTIFICATE, PUSH_FAILURES, PUSH_SAMPLES, PUSH_WAITING, PUSH_WAITING_BYTES, Reading,
+};
 
 /// What waits for one server, shared by who gathers, who sends and who tells of it.
 #[derive(Debug)]
 pub(in super::super) struct Waiting {
     pub(in super::super) name: String,
+    pub(in super::super) expiry: Expiry,
     most_bytes: usize,
     queue: Mutex<Queue>,
     /// Something was put in.
@@ -31,8 +35,8 @@ pub(super) struct Queue {
 }
 
 impl Waiting {
-    pub(super) fn new(name: &str, most_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { name: name.to_owned(), most_bytes, queue: Mutex::default(), news: Notify::new() })
+    pub(super) fn new(name: &str, expiry: Expiry, most_bytes: usize) -> Arc<Self> {
+        Arc::new(Self { name: name.to_owned(), expiry, most_bytes, queue: Mutex::default(), news: Notify::new() })
     }
 
     pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -78,14 +82,15 @@ impl Waiting {
         let queue = self.queue();
         let samples = queue.requests.iter().map(|request| request.samples).sum();
         let one = |family, label: &str, value| Reading { family, label: label.to_owned(), value };
-        vec![
+        let counted = [
             one(&PUSH_SAMPLES, "delivered", queue.delivered),
             one(&PUSH_SAMPLES, "refused", queue.refused),
             one(&PUSH_SAMPLES, "dropped", queue.dropped),
             one(&PUSH_FAILURES, "", queue.failures),
             one(&PUSH_WAITING, "", samples),
             one(&PUSH_WAITING_BYTES, "", queue.bytes as u64),
-        ]
+        ];
+        counted.into_iter().chain(self.expiry.readings(&PUSH_CERTIFICATE)).collect()
     }
 }
 
@@ -113,7 +118,7 @@ mod tests {
 
     #[test]
     fn beyond_the_bound_the_oldest_goes_and_every_sample_has_one_fate() {
-        let waiting = Waiting::new("x", 100);
+        let waiting = Waiting::new("x", Expiry::default(), 100);
         waiting.push(vec![request(1, 60), request(2, 30)]);
         let (number, first) = waiting.front().unwrap();
         // While the first is on its way, it goes to make room, and is taken all the same.

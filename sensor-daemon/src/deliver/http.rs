@@ -1,5 +1,6 @@
 //! Requests to a server over HTTP/1.1, on one connection that is kept between them.
 
+use std::error::Error as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -200,8 +201,8 @@ impl Client {
             Some(open) => open,
             None => self.connect().await?,
         };
-        connection.ready().await.map_err(Failure::unavailable)?;
-        let answer = connection.send_request(request).await.map_err(Failure::unavailable)?;
+        connection.ready().await.map_err(broken)?;
+        let answer = connection.send_request(request).await.map_err(broken)?;
         let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let status = answer.status().as_u16();
         let body = Limited::new(answer.into_body(), LONGEST_ANSWER).collect().await.map_err(Failure::unavailable)?;
@@ -213,10 +214,18 @@ impl Client {
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Failure> {
         let Place { secure, host, port, .. } = &self.place;
         let stream = connect(host, *port, secure.then_some(&self.server.tls)).await?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(Failure::unavailable)?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
         // It ends with the sender, or with the server; whoever sends meets the error.
         tokio::spawn(connection);
         Ok(sender)
+    }
+}
+
+/// A connection that broke: at what, and why.
+fn broken(error: hyper::Error) -> Failure {
+    match error.source() {
+        Some(cause) => Failure::unavailable(format!("{error}: {cause}")),
+        None => Failure::unavailable(error),
     }
 }
 

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use delivery::{
-    Clients, assert_in_order_by_flow, by_id, config, is_alert, number, poll, sink, wait_for_alerts, waiting,
+    Clients, assert_in_order_by_flow, by_id, config, is_alert, journal, number, poll, sink, wait_for_alerts, waiting,
 };
 use disk::Disk;
 use live::{Tap, wait};
@@ -168,6 +168,66 @@ fn sinks_that_accept_and_never_answer_keep_what_is_theirs_and_delay_no_other() {
     wait(&sensor, "the last alerts", |status| sink(status, "eve")["delivered"] == 400);
     sensor.stop().unwrap();
     assert_eq!(by_id(&lines(&eve)).len(), 400);
+}
+
+/// Sinks that are not there, and those that take what they are handed and never answer.
+const DEAD: [(&str, bool); 6] =
+    [("syslog", false), ("bulk", false), ("unix", false), ("http", true), ("mqtt", true), ("redis", true)];
+
+/// Settings of them, with an hour to answer, and of a server for metrics that never does.
+fn dead_sinks(silent: u16) -> String {
+    let (away, holding) = ("127.0.0.1:9", format!("127.0.0.1:{silent}"));
+    let sink = |(name, holds): (&str, bool)| {
+        let at = if holds { holding.as_str() } else { away };
+        let settings = match name {
+            "http" | "bulk" => format!("http = {{ url = \"http://{at}\", format = \"elasticsearch\" }}"),
+            "unix" => "unix = { path = \"/nowhere/soc.sock\" }".to_owned(),
+            kind => format!("{kind} = {{ address = {at:?} }}"),
+        };
+        format!("[[export]]\nname = {name:?}\ntimeout_s = 3600\nretry_max_s = 1\n{settings}\n")
+    };
+    let push = format!(
+        "[[metrics.push]]\nname = \"up\"\nformat = \"otlp\"\nurl = \"http://{holding}\"\ninterval_s = 1\ntimeout_s = 3600\n"
+    );
+    DEAD.into_iter().map(sink).collect::<String>() + &push
+}
+
+#[test]
+fn no_packet_waits_for_a_sink_that_is_dead_or_never_gives_back_what_it_was_handed() {
+    const WRITES: u32 = 4000;
+    let Some(tap) = Tap::new() else { return };
+    let listener = tap.inside(|| TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || listener.incoming().map(Result::unwrap).collect::<Vec<_>>());
+    for (exports, dead) in [(String::new(), &[][..]), (dead_sinks(port), &DEAD[..])] {
+        let folder = tempfile::tempdir().unwrap();
+        // Each alert is on the disk before the next is written.
+        let config = config(folder.path(), &format!("alerts_sync = \"always\"\n{exports}"));
+        let sensor = tap.watch(&config);
+        let mut clients = Clients::new(5);
+        // Not faster than they are journalled, so that nothing but a wait could keep one back.
+        while clients.written < WRITES {
+            clients.write(&tap, 500);
+            wait_for_alerts(&sensor, clients.written.into());
+        }
+        poll(&tap, 500);
+        let status = wait(&sensor, "every packet, and the lag", |status| {
+            let all = |(name, _): &(&str, bool)| waiting(status, name, "alerts") == u64::from(WRITES);
+            status["packets"]["processed"] == WRITES + 1000 && dead.iter().all(all)
+        });
+        let series = status["series"].as_object().unwrap().iter();
+        let lost: Vec<_> = series.filter(|(name, _)| name.starts_with("vigia_journal_lost_events")).collect();
+        assert!(!lost.is_empty() && lost.iter().all(|(_, count)| **count == 0), "{lost:?}");
+        for &(name, holds) in dead {
+            let sink = sink(&status, name);
+            // Those that hold what they were handed do so since the first try.
+            let told = (&sink["delivered"], sink["failures"] == 0, sink["circuit"] == "closed");
+            assert_eq!(told, (&0.into(), holds, holds), "{sink:#}");
+        }
+        sensor.stop().unwrap();
+        let numbers: Vec<_> = journal(folder.path()).iter().map(number).collect();
+        assert_eq!(numbers, (0..u64::from(WRITES)).collect::<Vec<_>>(), "{exports}");
+    }
 }
 
 #[test]

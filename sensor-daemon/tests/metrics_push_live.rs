@@ -90,10 +90,13 @@ fn states_that_could_not_be_written_wait_and_fill_the_hole_of_an_outage() {
     let times: Vec<_> = taken.iter().flat_map(|one| samples(one, "vigia_workers")).map(|(_, time, _)| time).collect();
     assert!(times.is_sorted() && times.windows(2).all(|pair| pair[1] - pair[0] < 1500), "{times:?}");
     // The last value stays; then the series is marked as ended.
-    let alerts: Vec<_> = taken.iter().flat_map(|one| samples(one, "vigia_journal_events_total")).collect();
-    let alerts: Vec<_> = alerts.into_iter().filter(|(labels, ..)| labels["stream"] == "alerts").collect();
-    let [.., (_, _, last), (_, _, end)] = &alerts[..] else { panic!("{alerts:?}") };
-    assert_eq!((*last, end.to_bits()), (30.0, 0x7ff0_0000_0000_0002));
+    // Of each alert it is counted how soon it was in the journal.
+    for name in ["vigia_journal_events_total", "vigia_packet_to_journal_seconds_count"] {
+        let alerts: Vec<_> = taken.iter().flat_map(|one| samples(one, name)).collect();
+        let alerts: Vec<_> = alerts.into_iter().filter(|(labels, ..)| labels["stream"] == "alerts").collect();
+        let [.., (_, _, last), (_, _, end)] = &alerts[..] else { panic!("{alerts:?}") };
+        assert_eq!((*last, end.to_bits()), (30.0, 0x7ff0_0000_0000_0002), "{name}");
+    }
     // Histograms are spread out.
     let buckets = samples(&taken[0], "vigia_journal_sync_seconds_bucket");
     let bounds: Vec<_> = buckets.iter().filter(|one| one.0["stream"] == "alerts").map(|one| &*one.0["le"]).collect();

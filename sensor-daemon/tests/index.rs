@@ -158,6 +158,7 @@ fn what_is_not_in_the_index_comes_from_the_journal() {
     let mut builder = plant.builder(1);
     while builder.round() {}
     assert_eq!(plant.held(), 40);
+    assert_eq!([Counter::IndexLimit, Counter::IndexLeftOut].map(|counter| plant.count(counter)), [1, 2]);
     assert_eq!(plant.answers(), journal);
 }
 

@@ -109,6 +109,8 @@ impl Collector {
 
     fn gauge(&self) {
         let open: usize = self.workers.iter().map(|watched| watched.open.len()).sum();
+        self.parts.counters.set(Counter::EvidenceBlocks, self.parts.blocks.len() as u64);
+        self.parts.counters.set(Counter::EvidenceWaiting, self.parts.finished.len() as u64);
         self.parts.counters.set(Counter::EvidenceMemory, self.ring.bytes());
         self.parts.counters.set(Counter::EvidenceOpen, open as u64);
         self.parts.counters.set(Counter::EvidenceOpenBytes, self.open_bytes);
@@ -406,6 +408,8 @@ mod tests {
         assert_eq!((bench.count(Counter::EvidenceLostBound), bench.count(Counter::EvidenceAlerts)), (44, 256));
         bench.collector.now(0, Timestamp::new(200, 0));
         // The disk is behind.
+        bench.collector.gauge();
+        assert_eq!(bench.count(Counter::EvidenceWaiting), 200);
         assert_eq!((bench.finished().len(), bench.count(Counter::EvidenceLostQueue)), (200, 56));
         let mut bench = Bench::new(false, 300);
         bench.see(&alerts);

@@ -57,6 +57,7 @@ impl Builder {
         settings: &Settings,
         metrics: &Arc<Metrics>,
     ) -> Self {
+        metrics.shared().set(Counter::IndexLimit, settings.max_bytes);
         Self {
             journal: journal.directory.clone(),
             identity: identity.to_owned(),
@@ -175,12 +176,14 @@ impl Builder {
         }
         writing.remove_before(oldest)?;
         // The oldest segment makes room, but not the one in hand.
+        let mut left_out = 0;
         while writing.bytes()? > self.max_bytes
             && let Some(first) = writing.oldest()?.filter(|first| *first < open.segment)
         {
-            writing.remove_before(first + 1)?;
+            left_out += writing.remove_before(first + 1)? as u64;
         }
         writing.commit(open.reader.cursor())?;
+        self.metrics.shared().add(Counter::IndexLeftOut, left_out);
         self.indexed = open.reader.cursor();
         open.oldest = oldest;
         self.metrics.shared().add(Counter::IndexAlerts, count as u64);

@@ -80,7 +80,7 @@ families! {
 
     EXPORT_EVENTS: Sink Counter "vigia_export_events_total" {"outcome"} "Events that a sink took (delivered), that it refused and that are kept apart (refused), or that it is not to get (filtered)";
     EXPORT_BYTES: Sink Counter "vigia_export_bytes_total" "Bytes of events that a sink took, uncompressed";
-    EXPORT_FAILURES: Sink Counter "vigia_export_failures_total" "Times that a sink did not take what was handed over, for no fault of the events";
+    EXPORT_FAILURES: Sink Counter "vigia_export_failures_total" "Times that a sink did not take what was handed over, for no fault of the events, or could be handed nothing, since the file of refused events was full";
     EXPORT_CIRCUIT: Sink Gauge "vigia_export_circuit" {"state"} "1 for the state of the way to a sink: closed (events are handed over), open (it failed, and is tried again after a pause), blocked (the file of refused events is full)";
     EXPORT_LAG_EVENTS: Sink Gauge "vigia_export_lag_events" {"stream"} "Events in the journal that a sink has not settled";
     EXPORT_LAG_BYTES: Sink Gauge "vigia_export_lag_bytes" {"stream"} "Bytes of them, uncompressed";

@@ -247,6 +247,7 @@ counters! {
 
     EvidencePackets: Counter Sum "vigia_evidence_packets_total" "Packets kept in the buffer of evidence";
     EvidencePacketsLost: Counter Sum "vigia_evidence_packets_lost_total" "Packets that were not kept, since the thread that keeps them was behind, or since they were too long";
+    EvidenceBlocks: Gauge Sum "vigia_evidence_waiting_blocks" "Blocks of packets that wait for the thread that keeps them";
     EvidenceMemory: Gauge Sum "vigia_evidence_buffer_bytes" "Bytes that the buffer of evidence holds, compressed";
     EvidenceMemoryLimit: Gauge Sum "vigia_evidence_buffer_limit_bytes" "Bytes that the buffer of evidence may hold";
     EvidenceBlocksGone: Counter Sum "vigia_evidence_blocks_gone_total" "Blocks of packets that left the buffer of evidence to make room";
@@ -257,6 +258,7 @@ counters! {
     EvidenceLostQueue: Counter Sum "vigia_evidence_lost_total" {cause = "queue"} "Alerts without evidence: what was to be kept or written came too fast (`queue`), too many flows at a time (`bound`), or the disk refused it (`disk`)";
     EvidenceLostBound: Counter Sum "vigia_evidence_lost_total" {cause = "bound"} "Alerts without evidence: what was to be kept or written came too fast (`queue`), too many flows at a time (`bound`), or the disk refused it (`disk`)";
     EvidenceLostDisk: Counter Sum "vigia_evidence_lost_total" {cause = "disk"} "Alerts without evidence: what was to be kept or written came too fast (`queue`), too many flows at a time (`bound`), or the disk refused it (`disk`)";
+    EvidenceWaiting: Gauge Sum "vigia_evidence_waiting_files" "Files of evidence that wait for the disk";
     EvidenceFiles: Counter Sum "vigia_evidence_files_total" "Files of evidence written";
     EvidenceIncomplete: Counter Sum "vigia_evidence_incomplete_files_total" "Files of evidence of which it is known that something is missing";
     EvidenceDisk: Gauge Sum "vigia_evidence_disk_bytes" "Bytes that files of evidence take on disk";
@@ -267,6 +269,8 @@ counters! {
     IndexLagEvents: Gauge Sum "vigia_index_lag_events" "Alerts in the journal that are not in the index yet; 0 where none is kept";
     IndexLagBytes: Gauge Sum "vigia_index_lag_bytes" "Bytes of them, uncompressed";
     IndexBytes: Gauge Sum "vigia_index_bytes" "Bytes of the index of alerts in use";
+    IndexLimit: Gauge Sum "vigia_index_limit_bytes" "Bytes that the index of alerts may take";
+    IndexLeftOut: Counter Sum "vigia_index_left_out_segments_total" "Segments whose alerts left the index to keep it within its size; they are looked for in the journal";
     IndexDamaged: Counter Sum "vigia_index_rebuilds_total" {cause = "damaged"} "Times that the index of alerts was made anew";
     IndexRemoved: Counter Sum "vigia_index_rebuilds_total" {cause = "removed"} "Times that the index of alerts was made anew";
     IndexOutdated: Counter Sum "vigia_index_rebuilds_total" {cause = "outdated"} "Times that the index of alerts was made anew";

@@ -7,29 +7,20 @@ mod delivery;
 mod live;
 mod wire;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use delivery::authority::Authority;
-use delivery::{
-    Clients, assert_in_order_by, assert_in_order_by_flow, by_id, config, error, journal, number, parked, sink,
-    wait_for_alerts, waiting,
-};
+use delivery::kafka::{PARTITIONS, TOPIC, assert_none_is_missing, client, events, export};
+use delivery::{Clients, assert_in_order_by_flow, by_id, config, error, parked, sink, wait_for_alerts, waiting};
 use live::{Tap, wait};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Headers as _, Message};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use serde_json::Value;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
-
-const TOPIC: &str = "plant.events";
-const PARTITIONS: i32 = 4;
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 
@@ -37,45 +28,6 @@ fn cluster(brokers: i32) -> Cluster {
     let cluster = MockCluster::new(brokers).unwrap();
     cluster.create_topic(TOPIC, PARTITIONS, brokers).unwrap();
     cluster
-}
-
-fn export(cluster: &Cluster, shared: &str, more: &str) -> String {
-    let servers = cluster.bootstrap_servers();
-    let brokers: Vec<_> = servers.split(',').collect();
-    format!(
-        "[[export]]\nname = \"soc\"\nevents = [\"alert\"]\nretry_max_s = 1\ntimeout_s = 5\n{shared}\n[export.kafka]\n\
-         brokers = {brokers:?}\ntopic = {TOPIC:?}\n{more}"
-    )
-}
-
-/// All events of the topic, once there are so many alerts: by partitions, and in the order of each.
-fn events(cluster: &Cluster, alerts: usize) -> Vec<Value> {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "test");
-    let consumer: BaseConsumer = config.create().unwrap();
-    let mut partitions = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        partitions.add_partition_offset(TOPIC, partition, Offset::Beginning).unwrap();
-    }
-    consumer.assign(&partitions).unwrap();
-    let mut found: BTreeMap<i32, Vec<Value>> = BTreeMap::new();
-    let mut ids = BTreeSet::new();
-    let mut keys: BTreeMap<Vec<u8>, i32> = BTreeMap::new();
-    let end = Instant::now() + Duration::from_secs(20);
-    while ids.len() < alerts {
-        assert!(Instant::now() < end, "{} of {alerts} alerts", ids.len());
-        let Some(message) = consumer.poll(Duration::from_secs(1)) else { continue };
-        let message = message.unwrap();
-        let event: Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
-        let id = event["event_id"].as_str().unwrap();
-        assert_eq!(message.headers().unwrap().get(0).value.unwrap(), id.as_bytes());
-        let key = message.key().unwrap();
-        assert_eq!(key, event["flow_id"].to_string().as_bytes());
-        assert_eq!(*keys.entry(key.to_vec()).or_insert(message.partition()), message.partition(), "one place a flow");
-        ids.insert(id.to_owned());
-        found.entry(message.partition()).or_default().push(event);
-    }
-    found.into_values().flatten().collect()
 }
 
 #[test]
@@ -86,7 +38,10 @@ fn kafka_gets_every_alert_after_an_outage_in_which_the_sensor_was_killed() {
         let cluster = cluster(3);
         let up =
             |up: bool| (1..=3).for_each(|id| if up { cluster.broker_up(id) } else { cluster.broker_down(id) }.unwrap());
-        let config = config(folder.path(), &export(&cluster, "batch_events = 50", "compression = \"lz4\"\n"));
+        let config = config(
+            folder.path(),
+            &export(&cluster.bootstrap_servers(), "batch_events = 50", "compression = \"lz4\"\n"),
+        );
         let mut clients = Clients::new(9);
         up(false);
         let sensor = tap.watch(&config);
@@ -120,16 +75,7 @@ fn kafka_gets_every_alert_after_an_outage_in_which_the_sensor_was_killed() {
         wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
         sensor.stop().unwrap();
 
-        // What was in the rings at a kill was never an alert.
-        let alerts = journal(folder.path());
-        let events = events(&cluster, alerts.len());
-        let got = by_id(&events);
-        assert_eq!(got.len(), alerts.len(), "one id an event");
-        let expected: BTreeSet<u64> = alerts.iter().map(number).collect();
-        assert_eq!(got.into_values().collect::<BTreeSet<_>>(), expected, "none is missing");
-        // To a sensor that was started anew, the flows of the same clients are others, with other keys.
-        assert_in_order_by("flow_id", &events);
-        println!("{} alerts, {} deliveries of them", alerts.len(), events.len());
+        assert_none_is_missing(folder.path(), &client(&cluster.bootstrap_servers()));
     });
 }
 
@@ -139,7 +85,10 @@ fn what_kafka_refuses_is_looked_for_by_halves_and_parked() {
     tap.inside(|| {
         let folder = tempfile::tempdir().unwrap();
         let cluster = cluster(1);
-        let config = config(folder.path(), &export(&cluster, "batch_events = 64", "compression = \"zstd\"\n"));
+        let config = config(
+            folder.path(),
+            &export(&cluster.bootstrap_servers(), "batch_events = 64", "compression = \"zstd\"\n"),
+        );
         cluster.broker_down(1).unwrap();
         let sensor = tap.watch(&config);
         // One client, so one partition: each try is one request.
@@ -156,7 +105,7 @@ fn what_kafka_refuses_is_looked_for_by_halves_and_parked() {
         let parked = parked(folder.path());
         assert_eq!(parked.len(), 1);
         assert!(parked[0].0 == 0 && parked[0].1.contains("too large"), "{parked:?}");
-        let events = events(&cluster, 199);
+        let events = events(&client(&cluster.bootstrap_servers()), 199);
         assert_eq!(by_id(&events).into_values().collect::<BTreeSet<_>>(), (1..200).collect());
         assert_in_order_by_flow(&events);
     });
@@ -216,7 +165,7 @@ fn an_expired_certificate_of_kafka_is_not_accepted_and_a_renewed_one_is_without_
     let cluster = cluster(1);
     let authority = Authority::new();
     let tls = format!("tls = {{ {} }}\n", authority.tls(folder.path()));
-    let config = config(folder.path(), &export(&cluster, "", &tls));
+    let config = config(folder.path(), &export(&cluster.bootstrap_servers(), "", &tls));
     let security = Arc::new(Mutex::new(authority.server(2001)));
     secure(&tap, &cluster, Arc::clone(&security));
     let sensor = tap.watch(&config);
@@ -226,7 +175,7 @@ fn an_expired_certificate_of_kafka_is_not_accepted_and_a_renewed_one_is_without_
     *security.lock().unwrap() = authority.server(2100);
     wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
     sensor.stop().unwrap();
-    let events = events(&cluster, 100);
+    let events = events(&client(&cluster.bootstrap_servers()), 100);
     assert_eq!(by_id(&events).len(), 100);
     assert_in_order_by_flow(&events);
 }
@@ -237,7 +186,7 @@ fn kafka_that_stalls_gets_the_same_events_until_it_answers() {
     tap.inside(|| {
         let folder = tempfile::tempdir().unwrap();
         let cluster = cluster(1);
-        let config = config(folder.path(), &export(&cluster, "batch_events = 50", ""));
+        let config = config(folder.path(), &export(&cluster.bootstrap_servers(), "batch_events = 50", ""));
         cluster.broker_round_trip_time(1, Duration::from_secs(60)).unwrap();
         let sensor = tap.watch(&config);
         Clients::new(2).write(&tap, 100);
@@ -247,7 +196,7 @@ fn kafka_that_stalls_gets_the_same_events_until_it_answers() {
         cluster.broker_round_trip_time(1, Duration::ZERO).unwrap();
         wait(&sensor, "the end of the lag", |status| waiting(status, "soc", "alerts") == 0);
         sensor.stop().unwrap();
-        let events = events(&cluster, 100);
+        let events = events(&client(&cluster.bootstrap_servers()), 100);
         assert_eq!(by_id(&events).len(), 100);
         assert_in_order_by_flow(&events);
     });

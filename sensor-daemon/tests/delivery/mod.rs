@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub)] // Shared by tests, each a crate of its own, which uses its part.
 
 pub mod authority;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod outage;
 pub mod protobuf;
 pub mod server;

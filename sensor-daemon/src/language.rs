@@ -728,6 +728,8 @@ messages! {
     MistakeMissing: "missing: {0}", "falta: {0}";
     MistakeNoValue: "`{0}` needs a value", "`{0}` necesita un valor";
     MistakeConflict: "`{0}` does not go with `{1}`", "`{0}` no va con `{1}`";
+    HelpCapturesFirst: "captures stand before `--rules`, which takes all that follows it",
+        "las capturas van antes de `--rules`, que se queda con todo lo que le sigue";
     MistakeTryHelp: "`--help` tells more.", "`--help` cuenta más.";
 
     WorkerFailed: "a worker failed", "falló un hilo de trabajo";

@@ -121,6 +121,7 @@ fn a_wrong_command_line_is_told_in_the_language_asked_for_with_what_comes_neares
     for (arguments, said) in [
         (&["rples"][..], "no existe la orden `rples`\n  ayuda: ¿quería decir `rules`?"),
         (&["replay"], "falta: <CAPTURE>"),
+        (&["replay", "--rules", "a.rules", "a.pcap"], "ayuda: las capturas van antes de `--rules`"),
         (&["replay", "x", "--output"], "`--output <DIR>` necesita un valor"),
         (&["replay", "x", "--checksums", "foo"], "ayuda: una de: ignore, check"),
         (&["replay", "x", "--workers", "0"], "0 no está en 1..=1024"),

@@ -54,11 +54,16 @@ fn headline(error: &Error, language: Language) -> Option<Phrase> {
     })
 }
 
-/// What comes nearest, or else what there is to choose from.
+/// What comes nearest, or else what there is to choose from, or where the captures went.
 fn expected(error: &Error) -> Option<Phrase> {
     let near = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue];
     if let Some(near) = near.into_iter().find_map(|kind| context(error, kind)) {
         return Some(Message::HelpDidYouMean.with([near.into()]));
+    }
+    let missing =
+        context(error, ContextKind::InvalidArg).filter(|_| error.kind() == ErrorKind::MissingRequiredArgument);
+    if missing.is_some_and(|missing| missing.contains("<CAPTURE>")) {
+        return Some(Message::HelpCapturesFirst.into());
     }
     let choices = context(error, ContextKind::ValidValue).filter(|choices| !choices.is_empty())?;
     Some(Message::HelpChoices.with([choices.into()]))

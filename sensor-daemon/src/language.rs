@@ -203,7 +203,8 @@ messages! {
         "Mide lo que cuesta cada regla con una captura";
     AboutAlerts: "Show the alerts in the journal", "Muestra las alertas del diario";
     AboutEvidence: "Show, or copy, the packets of an alert", "Muestra, o copia, los paquetes de una alerta";
-    EvidenceNoAlert: "there is no alert {0} in the journal", "no hay ninguna alerta {0} en el diario";
+    EvidenceNoAlert: "there is no alert {0} in the journal; of one that was removed, the `flow_id` finds the packets that were kept",
+        "no hay ninguna alerta {0} en el diario; de una que se eliminó, el `flow_id` encuentra los paquetes que se conservaron";
     EvidenceNone: "there is no evidence of {0}", "no hay pruebas de {0}";
     EvidenceMany: "there are {0} files: name the alert, not its flow", "hay {0} ficheros: indique la alerta, no su flujo";
     EvidenceSigned: "as it was written and signed", "tal como se escribió y se firmó";

@@ -131,6 +131,44 @@ fn datagrams_get_alerts_alone_when_only_these_are_wanted() {
 }
 
 #[test]
+fn each_sink_gets_what_it_wants_by_type_severity_and_protocol() {
+    let Some(tap) = Tap::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let sinks = [
+        ("severe", "events = [\"alert\"]\nseverity = 1"),
+        ("modbus", "protocols = [\"modbus\"]"),
+        ("dnp3", "protocols = [\"dnp3\"]"),
+        ("flows", "events = [\"flow\"]\nkeep = [\"src_ip\"]"),
+    ];
+    let export = |(name, wanted): (&str, &str)| {
+        format!("[[export]]\nname = {name:?}\n{wanted}\nfile = {{ path = {:?} }}\n", folder.path().join(name))
+    };
+    let rules = "alert modbus any any -> any any (msg:\"write\"; modbus: function 6; priority:1; sid:1;)\n\
+                 alert modbus any any -> any any (msg:\"read\"; modbus: function 3; priority:2; sid:2;)\n";
+    let config = live::configure(folder.path(), rules, &sinks.map(export).concat());
+    let sensor = tap.watch(&config);
+    Clients::new(1).write(&tap, 30);
+    poll(&tap, 20);
+    let filtered = "vigia_export_events_total{sink=\"dnp3\",outcome=\"filtered\"}";
+    wait(&sensor, "what is of no use to one", |status| live::series(status, filtered) >= 70);
+    sensor.stop().unwrap();
+
+    let got = |name: &str| lines(&folder.path().join(name));
+    let count = |events: &[Value], kind: &str| events.iter().filter(|event| event["event_type"] == kind).count();
+    let severe = got("severe");
+    assert_eq!(severe.iter().map(number).collect::<Vec<_>>(), (0..30).collect::<Vec<_>>());
+    assert!(severe.iter().all(|alert| alert["alert"]["severity"] == 1 && alert["alert"]["signature_id"] == 1));
+    let modbus = got("modbus");
+    assert_eq!((count(&modbus, "alert"), count(&modbus, "flow"), count(&modbus, "stats")), (50, 2, 0));
+    assert!(count(&modbus, "modbus") >= 20);
+    assert_eq!(got("dnp3"), [Value::Null; 0]);
+    let flows = got("flows");
+    let members = |flow: &Value| flow.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(flows.len(), 2);
+    assert!(flows.iter().all(|flow| members(flow) == ["event_id", "timestamp", "event_type", "src_ip"]), "{flows:?}");
+}
+
+#[test]
 fn sinks_that_accept_and_never_answer_keep_what_is_theirs_and_delay_no_other() {
     let Some(tap) = Tap::new() else { return };
     let folder = tempfile::tempdir().unwrap();

@@ -104,6 +104,41 @@ fn an_alert_has_its_packets_in_a_file_that_is_signed_and_found_by_its_id() {
 }
 
 #[test]
+fn evidence_outlives_its_alert_in_the_journal_and_is_found_by_the_flow() {
+    let Some(tap) = Tap::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let bounds = "compress = false\nsegment_bytes = 65_536\ntotal_bytes = 262_144\nreserve_bytes = 0\n";
+    let config =
+        configure(folder.path(), RULE, &format!("{bounds}[events]\nrecords = false\nflow = false\n{SETTINGS}"));
+    let sensor = tap.watch(&config);
+    let sent = session(40_000);
+    sent.iter().for_each(|frame| tap.send(frame));
+    wait(&sensor, "the file", |status| series(status, FILES) == 1);
+    let first: Value = serde_json::from_str(ask(&config, &["alerts", "--json"]).1.lines().next().unwrap()).unwrap();
+    let (id, flow) = (first["event_id"].as_str().unwrap(), first["flow_id"].to_string());
+    assert_eq!(ask(&config, &["evidence", id]).0, Some(0));
+
+    // A flood of alerts takes the journal to its bound: the oldest go.
+    let mut flood = Session::new(([10, 0, 0, 3], 40_000), ([10, 0, 0, 2], 502));
+    let removed = "vigia_journal_evicted_segments_total{stream=\"alerts\"}";
+    let mut transaction = 0;
+    while series(&sensor.status().unwrap(), removed) == 0 {
+        assert!(transaction < 20_000, "nothing was removed");
+        for _ in 0..200 {
+            transaction += 1;
+            tap.send(&flood.say(Way::ToServer, &write_register(transaction, 1, transaction)));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    sensor.stop().unwrap();
+    assert_eq!(ask(&config, &["evidence", id]).0, Some(1), "the alert is there no more");
+    let (code, shown) = ask(&config, &["evidence", &flow]);
+    assert_eq!(code, Some(0), "{shown}");
+    assert_eq!(frames(Path::new(shown.lines().next().unwrap())), sent);
+    assert!(verify(&folder.path().join("journal"), None, &[]).unwrap().holds());
+}
+
+#[test]
 fn a_kill_leaves_no_half_file_and_a_stop_writes_what_is_open() {
     let Some(tap) = Tap::new() else { return };
     let folder = tempfile::tempdir().unwrap();

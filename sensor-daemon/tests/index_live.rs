@@ -8,7 +8,11 @@ mod live;
 mod wire;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use delivery::{Clients, config, wait_for_alerts};
 use live::{Tap, series, wait};
@@ -31,6 +35,58 @@ fn ask(config: &Path) -> Vec<Value> {
     let output = vigia().args(["alerts", "--json", "--config"]).arg(config).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A command that goes on until this is dropped, and its lines.
+struct Following(Child, Receiver<Value>);
+
+impl Following {
+    fn start(config: &Path, arguments: &[&str]) -> Self {
+        let mut command = vigia();
+        command.args(["alerts", "--follow", "--json", "--config"]).arg(config).args(arguments);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let (tell, told) = channel();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).try_for_each(|line| tell.send(serde_json::from_str(&line).unwrap()))
+        });
+        Self(child, told)
+    }
+
+    /// The numbers of the next alerts.
+    fn next(&self, count: usize) -> Vec<u64> {
+        let one = |_| self.1.recv_timeout(Duration::from_secs(30)).expect("another alert");
+        (0..count).map(one).map(|alert| delivery::number(&alert)).collect()
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn alerts_are_followed_as_they_come_over_restarts_of_the_sensor() {
+    let Some(tap) = Tap::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), "");
+    let mut clients = Clients::new(2);
+    let sensor = tap.watch(&config);
+    clients.write(&tap, 50);
+    wait(&sensor, "the index", |status| series(status, INDEXED) == 50);
+    let all = Following::start(&config, &[]);
+    let none = Following::start(&config, &["--sid", "2"]);
+    assert_eq!(all.next(50), (0..50).collect::<Vec<_>>());
+    clients.write(&tap, 50);
+    assert_eq!(all.next(50), (50..100).collect::<Vec<_>>());
+    sensor.stop().unwrap();
+    let sensor = tap.watch(&config);
+    clients.write(&tap, 50);
+    assert_eq!(all.next(50), (100..150).collect::<Vec<_>>());
+    assert!(none.1.try_recv().is_err());
+    sensor.stop().unwrap();
 }
 
 #[test]

@@ -28,15 +28,16 @@ pub fn peers() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
 }
 
-/// Runs a command to its end; its standard error becomes the error.
+/// Runs a command to its end; what it says becomes the error.
 fn run(command: &mut std::process::Command) -> anyhow::Result<Vec<u8>> {
     use anyhow::Context as _;
     let output = command.output().with_context(|| format!("running {command:?}"))?;
     anyhow::ensure!(
         output.status.success(),
-        "{command:?} ended with {}: {}",
+        "{command:?} ended with {}: {}{}",
         output.status,
-        String::from_utf8_lossy(&output.stderr).trim()
+        String::from_utf8_lossy(&output.stderr).trim(),
+        String::from_utf8_lossy(&output.stdout).trim()
     );
     Ok(output.stdout)
 }

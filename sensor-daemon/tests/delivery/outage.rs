@@ -45,6 +45,15 @@ impl Random {
     }
 }
 
+/// Says that it is over when it goes.
+struct Over<'o>(&'o AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// Raises alerts while the sink is away, and kills the sensor meanwhile; then lets the sink appear, kills the sensor once more
 /// while it delivers, and waits until nothing is left. Gives the sink.
 pub fn survive<S>(tap: &Tap, config: &Path, appear: impl FnOnce() -> S) -> S {
@@ -63,11 +72,12 @@ pub fn survive<S>(tap: &Tap, config: &Path, appear: impl FnOnce() -> S) -> S {
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
+                // Also when it waits in vain.
+                let _over = Over(&over);
                 wait_for_alerts(&sensor, part);
                 if !last {
                     sensor.signal("KILL").unwrap();
                 }
-                over.store(true, Relaxed);
             });
             while !over.load(Relaxed) {
                 clients.write(tap, 100);

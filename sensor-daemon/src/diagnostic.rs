@@ -63,6 +63,8 @@ impl Text {
         let line = self.lines.partition_point(|start| *start <= byte).max(1);
         let start = self.lines[line - 1];
         let end = self.lines.get(line).map_or(self.text.len(), |next| next - 1);
+        // The end of a line is no part of it, whichever it is.
+        let end = if self.text[start..end].ends_with('\r') { end - 1 } else { end };
         let end = end.max(byte.min(self.text.len()));
         self.floor(start.max(byte.saturating_sub(WINDOW)))..self.floor(end.min(byte + WINDOW))
     }
@@ -197,7 +199,9 @@ impl miette::Diagnostic for Rendering<'_> {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let (text, span) = self.diagnostic.place.as_ref()?;
         let shown = text.window(span.start);
-        let (start, end) = (span.start.min(shown.end), span.end.min(shown.end));
+        // Behind the end of the line there is nothing to mark: its last character stands for it.
+        let start = if span.start >= shown.end { text.floor(shown.end.saturating_sub(1)) } else { span.start };
+        let (start, end) = (start.max(shown.start), span.end.min(shown.end));
         let label = LabeledSpan::new_primary_with_span(None, start..end.max(start));
         Some(Box::new(std::iter::once(label)))
     }
@@ -302,6 +306,22 @@ mod tests {
         assert_eq!(shown.matches("t:1:1").count(), 4, "{shown}");
         assert!(shown.contains("not shown, 47 times: every packet is accounted for"), "{shown}");
         assert!(shown.contains("THE SUMS"), "{shown}");
+    }
+
+    #[test]
+    fn lines_that_end_with_a_carriage_return_have_their_numbers() {
+        let text = Text::new("t", "a\r\nbad = 1\r\n");
+        let shown = Diagnostic::error("c", Message::SumsBalance).at(&text, 3..6).render(Language::English, false);
+        assert!(shown.contains("t:2:1") && shown.contains("\n 2 │ bad = 1\n"), "{shown}");
+    }
+
+    #[test]
+    fn a_place_at_the_end_of_a_line_is_marked_at_its_last_character() {
+        for end in ["", "\n", "\r\n"] {
+            let text = Text::new("t", format!("short{end}"));
+            let shown = Diagnostic::error("c", Message::SumsBalance).at(&text, 5..5).render(Language::English, false);
+            assert!(shown.contains("t:1:5") && shown.contains("1 │ short\n   ·     ─\n"), "{end:?}: {shown}");
+        }
     }
 
     #[test]

@@ -241,10 +241,14 @@ pub(super) fn source(text: &Text) -> Source {
     Source { name: text.name().into(), text: text.text().into() }
 }
 
-/// Rule files of the field are not always UTF-8: what is not is shown as a replacement character.
+/// Rule files of the field are not always UTF-8: what is not is shown as a replacement character. The mark that some editors
+/// put before the first line is no part of it.
 pub(super) fn read(file: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Arc<Text>> {
     match std::fs::read(file) {
-        Ok(bytes) => Some(Text::new(file.display().to_string(), String::from_utf8_lossy(&bytes))),
+        Ok(bytes) => {
+            let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+            Some(Text::new(file.display().to_string(), String::from_utf8_lossy(text)))
+        }
         Err(error) => {
             let reason = format!("{}: {error}", file.display());
             diagnostics.push(Diagnostic::error("rules-unreadable", Message::RulesUnreadable.with([reason.into()])));
@@ -337,6 +341,17 @@ fn matches(pattern: &str, name: &str) -> bool {
 mod tests {
     use super::*;
     use crate::language::Language;
+
+    #[test]
+    fn the_mark_before_the_first_line_and_carriage_returns_are_no_part_of_rules() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("windows.rules");
+        let rules = "\u{feff}# first\r\nalert tcp any any -> any any ( \\\r\n msg:\"m\"; sid:1;)\r\n";
+        std::fs::write(&file, rules).unwrap();
+        let loaded = Settings { files: vec![file], ..Settings::default() }.load();
+        assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
+        assert_eq!(loaded.engine.rules().len(), 1);
+    }
 
     #[test]
     fn patterns_match_names() {

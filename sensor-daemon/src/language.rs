@@ -733,6 +733,7 @@ messages! {
         "las capturas van antes de `--rules`, que se queda con todo lo que le sigue";
     MistakeTryHelp: "`--help` tells more.", "`--help` cuenta más.";
 
+    EventsIn: "events: {0}", "eventos: {0}";
     WorkerFailed: "a worker failed", "falló un hilo de trabajo";
     MetricsOn: "metrics on {0}", "métricas en {0}";
     NeedsRestart: "settings have changed that take effect at the next start",

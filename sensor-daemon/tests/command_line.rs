@@ -83,6 +83,7 @@ fn what_is_wrong_with_a_capture_is_told_once_in_the_language_asked_for() {
     {
         let output = replay(&place("cut.pcap"), lang);
         assert_eq!(code(&output), 3, "{}", stderr(&output));
+        assert!(stdout(&output).trim_end().ends_with(&format!(": {}", place("out/eve.json"))), "{}", stdout(&output));
         assert!(stderr(&output).starts_with("error: ") && stderr(&output).contains(said), "{}", stderr(&output));
     }
     let output = replay(&place("absent.pcap"), "en");

@@ -9,7 +9,8 @@ use crate::config::{Checksums, Loaded};
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
 Captures are pcap and pcapng files, plain or compressed with gzip or zstd. A folder stands for every capture below it.
-Events go to DIR/eve.json. A damaged capture is processed up to the damage, which is named; the exit code is then 3.
+Events go to DIR/eve.json, in place of what was there. A damaged capture is processed up to the damage, which is \
+named; the exit code is then 3.
 
 Example:
   vigia replay plant.pcapng --rules modbus.rules --output out
@@ -25,7 +26,7 @@ pub struct Replay {
     /// The rules.
     #[command(flatten)]
     pub rules: RulesArgument,
-    /// Folder of the event files; made if it does not exist
+    /// Folder of the event files; made if it does not exist [default: the current one]
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Read the captures again for the packets of alerts, and put them into this folder, a file for each flow

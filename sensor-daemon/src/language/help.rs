@@ -50,8 +50,8 @@ const TEXTS: &[[&str; 2]] = &[
     ],
     ["Capture file, or a folder of them", "Fichero de captura, o una carpeta de ellos"],
     [
-        "Folder of the event files; made if it does not exist",
-        "Carpeta de los ficheros de eventos; se crea si no existe",
+        "Folder of the event files; made if it does not exist [default: the current one]",
+        "Carpeta de los ficheros de eventos; se crea si no existe [por defecto: la actual]",
     ],
     [
         "Threads that process packets; the events are the same with any number",
@@ -199,10 +199,10 @@ const TEXTS: &[[&str; 2]] = &[
          debajo.",
     ],
     [
-        "Events go to DIR/eve.json. A damaged capture is processed up to the damage, which is named; the exit code \
-         is then 3.",
-        "Los eventos van a DIR/eve.json. Una captura dañada se procesa hasta el daño, que se nombra; el código es \
-         entonces 3.",
+        "Events go to DIR/eve.json, in place of what was there. A damaged capture is processed up to the damage, which is \
+         named; the exit code is then 3.",
+        "Los eventos van a DIR/eve.json, en lugar de lo que hubiera. Una captura dañada se procesa hasta el daño, que se \
+         nombra; el código es entonces 3.",
     ],
     [
         "A line an alert: time, severity (1 is the most severe), rule, from whom to whom, protocol, what it says.",

@@ -90,7 +90,7 @@ pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::R
         write_fields(path, &histogram)?;
     }
     report_faults(&faults, context);
-    conclude(arguments, &metrics, &faults, context)
+    conclude(arguments, &events, &metrics, &faults, context)
 }
 
 /// What every worker reads.
@@ -206,9 +206,10 @@ fn write_fields(path: &Path, histogram: &Histogram) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| path.display().to_string())
 }
 
-/// The summary, and how the replay ended.
+/// The summary, where the events are, and how the replay ended.
 fn conclude(
     arguments: &Replay,
+    events: &Path,
     metrics: &Metrics,
     faults: &[SourceError],
     context: Context,
@@ -218,7 +219,9 @@ fn conclude(
     if arguments.json {
         print(&format!("{snapshot:#}\n"))?;
     } else {
-        print(&summary::render(&snapshot, context.language, true))?;
+        let sum = summary::render(&snapshot, context.language, true);
+        let events = Message::EventsIn.with([events.display().to_string().into()]);
+        print(&format!("{sum}\n{}\n", events.text(context.language)))?;
     }
     anyhow::ensure!(summary::balances(&snapshot, true), Message::SumsDoNotBalance.text(context.language));
     Ok(if faults.is_empty() { Outcome::Done } else { Outcome::Damaged })

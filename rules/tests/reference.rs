@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Flow, Talk, compile, modbus};
+use common::{Ends, Flow, Talk, compile, modbus};
 use proptest::prelude::*;
 use proptest::sample::select;
 use vigia_parsers::Direction::ToServer;
@@ -441,4 +441,80 @@ fn a_rule_that_would_try_too_much_is_given_up_and_counted() {
     assert_eq!((given_up.expressions, given_up.places), (2, 1));
     assert_eq!(flow.packet(17, b"aab", ToServer), [2, 3]);
     assert_eq!(flow.scratch.given_up(), vigia_rules::GivenUp::default());
+}
+
+/// Addresses and ports of the test below, as the last byte of an address in 10.0.0.0/24 and a port.
+type End = (u8, u16);
+
+/// What a rule asks of one end: a prefix length of 10.0.0.`address`, and ports from a first to a last; either turned round.
+#[derive(Debug, Clone)]
+struct Side {
+    address: u8,
+    prefix: u8,
+    outside: bool,
+    ports: (u16, u16),
+    others: bool,
+}
+
+impl Side {
+    fn write(&self) -> String {
+        let not = |turned: bool| if turned { "!" } else { "" };
+        let shift = 32 - u32::from(self.prefix);
+        let network = (u32::from(self.address) >> shift) << shift;
+        let (first, last) = self.ports;
+        format!("{}10.0.0.{network}/{} {}{first}:{last}", not(self.outside), self.prefix, not(self.others))
+    }
+
+    fn admits(&self, (address, port): End) -> bool {
+        let shift = 32 - u32::from(self.prefix);
+        let inside = u32::from(address) >> shift == u32::from(self.address) >> shift;
+        let among = (self.ports.0..=self.ports.1).contains(&port);
+        inside != self.outside && among != self.others
+    }
+}
+
+fn side() -> impl Strategy<Value = Side> {
+    (0u8..8, 29u8..33, proptest::bool::weighted(0.3), (0u16..6, 0u16..6), proptest::bool::weighted(0.3)).prop_map(
+        |(address, prefix, outside, (from, more), others)| Side {
+            address,
+            prefix,
+            outside,
+            ports: (from, from + more),
+            others,
+        },
+    )
+}
+
+proptest! {
+    /// However many flows take their turn with one worker's memory, a packet meets the rules of its own ends: rules that look
+    /// for bytes, and rules about ends alone.
+    #[test]
+    fn packets_of_many_flows_meet_the_rules_of_their_ends(
+        rules in prop::collection::vec((any::<[bool; 3]>(), side(), side()), 1..24),
+        flows in prop::collection::vec(((0u8..8, 0u16..12), (0u8..8, 0u16..12), any::<bool>()), 1..12),
+        turns in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 1..40),
+    ) {
+        let rule = |(sid, ([bytes, both, udp], from, to)): (u32, &([bool; 3], Side, Side))| {
+            let content = if *bytes { "content:\"needle\"; " } else { "dsize:>0; " };
+            let (arrow, protocol) = (if *both { "<>" } else { "->" }, if *udp { "udp" } else { "ip" });
+            format!("alert {protocol} {} {arrow} {} (msg:\"r\"; {content}sid:{sid};)\n", from.write(), to.write())
+        };
+        let text: String = (1..).zip(&rules).map(rule).collect();
+        let compiled = compile(&text);
+        prop_assert_eq!(compiled.failed, 0, "{}\n{:?}", text, compiled.diagnostics);
+        let mut bench = Ends::new(&compiled.engine, flows.len());
+        for (flow, answer) in turns {
+            let flow = flow.index(flows.len());
+            let (client, server, routed) = flows[flow];
+            let (source, destination) = if answer { (server, client) } else { (client, server) };
+            let met = |([_, both, _], from, to): &([bool; 3], Side, Side)| {
+                from.admits(source) && to.admits(destination)
+                    || *both && from.admits(destination) && to.admits(source)
+            };
+            let expected: Vec<u32> = (1..).zip(&rules).filter(|rule| met(rule.1)).map(|rule| rule.0).collect();
+            let direction = if answer { vigia_parsers::Direction::ToClient } else { ToServer };
+            let raised = bench.packet(routed.then_some(flow), source, destination, direction);
+            prop_assert_eq!(raised, expected, "{:?} to {:?} in\n{}", source, destination, text);
+        }
+    }
 }

@@ -9,6 +9,7 @@ use vigia_parsers::packet::DecodeEvent;
 use super::group::{Group, Member, Reach};
 use super::hosts::Mark;
 use super::program::{BitEffect, Program};
+use super::route::Classes;
 use super::view::same;
 use super::{Compiled, Engine, Messages, Rule};
 use crate::keyword::{Environment, Fate, Need, Place, Waiting};
@@ -237,15 +238,18 @@ fn assemble(
     });
     let by_protocol = by_protocol.collect();
     let (rules, programs) = ready.into_iter().map(|one| (one.rule, one.program)).unzip();
+    let reach = Reach::new(&packets);
+    let [packets, streams, turns, flows] = [packets, streams, turns, flows].map(Group::new);
     Engine {
         rules,
         programs,
-        flows: Group::new(flows),
-        reach: Reach::new(&packets),
-        packets: Group::new(packets),
+        classes: Classes::new(&[&packets, &streams, &turns, &flows]),
+        flows,
+        reach,
+        packets,
         decode_events,
-        streams: Group::new(streams),
-        turns: Group::new(turns),
+        streams,
+        turns,
         stream_events,
         messages: messages
             .into_iter()

@@ -7,6 +7,7 @@ use vigia_parsers::packet::Transport;
 use vigia_parsers::{Direction, Record, operation};
 
 use super::Moment;
+use super::line::{Kind, Line, SMALL, V6};
 use super::view::{Key, View, as_number, protocol_number};
 use crate::keyword::payload_length;
 use crate::language::header::AddressSet;
@@ -21,14 +22,8 @@ pub(super) struct Column {
     words: usize,
     /// Number of rows.
     count: usize,
-    /// First value of each segment of the number line; the first is 0.
-    starts: Box<[u64]>,
-    /// Row of each segment.
-    segments: Box<[u32]>,
-    /// Of addresses: by their upper bits, how many segments begin below them.
-    blocks: Box<[u32]>,
-    /// Row of each small value, so that the segment need not be looked for.
-    small: Small,
+    /// Row of each value.
+    line: Line,
     rows: Box<[u64]>,
     /// Of up to 64 rules: what small values leave of them.
     few: Box<[u64]>,
@@ -47,45 +42,6 @@ pub(super) enum Source {
     Packet,
     /// The flow and the direction: all its packets have the same.
     Flow,
-}
-
-/// Rows of the values from 0 on, by pages of 256 of which equal ones are kept once: those of all ports so take no more than the
-/// processor's nearest cache has room for.
-struct Small {
-    /// By the upper bits of a value: where its page begins; the first at 0.
-    pages: Box<[u32]>,
-    rows: Box<[u32]>,
-}
-
-const PAGE: usize = 256;
-
-/// Addresses by their upper bits: in blocks of a million.
-const BLOCK_BITS: u32 = 20;
-/// Segments of so few addresses that one is found among them all as fast as in its block.
-const FEW: usize = 4;
-
-impl Small {
-    fn new(values: impl Iterator<Item = u32>) -> Self {
-        let values: Vec<u32> = values.collect();
-        let mut known: HashMap<&[u32], u32> = HashMap::new();
-        let mut rows = Vec::new();
-        let pages = values.chunks_exact(PAGE).map(|page| {
-            *known.entry(page).or_insert_with(|| {
-                rows.extend_from_slice(page);
-                (rows.len() - PAGE) as u32
-            })
-        });
-        Self { pages: pages.collect(), rows: rows.into() }
-    }
-
-    #[inline]
-    fn get(&self, value: u64) -> Option<u32> {
-        if value < PAGE as u64 {
-            return self.rows.get(value as usize).copied();
-        }
-        let page = self.pages.get(usize::try_from(value / PAGE as u64).ok()?)?;
-        self.rows.get(*page as usize + (value % PAGE as u64) as usize).copied()
-    }
 }
 
 impl Column {
@@ -131,32 +87,10 @@ impl Column {
                 segments.push(number);
             }
         }
-        let ports = matches!(key, Key::SourcePort | Key::DestinationPort) && starts.len() > 8;
-        let mut segment = 0;
-        let small = (0..if ports { 256 * PAGE } else { PAGE }).map(|value| {
-            segment += usize::from(starts.get(segment + 1).is_some_and(|&next| next <= value as u64));
-            segments[segment]
-        });
-        let small = Small::new(small);
-        let addresses = matches!(key, Key::Source | Key::Destination) && starts.len() > FEW;
-        let below = |block: u64| starts.partition_point(|&start| start < block << BLOCK_BITS) as u32;
-        let blocks = (0..=V6 >> BLOCK_BITS).filter(|_| addresses).map(below).collect();
-        let few =
-            (0..PAGE as u64).filter(|_| words == 1).filter_map(|value| rows.words.get(small.get(value)? as usize));
+        let line = Line::new(kind(key), starts, segments);
+        let few = (0..SMALL).filter(|_| words == 1).filter_map(|value| rows.words.get(line.at(value) as usize));
         let few = few.copied().collect();
-        Some(Self {
-            key,
-            words,
-            count: rows.numbers.len(),
-            starts: starts.into(),
-            segments: segments.into(),
-            blocks,
-            small,
-            few,
-            rows: rows.words.into(),
-            indifferent,
-            asking,
-        })
+        Some(Self { key, words, count: rows.numbers.len(), line, few, rows: rows.words.into(), indifferent, asking })
     }
 
     /// What its values are of.
@@ -196,26 +130,20 @@ impl Column {
         self.rows.get(from..from + self.words).unwrap_or_default()
     }
 
-    /// The row of a value.
-    #[inline]
-    fn number(&self, value: u64) -> u32 {
-        if let Some(number) = self.small.get(value) {
-            return number;
-        }
-        let block = (value >> BLOCK_BITS) as usize;
-        let (from, to) = match (self.blocks.get(block), self.blocks.get(block + 1)) {
-            (Some(&from), Some(&to)) => (from as usize, to as usize),
-            _ => (0, self.starts.len()),
-        };
-        let within = self.starts.get(from..to).unwrap_or_default();
-        let segment = (from + within.partition_point(|&start| start <= value)).saturating_sub(1);
-        self.segments.get(segment).copied().unwrap_or(self.indifferent)
+    /// The row of each value of its key.
+    pub(super) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// What its values are of.
+    pub(super) fn kind(&self) -> Kind {
+        kind(self.key)
     }
 
     /// The row of what is inspected, for keys that have one value there.
     #[inline]
     pub(super) fn find(&self, moment: &Moment<'_>) -> u32 {
-        value(self.key, moment).map_or(self.indifferent, |value| self.number(value))
+        value(self.key, moment).map_or(self.indifferent, |value| self.line.at(value))
     }
 
     /// Leaves those rules that allow what is inspected.
@@ -225,7 +153,7 @@ impl Column {
         row.extend_from_slice(self.row(self.indifferent));
         view.visit(field, &mut |value| {
             if let Some(value) = as_number(value) {
-                or(row, self.row(self.number(value)));
+                or(row, self.row(self.line.at(value)));
             }
         });
         and(live, row);
@@ -264,7 +192,7 @@ impl Column {
     #[inline]
     fn few_with(&self, value: u64) -> u64 {
         let small = usize::try_from(value).ok().and_then(|value| self.few.get(value));
-        small.copied().unwrap_or_else(|| self.word(self.number(value)))
+        small.copied().unwrap_or_else(|| self.word(self.line.at(value)))
     }
 
     /// The first word of a row.
@@ -323,8 +251,13 @@ pub(crate) fn direction(direction: Option<Direction>) -> u64 {
     direction.map_or(2, |direction| direction.index() as u64)
 }
 
-/// What stands for every IPv6 address as the value of [`Key::Source`] and [`Key::Destination`].
-const V6: u64 = 1 << 32;
+fn kind(key: Key) -> Kind {
+    match key {
+        Key::Source | Key::Destination => Kind::Address,
+        Key::SourcePort | Key::DestinationPort => Kind::Port,
+        _ => Kind::Other,
+    }
+}
 
 /// Addresses as values of [`Key::Source`] and [`Key::Destination`].
 pub(super) fn addresses(set: &AddressSet) -> RangeSet<u64> {
@@ -332,7 +265,7 @@ pub(super) fn addresses(set: &AddressSet) -> RangeSet<u64> {
     RangeSet::new(v4.chain(set.has_v6().then_some((V6, V6))).collect())
 }
 
-fn address(address: IpAddr) -> u64 {
+pub(super) fn address(address: IpAddr) -> u64 {
     match address {
         IpAddr::V4(address) => address.to_bits().into(),
         IpAddr::V6(_) => V6,

@@ -182,15 +182,15 @@ impl Group {
         self.plain.path(moment, words);
     }
 
+    /// The columns that decide a path.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &Column> {
+        let ports = self.shelves.shelves.iter().filter_map(|shelf| shelf.ports.as_ref());
+        self.shelves.places.iter().chain(ports).chain(self.plain.flow_columns())
+    }
+
     /// The words of a path through this group.
     pub(super) fn width(&self) -> usize {
         SHELVES + self.plain.width()
-    }
-
-    /// Appends the rules that the view may match, each once, in no order.
-    pub(crate) fn select(&self, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
-        let sought = self.plain.select(view, work, candidates);
-        self.search(sought, view, work, candidates);
     }
 
     /// What the fields of a message leave of the rules; `None` when it is nothing.
@@ -214,13 +214,13 @@ impl Group {
         self.plain.rules()
     }
 
-    /// As [`Group::select`] for a message of which it is known what fields and path leave.
+    /// Appends the rules that a message may match, each once, in no order; it is known what fields and path leave.
     pub(super) fn select_left(&self, left: Word, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
         let sought = self.plain.select_left(left, view, work, candidates);
         self.search(sought, view, work, candidates);
     }
 
-    /// As [`Group::select`] for a view of a flow whose path is known.
+    /// The same for a view whose path is known.
     #[inline]
     pub(super) fn select_on(&self, path: Path<'_>, view: &View<'_>, work: &mut Work, candidates: &mut Vec<u32>) {
         self.plain.select_on(path.plain, view, work, candidates);

@@ -18,6 +18,7 @@ pub(crate) mod dataset;
 pub(crate) mod gate;
 pub(crate) mod group;
 pub(crate) mod hosts;
+mod line;
 mod memory;
 mod plain;
 pub(crate) mod program;
@@ -51,7 +52,7 @@ use group::{Group, Reach, Work};
 use plain::Word;
 use program::{Program, Scope};
 pub use route::Route;
-use route::{GROUPS, Routes};
+use route::{Classes, GROUPS, Routes};
 use standing::Standings;
 pub use told::{Remark, Told};
 pub use value::GivenUp;
@@ -201,6 +202,8 @@ pub struct Engine {
     packets: Group,
     /// What packets these are about.
     reach: Reach,
+    /// What the groups on the way tell apart.
+    classes: Classes,
     /// By [`vigia_parsers::packet::DecodeEvent`].
     decode_events: Vec<Vec<u32>>,
     streams: Group,
@@ -645,7 +648,7 @@ impl Engine {
 
     /// The groups whose rules are chosen by the way of a flow, by their numbers.
     fn on_the_way(&self) -> [&Group; GROUPS] {
-        [&self.packets, &self.streams, &self.turns]
+        [&self.packets, &self.streams, &self.turns, &self.flows]
     }
 
     fn has_pattern(&self, rule: u32) -> bool {
@@ -658,7 +661,8 @@ impl Engine {
         // Rules about nothing but addresses have their say about a direction's first packet.
         let passed = view.moment.route.zip(view.moment.direction).is_some_and(|(route, way)| route.pass(way));
         if !passed {
-            self.flows.select(view, &mut scratch.work, &mut scratch.candidates);
+            let path = scratch.routes.of(self, view.moment).through(FLOWS);
+            self.flows.select_on(path, view, &mut scratch.work, &mut scratch.candidates);
         }
         let Some(packet) = view.moment.packet.filter(|packet| !packet.events.is_empty()) else { return };
         for event in packet.events.iter() {
@@ -774,6 +778,7 @@ fn fires(program: &Program, transaction: u64, known: bool, memory: &mut Option<B
 const PACKETS: usize = 0;
 const STREAMS: usize = 1;
 const TURNS: usize = 2;
+const FLOWS: usize = 3;
 
 /// IP protocol number of TCP.
 pub(crate) const TCP: u8 = 6;

@@ -83,7 +83,7 @@ impl Plain {
     }
 
     /// The columns of what all packets of a flow's direction have in common.
-    fn flow_columns(&self) -> impl Iterator<Item = &Column> {
+    pub(super) fn flow_columns(&self) -> impl Iterator<Item = &Column> {
         self.columns.get(self.varying..).unwrap_or_default().iter()
     }
 

@@ -5,11 +5,14 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use vigia_parsers::Direction;
 
+use super::column::address;
 use super::group::{Group, Path};
+use super::line::{Kind, Line};
 use super::{Engine, Moment};
 
 /// What a flow keeps of the way that its packets go among the rules. Of use only to the [`Scratch`] that wrote it: to all
@@ -38,13 +41,58 @@ impl Route {
 }
 
 /// The groups that are gone to on a way.
-pub(super) const GROUPS: usize = 3;
+pub(super) const GROUPS: usize = 4;
 
 /// Ways known at a time; one more begins the table anew.
 const WAYS: u32 = 4096;
 
 /// Tables begun. Each has numbers of its own, which so tell whose they are; they come again after a quarter of a million.
 static TABLES: AtomicU32 = AtomicU32::new(0);
+
+/// What the rules on a way tell apart of a flow's ends: most addresses and ports are the same to all of them.
+#[derive(Default)]
+pub(super) struct Classes {
+    addresses: Line,
+    ports: Line,
+}
+
+/// All that decides a way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Ends {
+    protocol: u64,
+    /// Class of the address and of the port, the client's first.
+    ends: [[u32; 2]; 2],
+    ip_protocol: u8,
+    directed: bool,
+}
+
+impl Classes {
+    pub(super) fn new(groups: &[&Group]) -> Self {
+        let union = |kind: Kind| {
+            let columns = groups.iter().flat_map(|group| group.columns()).filter(|column| column.kind() == kind);
+            Line::union(kind, &columns.map(|column| column.line()).collect::<Vec<_>>())
+        };
+        Self { addresses: union(Kind::Address), ports: union(Kind::Port) }
+    }
+
+    fn of(&self, moment: &Moment<'_>) -> Ends {
+        let class = |end: (_, u16)| [self.addresses.at(address(end.0)), self.ports.at(end.1.into())];
+        Ends {
+            protocol: protocol(moment),
+            ends: client_first(moment).map(class),
+            ip_protocol: moment.ip_protocol,
+            directed: moment.direction.is_some(),
+        }
+    }
+}
+
+/// The ends, from the client's point of view.
+fn client_first(moment: &Moment<'_>) -> [(IpAddr, u16); 2] {
+    match moment.direction {
+        Some(Direction::ToClient) => [moment.destination, moment.source],
+        _ => [moment.source, moment.destination],
+    }
+}
 
 /// The ways that the rules of an engine are gone through.
 #[derive(Debug, Default)]
@@ -55,9 +103,7 @@ pub(super) struct Routes {
     first: u32,
     /// Each way's words, one after the other: the protocol, then what each group leaves to the server, and to the client.
     words: Vec<u64>,
-    known: HashMap<Box<[u64]>, u32, foldhash::fast::RandomState>,
-    /// The words of a way that is not yet looked up.
-    fresh: Vec<u64>,
+    known: HashMap<Ends, u32, foldhash::fast::RandomState>,
     /// Where what a group leaves begins among the words of a direction, and their end.
     places: [usize; GROUPS + 1],
 }
@@ -85,14 +131,11 @@ impl Routes {
         if self.engine != engine.stamp || self.first == 0 {
             self.begin(engine);
         }
-        let Some((route, direction)) = moment.route.zip(moment.direction) else {
-            self.fresh.clear();
-            engine.on_the_way().iter().for_each(|group| group.path(moment, &mut self.fresh));
-            return Way { words: &self.fresh, places: &self.places };
-        };
-        let known = self.place(route.number()).filter(|&at| self.words.get(at) == Some(&protocol(moment)));
-        let at = known.unwrap_or_else(|| self.find(engine, moment, route, direction));
-        let from = at + 1 + direction.index() * self.places[GROUPS];
+        let route = moment.route.filter(|_| moment.direction.is_some());
+        let known = route.and_then(|route| self.place(route.number()));
+        let known = known.filter(|&at| self.words.get(at) == Some(&protocol(moment)));
+        let at = known.unwrap_or_else(|| self.find(engine, moment, route));
+        let from = at + 1 + moment.direction.map_or(0, Direction::index) * self.places[GROUPS];
         Way { words: self.words.get(from..).unwrap_or_default(), places: &self.places }
     }
 
@@ -103,36 +146,35 @@ impl Routes {
         (number >= self.first && at < self.words.len()).then_some(at)
     }
 
-    /// Finds the way of a flow, and writes it down on its route. Gives where its words begin.
+    /// Finds the way of what is inspected, and writes it down on the route of its flow. Gives where its words begin.
     #[cold]
-    fn find(&mut self, engine: &Engine, moment: &Moment<'_>, route: &Route, direction: Direction) -> usize {
-        let there = [moment.source, moment.destination];
-        let ends = |way| if way == direction { there } else { [there[1], there[0]] };
-        self.fresh.clear();
-        self.fresh.push(protocol(moment));
-        for direction in [Direction::ToServer, Direction::ToClient] {
-            let [source, destination] = ends(direction);
-            let moment = Moment { source, destination, direction: Some(direction), ..*moment };
-            engine.on_the_way().iter().for_each(|group| group.path(&moment, &mut self.fresh));
+    fn find(&mut self, engine: &Engine, moment: &Moment<'_>, route: Option<&Route>) -> usize {
+        let ends = engine.classes.of(moment);
+        let number = self.known.get(&ends).copied().unwrap_or_else(|| self.explore(engine, moment, ends));
+        if let Some(route) = route {
+            // Whether rules have been shown packets is known of these rules alone.
+            let passed = if self.place(route.number()).is_some() { route.0.get() & !NUMBER } else { 0 };
+            route.0.set(passed | number);
         }
-        // Whether rules have been shown packets is known of these rules alone.
-        let passed = if self.place(route.number()).is_some() { route.0.get() & !NUMBER } else { 0 };
-        let number = self.number();
-        route.0.set(passed | number);
         self.place(number).unwrap_or_default()
     }
 
-    /// The number of the way that was found.
-    fn number(&mut self) -> u32 {
-        if let Some(&number) = self.known.get(&*self.fresh) {
-            return number;
-        }
+    /// Looks up a way in all groups, and gives it a number.
+    fn explore(&mut self, engine: &Engine, moment: &Moment<'_>, ends: Ends) -> u32 {
         if self.known.len() >= WAYS as usize {
             self.empty();
         }
         let number = self.first + self.known.len() as u32;
-        self.known.insert(self.fresh.as_slice().into(), number);
-        self.words.extend_from_slice(&self.fresh);
+        self.known.insert(ends, number);
+        self.words.push(ends.protocol);
+        let [client, server] = client_first(moment);
+        for (direction, source, destination) in
+            [(Direction::ToServer, client, server), (Direction::ToClient, server, client)]
+        {
+            let direction = moment.direction.and(Some(direction));
+            let moment = Moment { source, destination, direction, ..*moment };
+            engine.on_the_way().iter().for_each(|group| group.path(&moment, &mut self.words));
+        }
         number
     }
 

@@ -32,6 +32,48 @@ pub(crate) fn engine(text: &str) -> Engine {
     compiled.engine
 }
 
+/// Packets of several flows put to an engine by one worker.
+pub(crate) struct Ends<'e> {
+    engine: &'e Engine,
+    routes: Vec<Route>,
+    scratch: Scratch,
+}
+
+impl<'e> Ends<'e> {
+    pub(crate) fn new(engine: &'e Engine, flows: usize) -> Self {
+        let routes = std::iter::repeat_with(Route::default).take(flows).collect();
+        Self { engine, routes, scratch: Scratch::default() }
+    }
+
+    /// Signature ids that a datagram raises which holds `a needle`, between two ends in 10.0.0.0/24; of a flow, or of none.
+    pub(crate) fn packet(
+        &mut self,
+        flow: Option<usize>,
+        source: (u8, u16),
+        destination: (u8, u16),
+        direction: Direction,
+    ) -> Vec<u32> {
+        let [source, destination] =
+            [source, destination].map(|end| (IpAddr::V4(Ipv4Addr::new(10, 0, 0, end.0)), end.1));
+        let frame = frame(17, source, destination, b"a needle");
+        let packet = decode(&captured(&frame), &DecodeLimits::default());
+        let moment = Moment {
+            packet: Some(&packet),
+            source,
+            destination,
+            direction: Some(direction),
+            ip_protocol: 17,
+            established: true,
+            protocol: None,
+            timestamp: Timestamp::new(0, 0),
+            flow: None,
+            route: flow.and_then(|flow| self.routes.get(flow)),
+        };
+        self.engine.inspect(&moment, &Subject::Packet, &mut None, &mut self.scratch);
+        self.scratch.matches().iter().map(|&id| self.engine.rule(id).sid).collect()
+    }
+}
+
 /// One flow put to an engine.
 pub(crate) struct Flow<'e> {
     pub(crate) engine: &'e Engine,

@@ -360,6 +360,10 @@ impl Inspector {
             _ if packet.ip.is_none() => inspection.datagram(found.direction, payload),
             _ => {}
         }
+        if !inspection.facts.link && inspection.rules.wants_packet(packet) {
+            inspection.update(pass.tcp);
+            inspection.inspect(found.direction, &Subject::Packet, payload);
+        }
         let (conversation, touched) = (inspection.conversation.take(), inspection.touched);
         self.keep(flow, conversation, touched);
         if holds(flow) {
@@ -371,7 +375,6 @@ impl Inspector {
         if flow.is_link() {
             self.without_flow(packet, interface);
         } else {
-            self.inspect_packet(flow, found.direction, packet, interface);
             self.consider(flow, found.id, packet, found.direction);
         }
         flows.settle(found.id);
@@ -877,6 +880,15 @@ impl<'p> Inspection<'p> {
         let Some(mut conversation) = self.conversation.take() else { return };
         conversation.data(envelope, bytes, self);
         self.conversation = Some(conversation);
+    }
+
+    /// The packet has been through its flow: what rules are told of the flow is what it is now.
+    fn update(&mut self, tcp: &Connection) {
+        self.facts.sent = tcp.sent();
+        self.facts.established = flow::state_of(tcp, self.facts.packets) == FlowState::Established;
+        if self.conversation.as_ref().is_some_and(|conversation| conversation.is_unknown()) {
+            self.facts.protocol.get_or_insert(&registry::FAILED);
+        }
     }
 
     /// What surrounds a subject that goes this way, of which the protocol may be known.

@@ -234,7 +234,8 @@ fn a_segment_is_closed_when_it_is_old() {
     std::thread::sleep(Duration::from_millis(1200));
     submit_records(&submitter, 1..2, 0);
     journal.close().unwrap();
-    assert_eq!(files(&settings, Stream::Records).len(), 2);
+    // On a machine that is busy the second has grown old, too, before the journal is closed.
+    assert!(files(&settings, Stream::Records).len() >= 2);
     assert_eq!(read(&settings, Stream::Records), [0, 1]);
 }
 

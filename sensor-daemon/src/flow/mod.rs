@@ -138,6 +138,16 @@ pub struct Flow {
     links: timer::Links,
 }
 
+/// Where a flow with this connection and so many packets is in its life.
+pub(crate) fn state_of(tcp: &Connection, packets: [u64; 2]) -> FlowState {
+    match tcp.state() {
+        TcpState::None if packets[0] > 0 && packets[1] > 0 => FlowState::Established,
+        TcpState::None | TcpState::SynSent | TcpState::SynRecv => FlowState::New,
+        TcpState::Closed | TcpState::TimeWait | TcpState::LastAck | TcpState::Closing => FlowState::Closed,
+        _ => FlowState::Established,
+    }
+}
+
 impl Flow {
     fn new(packet: &Packet<'_>, tuple: key::Tuple, client_is_low: bool, settings: &table::Settings) -> Self {
         let both = settings.vlan == table::VlanMode::Strict;
@@ -260,12 +270,7 @@ impl Flow {
 
     /// Where it is in its life.
     pub fn state(&self) -> FlowState {
-        match self.tcp.state() {
-            TcpState::None if self.packets[0] > 0 && self.packets[1] > 0 => FlowState::Established,
-            TcpState::None | TcpState::SynSent | TcpState::SynRecv => FlowState::New,
-            TcpState::Closed | TcpState::TimeWait | TcpState::LastAck | TcpState::Closing => FlowState::Closed,
-            _ => FlowState::Established,
-        }
+        state_of(&self.tcp, self.packets)
     }
 
     /// Does it speak an OT protocol?

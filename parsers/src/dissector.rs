@@ -201,6 +201,10 @@ pub enum Pairing {
 
 /// What a dissector tells while it parses. The worker implements it: rules, events and counters.
 pub trait Sink {
+    /// Client and server are the other way round than the flow assumed. It is told before the first message: directions
+    /// from here on are the right ones.
+    fn turned(&mut self) {}
+
     /// A message was parsed: rules see it now, and counters count it, exactly once a message on the wire.
     fn message(&mut self, envelope: &Envelope, record: &dyn Record, anomalies: &[Anomaly]);
 

@@ -360,9 +360,10 @@ impl Inspector {
             _ if packet.ip.is_none() => inspection.datagram(found.direction, payload),
             _ => {}
         }
+        let direction = inspection.way(found.direction);
         if !inspection.facts.link && inspection.rules.wants_packet(packet) {
             inspection.update(pass.tcp);
-            inspection.inspect(found.direction, &Subject::Packet, payload);
+            inspection.inspect(direction, &Subject::Packet, payload);
         }
         let (conversation, touched) = (inspection.conversation.take(), inspection.touched);
         self.keep(flow, conversation, touched);
@@ -375,7 +376,7 @@ impl Inspector {
         if flow.is_link() {
             self.without_flow(packet, interface);
         } else {
-            self.consider(flow, found.id, packet, found.direction);
+            self.consider(flow, found.id, packet, direction);
         }
         flows.settle(found.id);
     }
@@ -604,6 +605,7 @@ impl Inspector {
             facts,
             conversation,
             touched: false,
+            turned: false,
             memory: &mut flow.memory,
             route: &flow.route,
             held: &mut self.held,
@@ -789,6 +791,14 @@ impl<'p> Facts<'p> {
         }
     }
 
+    /// Client and server change places.
+    fn turn(&mut self) {
+        std::mem::swap(&mut self.client, &mut self.server);
+        self.packets.swap(0, 1);
+        self.bytes.swap(0, 1);
+        self.sent.swap(0, 1);
+    }
+
     /// Sender and receiver; nowhere on the link layer.
     fn ends(&self, direction: Direction) -> [(IpAddr, u16); 2] {
         match direction {
@@ -850,6 +860,9 @@ struct Inspection<'p> {
     conversation: Option<Box<Conversation>>,
     /// The conversation has been spoken to, and what it holds is for now not counted in `held`.
     touched: bool,
+    /// What was read in this pass showed that client and server are the other way round. The flow learns it at its end, and
+    /// who feeds bytes goes by the flow.
+    turned: bool,
     memory: &'p mut Option<Box<FlowMemory>>,
     route: &'p Route,
     held: &'p mut Held,
@@ -882,9 +895,17 @@ impl<'p> Inspection<'p> {
         self.conversation = Some(conversation);
     }
 
+    /// The direction of what is said to go this way by the flow.
+    fn way(&self, direction: Direction) -> Direction {
+        if self.turned { direction.opposite() } else { direction }
+    }
+
     /// The packet has been through its flow: what rules are told of the flow is what it is now.
     fn update(&mut self, tcp: &Connection) {
         self.facts.sent = tcp.sent();
+        if self.turned {
+            self.facts.sent.swap(0, 1);
+        }
         self.facts.established = flow::state_of(tcp, self.facts.packets) == FlowState::Established;
         if self.conversation.as_ref().is_some_and(|conversation| conversation.is_unknown()) {
             self.facts.protocol.get_or_insert(&registry::FAILED);
@@ -1085,17 +1106,18 @@ impl<'p> Inspection<'p> {
 
 impl Deliver for Inspection<'_> {
     fn data(&mut self, direction: Direction, bytes: &[u8]) {
-        let sent = &mut self.facts.sent[direction.index()];
+        let sent = &mut self.facts.sent[self.way(direction).index()];
         *sent = sent.wrapping_add(bytes.len() as u32);
         self.said(&Envelope { direction, timestamp: self.facts.timestamp, datagram: false }, bytes);
         if self.rules.wants_stream() {
-            self.inspect(direction, &Subject::Stream(bytes), bytes);
+            self.inspect(self.way(direction), &Subject::Stream(bytes), bytes);
         }
     }
 
     fn gap(&mut self, direction: Direction, bytes: u64) {
+        let way = self.way(direction);
         if let Some(memory) = self.memory {
-            memory.gap(direction);
+            memory.gap(way);
         }
         self.touch();
         if let Some(conversation) = &mut self.conversation {
@@ -1104,6 +1126,7 @@ impl Deliver for Inspection<'_> {
     }
 
     fn event(&mut self, direction: Direction, event: StreamEvent) {
+        let direction = self.way(direction);
         let header = self.facts.header(direction);
         self.output.anomaly(&header, &Anomalous::Stream(event.name()));
         if self.rules.wants_stream_event(event.name()) {
@@ -1113,6 +1136,16 @@ impl Deliver for Inspection<'_> {
 }
 
 impl Sink for Inspection<'_> {
+    #[cold]
+    fn turned(&mut self) {
+        self.turned = true;
+        self.facts.turn();
+        self.route.forget();
+        if let Some(memory) = self.memory.as_deref_mut() {
+            memory.reverse();
+        }
+    }
+
     fn message(&mut self, envelope: &Envelope, record: &dyn Record, anomalies: &[Anomaly]) {
         let protocol = record.protocol();
         self.output.counters.message(protocol);

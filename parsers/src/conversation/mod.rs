@@ -135,9 +135,8 @@ impl Conversation {
         matches!(self.state, State::Unknown)
     }
 
-    /// True once after detection found that client and server are the other way round than the flow assumed. The sink
-    /// gets the right directions from the first message on; after this answer, so does the flow: bytes are to be fed
-    /// with its roles turned.
+    /// True once after detection found that client and server are the other way round than the flow assumed. The sink has
+    /// been told ([`Sink::turned`]); after this answer, bytes are to be fed with the roles of the flow turned, too.
     pub fn take_reversed(&mut self) -> bool {
         std::mem::take(&mut self.reversed)
     }
@@ -175,6 +174,9 @@ impl Conversation {
         let State::Detecting(detection) = &self.state else { return };
         let mut framer = Framer::new(protocol, detection.limits(), detection.medium());
         let turn = |direction: Direction| if reversed { direction.opposite() } else { direction };
+        if reversed {
+            sink.turned();
+        }
         for (held, chunk) in detection.held() {
             framer.data(&Envelope { direction: turn(held.direction), ..held }, chunk, sink);
         }

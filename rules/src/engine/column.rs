@@ -259,6 +259,11 @@ fn kind(key: Key) -> Kind {
     }
 }
 
+/// The other way; of what goes no way, none.
+pub(super) fn opposite(direction: u64) -> u64 {
+    if direction < 2 { 1 - direction } else { direction }
+}
+
 /// Addresses as values of [`Key::Source`] and [`Key::Destination`].
 pub(super) fn addresses(set: &AddressSet) -> RangeSet<u64> {
     let v4 = set.v4().ranges().iter().map(|range| (range.0.into(), range.1.into()));

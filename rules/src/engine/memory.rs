@@ -376,6 +376,10 @@ impl FlowMemory {
     /// The flow's client and server have changed places.
     pub fn reverse(&mut self) {
         self.streams.swap(0, 1);
+        self.held.iter_mut().for_each(|held| held.direction = held.direction.opposite());
+        for (_, direction) in &mut self.once {
+            *direction = super::column::opposite(*direction);
+        }
     }
 
     pub(crate) fn passed(&self) -> bool {

@@ -31,6 +31,11 @@ impl Route {
         self.0.get() & NUMBER
     }
 
+    /// The flow's ends have changed places: its way is another.
+    pub fn forget(&self) {
+        self.0.set(0);
+    }
+
     /// Have the rules been shown a packet of this direction before? They have now.
     #[inline]
     pub(super) fn pass(&self, direction: Direction) -> bool {

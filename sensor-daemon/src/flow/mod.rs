@@ -278,8 +278,8 @@ impl Flow {
         self.protocol.is_some_and(|protocol| protocol.ot)
     }
 
-    /// The client is the server and the other way round: swaps all that is kept by direction. For the conversation,
-    /// when what it reads shows that the ports misled.
+    /// The client is the server and the other way round: swaps all that is kept by direction, but for what rules keep, who
+    /// were told when what the conversation read showed that the ports misled.
     pub fn reverse(&mut self) {
         self.client_is_low = !self.client_is_low;
         self.vlans.swap(0, 1);
@@ -288,11 +288,7 @@ impl Flow {
         self.bytes.swap(0, 1);
         self.tcp_flags.swap(0, 1);
         self.custody.swap(0, 1);
-        self.route = Route::default();
         self.tcp.reverse();
-        if let Some(memory) = &mut self.memory {
-            memory.reverse();
-        }
     }
 
     /// Counts packets of a direction that only the kernel saw, the last of them at `last`.

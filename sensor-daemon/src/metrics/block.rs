@@ -1,7 +1,8 @@
 //! The numbers themselves: a worker's own, and the shared ones that they are published to.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use vigia_parsers::Protocol;
 use vigia_parsers::packet::DecodeEvent;
@@ -67,7 +68,7 @@ impl Block {
     }
 
     pub(super) fn at(&self, place: usize) -> u64 {
-        self.values.get(place).map_or(0, |value| value.load(Relaxed))
+        self.values.get(place).map_or(0, |value| value.load(Acquire))
     }
 }
 
@@ -154,10 +155,11 @@ impl Counters {
         self.values[places.anomalies + index] += 1;
     }
 
-    /// Makes the numbers visible to the rest of the process; called once a batch of packets.
+    /// Makes the numbers visible to the rest of the process, one after another; called once a batch of packets. Who sees one of
+    /// them sees those before it, too.
     pub fn publish(&self) {
         for (shared, own) in self.block.values.iter().zip(&self.values) {
-            shared.store(*own, Relaxed);
+            shared.store(*own, Release);
         }
     }
 }

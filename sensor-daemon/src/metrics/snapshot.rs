@@ -102,7 +102,8 @@ impl Metrics {
 }
 
 fn balance(layout: &Layout, at: impl Fn(usize) -> u64) -> PacketBalance {
-    let seen = at(Counter::PacketsSeen as usize);
+    // Workers go on meanwhile, and publish what they saw before what became of it. So that is read last: what they do in between is
+    // in flight, and not counted twice.
     let processed = at(Counter::PacketsProcessed as usize);
     let shunted = at(Counter::PacketsShunted as usize);
     let dropped: BTreeMap<_, _> = DropCause::ALL
@@ -110,6 +111,7 @@ fn balance(layout: &Layout, at: impl Fn(usize) -> u64) -> PacketBalance {
         .map(|cause| (cause.name(), at(layout.drops + *cause as usize)))
         .filter(|(_, packets)| *packets > 0)
         .collect();
+    let seen = at(Counter::PacketsSeen as usize);
     let accounted = processed + shunted + dropped.values().sum::<u64>();
     PacketBalance { seen, processed, shunted, dropped, in_flight: seen.wrapping_sub(accounted) as i64 }
 }
@@ -145,6 +147,19 @@ mod tests {
         counters.add(Counter::PacketsProcessed, 1);
         counters.publish();
         assert_eq!(metrics.snapshot().packets.in_flight, -1, "counted twice");
+    }
+
+    #[test]
+    fn what_workers_do_while_their_numbers_are_read_is_in_flight() {
+        // Each look finds ten packets more, seen and processed.
+        let now = std::cell::Cell::new(0);
+        let at = |place| {
+            now.set(now.get() + 10);
+            let both = [Counter::PacketsSeen, Counter::PacketsProcessed].map(|counter| counter as usize);
+            if both.contains(&place) { now.get() } else { 0 }
+        };
+        let packets = balance(Layout::get(), at);
+        assert!(packets.in_flight > 0 && packets.seen > packets.processed, "{packets:?}");
     }
 
     #[test]

@@ -450,6 +450,7 @@ impl Worker {
             (Counter::FlowsActive, table.active),
             (Counter::FlowsLimit, self.flow.table.max_flows.into()),
             (Counter::FlowMemory, table.memory_bytes),
+            (Counter::FlowServers, table.servers),
             (Counter::StreamMemory, streams.memory_bytes),
             (Counter::StreamMemoryLimit, self.flow.tcp.memory_bytes),
             (Counter::DefragMemory, defrag.memory_bytes),
@@ -465,6 +466,7 @@ impl Worker {
         self.progress.forward(
             counters,
             [
+                (Counter::FlowServersForgotten, table.servers_begun_anew),
                 (Counter::FlowsTimeout, table.timed_out),
                 (Counter::FlowsReused, table.reused),
                 (Counter::FlowsShutdown, table.shut_down),

@@ -105,6 +105,16 @@ impl Tuple {
         word(self.rest);
     }
 
+    /// What stands for the port of one of its ends, towards the host at the other: the same in all flows between the two.
+    pub(super) fn service(&self, low: bool) -> u64 {
+        // The other end's port is left out, and which end it is stands in the unused bits.
+        let (kept, side) = if low { (!(0xffff << 32), 1) } else { (!(0xffff << 48), 2) };
+        let service = Self { rest: self.rest & kept | side << 16, ..*self };
+        let mut hash = 0x9e37_79b9_7f4a_7c15;
+        service.hash(|word| hash = mix(hash, word));
+        hash
+    }
+
     /// EVE's `flow_id`: 51 bits of key and start. Unkeyed, so that the same capture gives the same ids everywhere.
     pub(super) fn flow_id(&self, vlans: &Vlans, start: Timestamp) -> u64 {
         let mut hash = 0x9e37_79b9_7f4a_7c15;
@@ -172,7 +182,6 @@ impl ServicePorts {
     /// Is the sender of a flow's first packet its client? The handshake knows; without one the ports say: a registered
     /// service, else a privileged port, else one below the ephemeral range against one within it; else who spoke first.
     pub(super) fn sender_is_client(&self, packet: &Packet<'_>) -> bool {
-        let [source, destination] = packet.ports;
         let tcp = match packet.transport {
             Transport::Tcp(tcp) if tcp.has(Tcp::SYN) => return !tcp.has(Tcp::ACK),
             Transport::Tcp(_) => true,
@@ -184,17 +193,17 @@ impl ServicePorts {
         if packet.ip.as_ref().is_some_and(|ip| to_many(ip.destination)) {
             return true;
         }
+        self.by_ports(packet.ports, tcp).unwrap_or(true)
+    }
+
+    /// Whether the sender is the client by its port and the receiver's alone; `None` where they say nothing.
+    pub(super) fn by_ports(&self, [source, destination]: [u16; 2], tcp: bool) -> Option<bool> {
         let looks_like_client = [
             [source, destination].map(|port| !self.serves(tcp, port)),
             [source, destination].map(|port| port >= 1024),
             [source, destination].map(|port| port >= EPHEMERAL),
         ];
-        for [source, destination] in looks_like_client {
-            if source != destination {
-                return source;
-            }
-        }
-        true
+        looks_like_client.into_iter().find(|[source, destination]| source != destination).map(|[source, _]| source)
     }
 }
 

@@ -12,7 +12,8 @@
 //! [`Reassembler::finish`] hands out what is still buffered.
 //!
 //! **Invariants.** One worker owns all of it: no locks. Packet time drives it, and whether a packet continues a flow
-//! depends on that flow and packet alone, so neither other flows nor the number of workers change what is reported.
+//! depends on that flow and packet alone. Of other flows only those between the same hosts tell who is the client of one that
+//! is picked up midstream ([`servers`]), and all of them are one worker's: so the number of workers changes nothing.
 //! Each part is bounded by its settings and counts when the bound bites.
 
 pub mod defrag;
@@ -20,6 +21,7 @@ pub mod duplicate;
 mod index;
 mod key;
 mod overlap;
+mod servers;
 mod slab;
 pub mod table;
 pub mod tcp;

@@ -7,6 +7,7 @@ use vigia_parsers::{Direction, Timestamp};
 use super::Flow;
 use super::index::{Hash, Index};
 use super::key::{ServicePorts, Tuple};
+use super::servers::Servers;
 use super::slab::Slab;
 use super::timer::{Class, Lists, Timeouts};
 
@@ -89,6 +90,10 @@ pub struct Stats {
     pub evicted_established: u64,
     /// OT flows ended because the table was full.
     pub evicted_ot: u64,
+    /// Services of hosts towards others that are known (gauge).
+    pub servers: u64,
+    /// Times that there were too many of them, and all were forgotten.
+    pub servers_begun_anew: u64,
     /// Packets that joined a flow of another VLAN, because their addresses have too many flows already.
     pub vlan_limited: u64,
 }
@@ -152,6 +157,7 @@ pub struct FlowTable {
     settings: Settings,
     timeouts: Timeouts,
     services: ServicePorts,
+    servers: Servers,
     index: Index,
     slab: Slab,
     lists: Lists,
@@ -171,6 +177,7 @@ impl FlowTable {
             settings: settings.clone(),
             timeouts: Timeouts::new(settings),
             services: ServicePorts::new(),
+            servers: Servers::default(),
             index: Index::new(),
             slab: Slab::new(),
             lists: Lists::new(),
@@ -186,14 +193,16 @@ impl FlowTable {
 
     /// Counters and gauges.
     pub fn stats(&self) -> Stats {
-        let memory_bytes = (self.slab.memory() + self.index.memory()) as u64;
-        Stats { active: self.slab.len() as u64, memory_bytes, ..self.stats }
+        let memory_bytes = (self.slab.memory() + self.index.memory() + self.servers.memory()) as u64;
+        let (servers, servers_begun_anew) = (self.servers.len() as u64, self.servers.begun_anew);
+        Stats { active: self.slab.len() as u64, memory_bytes, servers, servers_begun_anew, ..self.stats }
     }
 
     /// The flow of a packet, which is counted in it. `None` for fragments, and for packets without IP that no protocol
     /// of the registry is carried in.
     pub fn lookup(&mut self, packet: &Packet<'_>) -> Option<Found> {
         let (tuple, source_is_low) = Tuple::of(packet)?;
+        self.servers.see(packet, &tuple, source_is_low, &self.services);
         let hash = self.index.hash(&tuple);
         let mut replaced = None;
         if let Some(slot) = self.find(hash, &tuple, source_is_low, &packet.vlans) {
@@ -205,7 +214,8 @@ impl FlowTable {
         if self.slab.len() >= self.settings.max_flows.max(1) as usize {
             replaced = self.evict().map(Box::new);
         }
-        let from_client = self.services.sender_is_client(packet);
+        let known = self.servers.sender_is_client(packet, &tuple, source_is_low);
+        let from_client = known.unwrap_or_else(|| self.services.sender_is_client(packet));
         let direction = if from_client { Direction::ToServer } else { Direction::ToClient };
         let mut flow = Flow::new(packet, tuple, from_client == source_is_low, &self.settings);
         flow.count(packet, direction);

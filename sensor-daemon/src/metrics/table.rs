@@ -146,6 +146,8 @@ counters! {
     FlowsActive: Gauge Sum "vigia_flows_active" "Flows in the table" => "flow.active";
     FlowsLimit: Gauge Sum "vigia_flows_limit" "Flows that the table can hold";
     FlowMemory: Gauge Sum "vigia_flow_memory_bytes" "Memory of the flow tables" => "flow.memuse";
+    FlowServers: Gauge Sum "vigia_flow_servers" "Services known by handshakes, where ports alone would mislead about a connection picked up midstream";
+    FlowServersForgotten: Counter Sum "vigia_flow_servers_forgotten_total" "Times that all of them were forgotten, because there were too many";
     FlowsTcp: Counter Sum "vigia_flows_created_total" {transport = "tcp"} "Flows created" => "flow.tcp";
     FlowsUdp: Counter Sum "vigia_flows_created_total" {transport = "udp"} "Flows created" => "flow.udp";
     FlowsOther: Counter Sum "vigia_flows_created_total" {transport = "other"} "Flows created";

@@ -91,6 +91,18 @@ fn a_flow_seen_from_the_answer_on_has_its_client_all_the_same_and_can_be_reverse
 }
 
 #[test]
+fn a_connection_picked_up_midstream_has_the_roles_of_the_handshake_before() {
+    let server = ("10.0.0.2", 50000);
+    let answer = |port| tcp(server, ("10.0.0.1", port), Tcp::ACK, 5, 5, b"answer");
+    let mut rig = Rig::new();
+    assert_eq!(rig.push(&answer(40000)).direction, ToServer, "ports alone would mislead");
+    rig.push(&tcp(("10.0.0.1", 40001), server, Tcp::SYN, 0, 0, b""));
+    rig.push(&tcp(server, ("10.0.0.1", 40001), Tcp::SYN | Tcp::ACK, 0, 1, b""));
+    assert_eq!(rig.push(&answer(40002)).direction, ToClient);
+    assert_eq!(rig.table.stats().servers, 1);
+}
+
+#[test]
 fn a_tap_may_tag_one_direction_or_each_with_another_vlan() {
     for (one, other) in [(&[100][..], &[][..]), (&[100], &[200]), (&[], &[7]), (&[30, 7], &[30, 8])] {
         let mut rig = Rig::new();

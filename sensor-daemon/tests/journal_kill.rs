@@ -174,9 +174,6 @@ fn a_reload_of_many_rules_drops_no_packet_and_says_beforehand_what_memory_it_tak
         .map(|sid| format!("alert tcp any any -> any any (msg:\"m\"; content:\"never {sid} said\"; sid:{sid};)\n"))
         .collect();
     let config = configure(folder.path(), &(RULE.to_owned() + &many), "");
-    // With few packets in a block the ring bridges what the machine itself does meanwhile.
-    let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, format!("capture.block_timeout_ms = 50\n{text}")).unwrap();
     let sensor = tap.watch(&config);
     let expected = "vigia_rule_reload_memory_bytes";
     assert!(series(&sensor.status().unwrap(), expected) > many.len() as u64, "the new rules stand beside the old ones");

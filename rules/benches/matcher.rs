@@ -1,8 +1,9 @@
 //! Which matcher finds the fast patterns of rules: the engine's sieve against automata, on the patterns of a real rule set and
 //! real payloads.
 //!
-//! The patterns of each buffer are one set, as they are in a group of the engine at the most. All payloads of a capture are
-//! searched for all of them in any letter case, and every matcher must find the same. Times are of the processor.
+//! The patterns of each buffer are one set, as they are in a group of the engine at the most; and parts of those for payloads, as
+//! large as the sets are that ports, protocol and addresses leave of them for a packet. All payloads of a capture are searched for
+//! all of them in any letter case, and every matcher must find the same. Times are of the processor.
 //!
 //! Usage: cargo bench -p vigia-rules --bench matcher -- RULES CAPTURE [MEGABYTES]
 // The crate does no I/O; its benches may.
@@ -25,6 +26,10 @@ use sieve::{Found, Pool, Sieve, Wanted};
 
 /// Sets of patterns that are measured, the largest first.
 const SETS: usize = 7;
+/// Patterns for payloads of which a part is measured: longer than a few bytes, which the sieve leaves to a vector search.
+const LONG: usize = 6;
+/// Sizes of these parts.
+const PARTS: [usize; 4] = [4, 16, 64, 256];
 /// Copies that are built to tell how much memory one takes.
 const COPIES: usize = 4;
 
@@ -39,7 +44,9 @@ fn main() {
     let bytes: usize = payloads.iter().map(Vec::len).sum();
     println!("{} payloads, {bytes} bytes of {capture}", payloads.len());
     println!("{:<34}{:<24}{:>10}{:>10}{:>12}{:>10}", "patterns", "matcher", "build ms", "MB", "ns a KB", "found");
-    for (name, patterns) in sets(Path::new(rules)).into_iter().take(SETS) {
+    let sets = sets(Path::new(rules));
+    let parts: Vec<_> = sets.iter().filter(|set| set.0 == "payload").flat_map(|set| parts(&set.1)).collect();
+    for (name, patterns) in parts.into_iter().chain(sets.into_iter().take(SETS)) {
         let name = format!("{} of {name}", patterns.len());
         measure(&name, "sieve", &payloads, || sieve(&patterns));
         measure(&name, "aho-corasick, NFA", &payloads, || automaton(&patterns, AhoCorasickKind::ContiguousNFA));
@@ -145,6 +152,14 @@ fn sets(rules: &Path) -> Vec<(String, Vec<Vec<u8>>)> {
     let mut sets: Vec<_> = sets.into_iter().map(|(buffer, set)| (buffer, sorted(set))).collect();
     sets.sort_by_key(|(_, patterns)| std::cmp::Reverse(patterns.len()));
     sets
+}
+
+/// Parts of these patterns, each spread over all of them.
+fn parts(patterns: &[Vec<u8>]) -> impl Iterator<Item = (String, Vec<Vec<u8>>)> {
+    let long: Vec<_> = patterns.iter().filter(|pattern| pattern.len() >= LONG).cloned().collect();
+    PARTS.into_iter().map(move |size| {
+        ("payload, a part".to_owned(), long.iter().step_by((long.len() / size).max(1)).take(size).cloned().collect())
+    })
 }
 
 /// Payloads of a capture (pcap, little endian, Ethernet), up to so many bytes.

@@ -5,6 +5,7 @@
 // They panic where nobody reads any more; `command::print` and `command::tell` do not.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod allocator;
 pub mod capture;
 pub mod command;
 pub mod config;

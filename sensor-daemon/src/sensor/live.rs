@@ -18,6 +18,7 @@ use vigia_parsers::Timestamp;
 use super::affinity::pin;
 use super::service::{Manager, Rounds, Watchdog};
 use super::{Bench, Place, RuleStore, evidence};
+use crate::allocator;
 use crate::capture::TapSettings;
 use crate::capture::watch::Watch;
 use crate::capture::{self, Progress, Source};
@@ -48,6 +49,7 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
         anyhow::bail!(Message::RulesStrict.text(context.language));
     }
     tracing::info!(loaded = found.loaded, failed = found.failed, "rules");
+    allocator::trim();
     let (journal, recovery) = Journal::open(&loaded.config.journal, &metrics)?;
     tracing::info!(directory = %loaded.config.journal.directory.display(), ?recovery, "journal");
     let exporter = Exporter::start(&loaded.config, &journal, &metrics).context("starting the delivery of events")?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
+use crate::allocator;
 use crate::config::rules::{Ruleset as Loaded, Settings};
 use crate::diagnostic::Diagnostic;
 use crate::event::Ruleset;
@@ -26,6 +27,10 @@ const TELLING: u64 = 1 << 20;
 
 /// How long a reload waits for the workers to let go of the old rules. They do so between two batches.
 const LET_GO: Duration = Duration::from_secs(5);
+
+/// Niceness of loading rules again: a worker that has much to do gets nine parts of ten of a processor that they share, and the
+/// rules come some seconds later.
+const NICE: i32 = 10;
 
 /// What came of loading rules.
 pub(super) struct Report {
@@ -70,7 +75,7 @@ impl RuleStore {
     pub(super) fn reload(&self, settings: &Settings, metrics: &Metrics) -> Result<Report, Vec<Diagnostic>> {
         let expected_mib = self.foresee(settings, metrics) >> 20;
         tracing::info!(expected_mib, resident_mib = resident_memory().unwrap_or(0) >> 20, "loading rules again");
-        let loaded = settings.load();
+        let loaded = aside(|| settings.load());
         let errors = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
         let worse = loaded.failed as u64 > metrics.ruleset().failed || errors > loaded.failed;
         if worse || settings.strict && errors > 0 {
@@ -84,7 +89,10 @@ impl RuleStore {
         while Arc::strong_count(&old) > 1 && since.elapsed() < LET_GO {
             thread::sleep(Duration::from_millis(10));
         }
-        drop(old);
+        aside(|| {
+            drop(old);
+            allocator::trim();
+        });
         metrics.shared().add(Counter::RuleReloads, 1);
         Ok(report)
     }
@@ -98,6 +106,16 @@ impl RuleStore {
         let current = self.rules.load();
         (current.ruleset.generation != generation).then(|| Arc::clone(&current))
     }
+}
+
+/// Does work in another thread, which stands back behind the workers where processors are few.
+fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let stood_back = || {
+        // Without the right to, it goes on as it is.
+        let _ = rustix::process::setpriority_process(None, NICE);
+        work()
+    };
+    thread::scope(|scope| scope.spawn(stood_back).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn install(loaded: Loaded, strict: bool, generation: u64, metrics: &Metrics) -> (Rules, Report) {

@@ -155,8 +155,9 @@ impl Tap {
 pub fn configure(folder: &Path, rules: &str, more: &str) -> PathBuf {
     fs::write(folder.join("test.rules"), rules).unwrap();
     let config = folder.join("vigia.toml");
+    // Where other tests keep the processors busy, the worker may stand still for longer than the ring bridges otherwise.
     let text = format!(
-        "capture.interfaces = [{{ name = \"tap0\" }}]\n\
+        "capture = {{ interfaces = [{{ name = \"tap0\" }}], block_timeout_ms = 20 }}\n\
          metrics.enabled = false\n\
          rules.files = [{:?}]\n\
          control.socket = {:?}\n\

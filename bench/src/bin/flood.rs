@@ -70,9 +70,8 @@ fn main() -> Result<()> {
             sent += accepted;
             if let Some(rate) = rate {
                 let due = start + Duration::from_secs_f64(sent as f64 / rate.max(1) as f64);
-                while Instant::now() < due {
-                    std::hint::spin_loop();
-                }
+                // Not by spinning: a machine of which all processors are busy may be slowed down by the one it runs on.
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
             }
             refused += refusals;
         }

@@ -23,6 +23,7 @@ pub mod journal;
 pub mod language;
 pub mod metrics;
 pub mod pipeline;
+pub mod priority;
 pub mod sensor;
 pub mod shunting;
 pub mod tagging;

@@ -26,15 +26,13 @@ use crate::index::{self, Builder};
 use crate::journal::{Bookmark, Catalogue, Journal, Stream};
 use crate::metrics::Metrics;
 use crate::metrics::subject::Subject;
+use crate::priority::Rank;
 
 /// Metrics are told anew this often.
 const TELL: Duration = Duration::from_millis(500);
 
 /// Time to deliver what is in the journal when the sensor stops. What is left goes after the next start.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// Priority of its threads: below the workers', above that of sealing.
-const NICE: i32 = 10;
 
 /// Delivers the events of a journal to all sinks, and the metrics to all servers that they are sent to.
 pub struct Exporter {
@@ -83,10 +81,7 @@ impl Exporter {
         let (stop, stopped) = watch::channel(false);
         let mut builder = runtime::Builder::new_multi_thread();
         builder.worker_threads(1).thread_name("deliver").enable_all();
-        // Linux keeps the priority by thread: packets come first.
-        builder.on_thread_start(|| {
-            let _ = rustix::process::setpriority_process(None, NICE);
-        });
+        builder.on_thread_start(|| Rank::Behind.take());
         let runtime = builder.build()?;
         let catalogue = Arc::clone(journal.catalogue());
         let mut couriers = Vec::new();
@@ -115,7 +110,8 @@ impl Exporter {
         tasks.extend(pushers.into_iter().map(|pusher| runtime.spawn(pusher.run(stopped.clone()))));
         if config.index.enabled {
             let builder = Builder::new(&config.journal, (journal.identity(), &board.catalogue), &config.index, metrics);
-            tasks.push(runtime.spawn(index::follow(builder, stopped.clone())));
+            let (stopped, handle) = (stopped.clone(), runtime.handle().clone());
+            tasks.push(runtime.spawn_blocking(move || index::follow(builder, stopped, &handle)));
         }
         Ok(Self { runtime, tasks, stop, board })
     }

@@ -16,6 +16,7 @@ use super::opened::{Limits, Opened};
 use super::ring::{Ring, Search};
 use super::store::Finished;
 use crate::metrics::{self, Counter};
+use crate::priority::Rank;
 
 /// Flows whose evidence is collected at the same time.
 const MOST_OPEN: usize = 256;
@@ -92,9 +93,7 @@ impl Collector {
 
     /// Works until all workers are gone.
     pub(super) fn run(mut self) {
-        // Of this thread only: Linux keeps the priority by thread. Where it shares a processor with a worker, packets come
-        // first.
-        let _ = rustix::process::setpriority_process(None, 19);
+        Rank::Idle.take();
         while let Ok(message) = self.parts.blocks.recv() {
             match message {
                 Message::Block(block) => self.block(block),

@@ -19,6 +19,7 @@ use super::pcapng::{Origin, section};
 use crate::event::{EvidenceOutput, EvidenceTold, compact_time, text_of};
 use crate::journal::chain::{Chain, Reason, Subject};
 use crate::metrics::{self, Counter};
+use crate::priority::Rank;
 
 /// What evidence leaves free on the disk: alerts need it more.
 const LEFT_FREE: u64 = 4 << 20;
@@ -196,8 +197,7 @@ impl Store {
 
     /// Writes until nothing more can come.
     pub(super) fn run(mut self, finished: &Receiver<Finished>) {
-        // Of this thread only: Linux keeps the priority by thread.
-        let _ = rustix::process::setpriority_process(None, 19);
+        Rank::Idle.take();
         let mut looked = Instant::now();
         loop {
             match finished.recv_timeout(TICK) {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::store::{Store, put};
@@ -11,6 +12,7 @@ use super::{IndexError, Place, Settings, remove};
 use crate::event::AlertColumns;
 use crate::journal::{Catalogue, Cursor, Extent, JournalSettings, Reader, Stream, span_of};
 use crate::metrics::{Counter, Metrics};
+use crate::priority::Rank;
 
 /// Alerts that are committed together, at the most.
 const ROUND: usize = 4000;
@@ -210,23 +212,20 @@ impl Builder {
     }
 }
 
-/// Keeps an index up to date until told to stop, and then up to the end of the journal.
-pub async fn follow(mut builder: Builder, mut stop: watch::Receiver<bool>) {
+/// Keeps an index up to date until told to stop, and then up to the end of the journal. It is a thread's whole work, within
+/// `runtime`.
+pub fn follow(mut builder: Builder, mut stop: watch::Receiver<bool>, runtime: &Handle) {
+    // It can always be made up from the journal, so it is in nobody's way.
+    Rank::Idle.take();
     loop {
         // Before it is read: what was written until then is seen.
         let stopping = *stop.borrow_and_update();
-        let round = tokio::task::spawn_blocking(move || {
-            let more = builder.round();
-            (builder, more)
-        });
-        let Ok((back, more)) = round.await else { return };
-        builder = back;
-        if !more {
+        if !builder.round() {
             if stopping {
                 return;
             }
             // Either of them: what comes next is read.
-            let _ = tokio::time::timeout(POLL, stop.changed()).await;
+            let _ = runtime.block_on(async { tokio::time::timeout(POLL, stop.changed()).await });
         }
     }
 }

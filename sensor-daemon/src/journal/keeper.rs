@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
 
 use crate::metrics::Counter;
+use crate::priority::Rank;
 
 use super::chain::{self, Chain, Reason};
 use super::segment::{self, PLAIN, SEALED, Segment};
@@ -100,8 +101,7 @@ impl Keeper {
 
 impl Work {
     fn run(mut self, closed: &Receiver<Closed>, stopped: &Receiver<()>) {
-        // Of this thread only: Linux keeps the priority by thread. Without it sealing is merely less polite.
-        let _ = rustix::process::setpriority_process(None, 19);
+        Rank::Idle.take();
         let mut last_look = None::<Instant>;
         while stopped.is_empty() {
             select! {

@@ -306,7 +306,10 @@ impl Syncer {
         let work = Arc::new(SyncWork { stream, directory: directory.to_path_buf(), metrics: Arc::clone(metrics) });
         let thread = {
             let work = Arc::clone(&work);
-            let run = move |jobs: Receiver<Job>| jobs.iter().for_each(|job| work.sync(&job));
+            let run = move |jobs: Receiver<Job>| {
+                stream.rank().take();
+                jobs.iter().for_each(|job| work.sync(&job));
+            };
             std::thread::Builder::new().name(format!("sync-{}", stream.name())).spawn(move || run(receiver))?
         };
         let interval = Duration::from_millis(interval_ms);

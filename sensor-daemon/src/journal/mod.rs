@@ -70,6 +70,7 @@ use crossbeam_channel::{Sender, bounded};
 use vigia_rules::Gate;
 
 use crate::metrics::{Counter, Metrics};
+use crate::priority::Rank;
 
 pub use batch::{AlertBatch, AlertEntry, Decision, RecordBatch, Submitter};
 pub use bookmark::{Bookmark, Positions};
@@ -106,6 +107,12 @@ impl Stream {
             Self::Alerts => "alerts",
             Self::Records => "records",
         }
+    }
+
+    /// Of the threads that write and sync it: alerts are what packets are taken for, records are less than the packets that a
+    /// worker could take meanwhile.
+    const fn rank(self) -> Rank {
+        self.of((Rank::Prompt, Rank::Last))
     }
 
     /// What stands for it in the ids of events.

@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use vigia_parsers::Timestamp;
 
 use crate::metrics::{Counter, Metrics};
+use crate::priority::Rank;
 
 use super::batch::{AlertBatch, Message, Pools, RecordBatch};
 use super::log::{Log, PlainFile};
@@ -35,9 +36,11 @@ impl Sink {
         }
     }
 
-    /// Is what it writes less than the packets that a worker could take meanwhile?
-    fn gives_way(&self) -> bool {
-        matches!(self, Self::Log(log) if log.stream() == Stream::Records)
+    fn rank(&self) -> Rank {
+        match self {
+            Self::Log(log) => log.stream().rank(),
+            Self::File(_) => Rank::Prompt,
+        }
     }
 
     fn close(self) -> Result<(), JournalError> {
@@ -88,11 +91,7 @@ impl Writer {
     }
 
     fn run(mut self) -> Result<(), JournalError> {
-        if self.sink.gives_way() {
-            // Of this thread only: Linux keeps the priority by thread. Where it shares a processor with a worker, packets
-            // come first.
-            let _ = rustix::process::setpriority_process(None, 19);
-        }
+        self.sink.rank().take();
         loop {
             match self.queue.recv_timeout(TICK) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,

@@ -32,6 +32,7 @@ use crate::journal::Journal;
 use crate::language::{Language, Message};
 use crate::metrics::{self, Counter, Metrics};
 use crate::pipeline::{Share, Worker};
+use crate::priority::Rank;
 
 /// Watches live interfaces until told to stop. `loaded` has the command line's settings over it already.
 pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<Outcome> {
@@ -104,6 +105,7 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
                 builder.spawn_scoped(scope, move || {
                     let _ending = ending;
                     pin(index, count);
+                    Rank::Prompt.take();
                     shift.run(worker, source.as_mut())
                 })
             })

@@ -12,6 +12,7 @@ use crate::diagnostic::Diagnostic;
 use crate::event::Ruleset;
 use crate::metrics::{Counter, Metrics, RulesetInfo, peak_memory, resident_memory};
 use crate::pipeline::Rules;
+use crate::priority::Rank;
 
 /// The rules in force. Workers look between batches; whoever replaces them never waits for a worker.
 pub(super) struct RuleStore {
@@ -27,10 +28,6 @@ const TELLING: u64 = 1 << 20;
 
 /// How long a reload waits for the workers to let go of the old rules. They do so between two batches.
 const LET_GO: Duration = Duration::from_secs(5);
-
-/// Niceness of loading rules again: a worker that has much to do gets nine parts of ten of a processor that they share, and the
-/// rules come some seconds later.
-const NICE: i32 = 10;
 
 /// What came of loading rules.
 pub(super) struct Report {
@@ -108,14 +105,21 @@ impl RuleStore {
     }
 }
 
-/// Does work in another thread, which stands back behind the workers where processors are few.
+/// Does work in another thread, which stands back behind the workers where processors are few: the rules come some seconds
+/// later. Where no thread can be had, it is done in this one.
 fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    let stood_back = || {
-        // Without the right to, it goes on as it is.
-        let _ = rustix::process::setpriority_process(None, NICE);
-        work()
-    };
-    thread::scope(|scope| scope.spawn(stood_back).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    let mut work = Some(work);
+    let mut done = None;
+    let _ = thread::scope(|scope| {
+        let stood_back = || {
+            Rank::Behind.take();
+            done = work.take().map(|work| work());
+        };
+        let started = thread::Builder::new().name("rules".to_owned()).spawn_scoped(scope, stood_back)?;
+        started.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok::<_, std::io::Error>(())
+    });
+    done.or_else(|| work.map(|work| work())).unwrap_or_else(|| unreachable!("the work is done once"))
 }
 
 fn install(loaded: Loaded, strict: bool, generation: u64, metrics: &Metrics) -> (Rules, Report) {

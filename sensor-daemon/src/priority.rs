@@ -16,9 +16,9 @@ pub enum Rank {
     Prompt,
     /// Others wait for it, but less than for packets: delivery, a reload.
     Behind,
-    /// It is shed, or merely late, where packets need the processor: records.
+    /// It is shed, or merely late, where packets need the processor: records, sealing.
     Last,
-    /// It runs when nothing else would: evidence, sealing, the index. A thread that wakes interrupts it at once.
+    /// It runs when nothing else would: evidence, the index. A thread that wakes interrupts it at once.
     Idle,
 }
 

@@ -219,6 +219,28 @@ fn an_index_that_is_removed_damaged_or_of_another_journal_is_made_anew() {
 }
 
 #[test]
+fn an_index_that_was_open_when_the_machine_stopped_is_made_anew_and_not_asked() {
+    let plant = Plant::new();
+    let mut builder = plant.builder(1 << 30);
+    while builder.round() {}
+    let boot = || rusqlite::Connection::open(plant.index()).unwrap();
+    let told = |connection: rusqlite::Connection| {
+        connection.query_row("SELECT boot FROM state", [], |row| row.get::<_, String>(0)).unwrap()
+    };
+    assert_ne!(told(boot()), "");
+    builder.close();
+    assert_eq!(told(boot()), "", "one that was closed is good after any number of starts");
+    assert_eq!(plant.held(), 120);
+    plant.build();
+    assert_eq!(plant.count(Counter::IndexOutdated), 0);
+
+    boot().execute("UPDATE state SET boot = 'another'", []).unwrap();
+    assert!(Index::open(&plant.journal, IDENTITY).is_none());
+    plant.build();
+    assert_eq!((plant.held(), plant.count(Counter::IndexOutdated)), (120, 1));
+}
+
+#[test]
 fn what_a_power_cut_took_from_the_journal_goes_from_the_index_at_the_next_start() {
     let plant = Plant::new();
     plant.build();

@@ -122,7 +122,9 @@ impl Builder {
     fn open(&mut self) -> Result<Open, IndexError> {
         let (mut store, mut cursor) = Store::open(&self.journal, &self.identity)?;
         if cursor.is_none() {
-            tracing::warn!("the index of alerts is of another journal or version: it is made anew");
+            tracing::warn!(
+                "the index of alerts is of another journal or version, or the machine stopped while it was open: it is made anew"
+            );
             self.metrics.shared().add(Counter::IndexOutdated, 1);
             drop(store);
             remove(&self.journal)?;
@@ -192,6 +194,13 @@ impl Builder {
         Ok(count == ROUND)
     }
 
+    /// Leaves the index as it may be found after the machine has stopped.
+    pub fn close(mut self) {
+        if let Some(Err(error)) = self.open.take().map(|open| open.store.close()) {
+            tracing::warn!(%error, "the index of alerts is not synced: after a power cut it is made anew");
+        }
+    }
+
     fn failed(&mut self, error: &IndexError) {
         // What was not committed is read again.
         self.open = None;
@@ -222,7 +231,7 @@ pub fn follow(mut builder: Builder, mut stop: watch::Receiver<bool>, runtime: &H
         let stopping = *stop.borrow_and_update();
         if !builder.round() {
             if stopping {
-                return;
+                return builder.close();
             }
             // Either of them: what comes next is read.
             let _ = runtime.block_on(async { tokio::time::timeout(POLL, stop.changed()).await });

@@ -4,8 +4,10 @@
 //!
 //! - It is made from the journal and holds nothing else: losing it loses nothing. One that is removed, damaged, of another
 //!   journal or of another version is made anew.
-//! - Nothing waits for it. It is made on the threads of delivery, at their priority, and its file has a bound of its own
-//!   ([`Settings::max_bytes`]). While the journal's reserve is short, it is not written: that room is for alerts.
+//! - Nothing waits for it. It is made on a thread that runs when nothing else would, and its file has a bound of its own
+//!   ([`Settings::max_bytes`]). While the journal's reserve is short, it is not written: that room is for alerts. It is not
+//!   synced before it is closed: on one disk that holds up the alerts' own syncs. So it tells which start of the machine it
+//!   was opened in, and one that the machine stopped with is made anew, too.
 //!
 //! # What is in it
 //!
@@ -39,7 +41,7 @@ const FILE: &str = "index.sqlite";
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
 /// Version of the tables: with another one the index is made anew.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// An index of the journal's alerts, for `vigia alerts`.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]

@@ -40,7 +40,8 @@ pub struct Holding {
 }
 
 impl Index {
-    /// The index of a journal of this identity; none where there is none that is of use.
+    /// The index of a journal of this identity; none where there is none that is of use, which one that was open when the
+    /// machine stopped is not.
     pub fn open(journal: &Path, identity: &str) -> Option<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path(journal), flags).ok()?;
@@ -49,8 +50,7 @@ impl Index {
         if version != VERSION {
             return None;
         }
-        let of: String = connection.query_row("SELECT identity FROM state", [], |row| row.get(0)).ok()?;
-        (of == identity).then_some(Self { connection })
+        store::is_of(&connection, identity).ok()?.then_some(Self { connection })
     }
 
     /// Looks for alerts in the segments from `oldest` on, which are all that the journal still has; none where nothing was read

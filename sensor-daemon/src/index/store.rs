@@ -1,6 +1,7 @@
 //! The file: its tables, and what is written to them.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +14,9 @@ use crate::journal::Cursor;
 
 /// The tables; `alerts` is what people look at, with the event's id.
 const TABLES: &str = "
-    CREATE TABLE state (identity TEXT NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL, event INTEGER NOT NULL);
+    CREATE TABLE state (
+        identity TEXT NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL, event INTEGER NOT NULL, boot TEXT NOT NULL
+    );
     CREATE TABLE segment (number INTEGER PRIMARY KEY, name TEXT NOT NULL);
     CREATE TABLE alert (
         segment INTEGER NOT NULL, offset INTEGER NOT NULL, time INTEGER,
@@ -47,21 +50,21 @@ pub(super) struct Store {
 
 impl Store {
     /// Opens the index of a journal; makes it where there is none. Gives how far the journal was read; none where the file is
-    /// of another journal or version. A damaged one is an error.
+    /// of another journal or version, or the machine stopped while it was open. A damaged one is an error.
     pub(super) fn open(journal: &Path, identity: &str) -> Result<(Self, Option<Cursor>), IndexError> {
         let path = path(journal);
         let mut connection = Connection::open(&path)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        // Commits are not synced: what a power cut takes is read from the journal again.
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        // A sync of it would hold up those of the alerts themselves, and all of it can be made again: see `close`.
+        connection.pragma_update(None, "synchronous", "OFF")?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version == 0 {
             let transaction = connection.transaction()?;
             transaction.execute_batch(TABLES)?;
-            transaction.execute("INSERT INTO state VALUES (?, 0, 0, 0)", [identity])?;
+            transaction.execute("INSERT INTO state VALUES (?, 0, 0, 0, '')", [identity])?;
             transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()?;
         }
@@ -71,6 +74,9 @@ impl Store {
             0 | VERSION => store.state(identity)?,
             _ => None,
         };
+        if state.is_some() {
+            store.connection.execute("UPDATE state SET boot = ?", [boot()?])?;
+        }
         Ok((store, state))
     }
 
@@ -80,11 +86,24 @@ impl Store {
             let damage = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
             return Err(rusqlite::Error::SqliteFailure(damage, Some(fault)).into());
         }
-        let state = self.connection.query_row("SELECT identity, segment, offset, event FROM state", [], |row| {
-            let [segment, offset, event] = [1, 2, 3].map(|column| row.get(column).map(unsigned));
-            Ok((row.get::<_, String>(0)?, Cursor { segment: segment?, offset: offset?, event: event? }))
+        if !is_of(&self.connection, identity)? {
+            return Ok(None);
+        }
+        let state = self.connection.query_row("SELECT segment, offset, event FROM state", [], |row| {
+            let [segment, offset, event] = [0, 1, 2].map(|column| row.get(column).map(unsigned));
+            Ok(Cursor { segment: segment?, offset: offset?, event: event? })
         });
-        Ok(state.optional()?.filter(|(of, _)| of == identity).map(|(_, cursor)| cursor))
+        Ok(state.optional()?)
+    }
+
+    /// Closes it for good: it is synced first, and then says that it needs no look at the machine's last start.
+    pub(super) fn close(self) -> Result<(), IndexError> {
+        self.connection.pragma_update(None, "synchronous", "FULL")?;
+        // With a page that is new, so that both files are synced.
+        self.connection.execute("UPDATE state SET boot = boot", [])?;
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.connection.execute("UPDATE state SET boot = ''", [])?;
+        Ok(())
     }
 
     /// Is the open file still the one at its path?
@@ -112,6 +131,22 @@ impl Store {
         }
         Ok(aside)
     }
+}
+
+/// What this start of the machine is called.
+fn boot() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+/// Is it of this journal, and as it was written? An index that was open when the machine stopped may have pages of different
+/// times.
+pub(super) fn is_of(connection: &Connection, identity: &str) -> Result<bool, IndexError> {
+    let state = connection.query_row("SELECT identity, boot FROM state", [], |row| {
+        let [of, last]: [String; 2] = [row.get(0)?, row.get(1)?];
+        Ok((of, last))
+    });
+    let Some((of, last)) = state.optional()? else { return Ok(false) };
+    Ok(of == identity && (last.is_empty() || last == boot()?))
 }
 
 /// Bytes of pages in use.

@@ -101,7 +101,7 @@ impl Keeper {
 
 impl Work {
     fn run(mut self, closed: &Receiver<Closed>, stopped: &Receiver<()>) {
-        Rank::Idle.take();
+        Rank::Last.take();
         let mut last_look = None::<Instant>;
         while stopped.is_empty() {
             select! {

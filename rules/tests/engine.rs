@@ -592,6 +592,22 @@ fn a_pattern_across_segments_is_found_once() {
 }
 
 #[test]
+fn a_pattern_across_segments_of_any_size_is_found() {
+    let engine = engine("alert tcp any any -> any any (content:\"Please Let Me In\"; sid:1;)");
+    for (before, behind) in [(0, 0), (1, 2000), (3000, 5), (10, 3000), (70_000, 70_000)] {
+        for cut in 1..b"Please Let Me In".len() {
+            let (first, second) = b"Please Let Me In".split_at(cut);
+            let mut flow = Flow::new(&engine);
+            assert_eq!(flow.stream(&[&vec![b'.'; before], first].concat(), ToServer), [] as [u32; 0]);
+            assert_eq!(flow.stream(&[second, &vec![b'.'; behind]].concat(), ToServer), [1], "{before} {cut} {behind}");
+        }
+    }
+    let mut flow = Flow::new(&engine);
+    let raised: Vec<u32> = b"Please Let Me In".iter().flat_map(|&byte| flow.stream(&[byte], ToServer)).collect();
+    assert_eq!(raised, [1], "byte by byte");
+}
+
+#[test]
 fn what_waits_for_more_of_a_stream_is_forgotten_in_the_end() {
     let engine = engine("alert tcp any any -> any any (content:\"begin\"; content:\"end\"; distance:0; sid:1;)");
     let mut flow = Flow::new(&engine);

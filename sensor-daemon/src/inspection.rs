@@ -367,6 +367,11 @@ impl Inspector {
         }
         let (conversation, touched) = (inspection.conversation.take(), inspection.touched);
         self.keep(flow, conversation, touched);
+        if flow.tcp.is_closed()
+            && let Some(memory) = &mut flow.memory
+        {
+            memory.close(&mut self.scratch);
+        }
         if holds(flow) {
             let fresh = self.release(flow, Some(packet), interface, packet.timestamp, false);
             if fresh {
@@ -472,8 +477,9 @@ impl Inspector {
             EndReason::Shutdown => FlowReason::Shutdown,
             EndReason::TcpReuse => FlowReason::TcpReuse,
         };
-        if flow.memory.is_some() {
+        if let Some(memory) = &mut flow.memory {
             self.held.remembered = self.held.remembered.wrapping_sub(1);
+            memory.close(&mut self.scratch);
         }
         self.report_flow(&flow, reason, at);
     }

@@ -38,7 +38,7 @@ pub(crate) struct Member {
 }
 
 /// Longest pattern that is looked for in streams: the more is longer, the more of what was seen is searched again.
-const LONGEST: usize = 24;
+pub(super) const LONGEST: usize = 24;
 
 impl Member {
     /// What it first asks of a key.
@@ -171,11 +171,6 @@ impl Group {
         self.plain.is_empty() && self.shelves.is_empty()
     }
 
-    /// Length of the longest fast pattern of the payload.
-    pub(crate) fn longest(&self) -> usize {
-        self.shelves.longest
-    }
-
     /// Appends the words of the [`Path`] that the packets of one direction of a flow have in common.
     pub(super) fn path(&self, moment: &Moment<'_>, words: &mut Vec<u64>) {
         words.extend(self.shelves.path(moment).map(u64::from));
@@ -270,7 +265,6 @@ struct Shelves {
     sieves: Box<[Sieves]>,
     /// All patterns are looked for in the payload.
     payload_only: bool,
-    longest: usize,
 }
 
 /// Shelves of a group: by the receiver's port, by the sender's, and the others.
@@ -327,7 +321,6 @@ impl Shelves {
         patterns.pool.shrink();
         Self {
             payload_only: wanted.iter().all(|(buffer, _)| *buffer == Buffer::Payload),
-            longest: patterns.longest,
             pool: patterns.pool,
             rules: patterns.rules.into_iter().map(Into::into).collect(),
             count: places.iter().map(Column::rows).product(),
@@ -378,7 +371,6 @@ struct Patterns {
     pool: Pool,
     rules: Vec<Vec<u32>>,
     known: HashMap<(Buffer, Vec<u8>), u32>,
-    longest: usize,
 }
 
 impl Patterns {
@@ -390,9 +382,6 @@ impl Patterns {
         });
         if let Some(rules) = self.rules.get_mut(number as usize) {
             rules.push(member.rule);
-        }
-        if *buffer == Buffer::Payload {
-            self.longest = self.longest.max(bytes.len());
         }
         Some((*buffer, Wanted { pattern: number, reach: *reach, at_end: *at_end, first: *first }))
     }

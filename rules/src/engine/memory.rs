@@ -6,8 +6,9 @@ use vigia_parsers::Direction;
 use vigia_parsers::packet::Packet;
 
 use super::counter::{Counter, Threshold};
+use super::group::LONGEST;
 use super::told::Remark;
-use super::{RuleId, TagLimit, Timestamp, Verdict};
+use super::{RuleId, Scratch, TagLimit, Timestamp, Verdict};
 
 /// Transactions that raised something or are marked, and are remembered; older ones are forgotten first.
 const FIRED: usize = 64;
@@ -139,15 +140,40 @@ fn take(left: &mut u32, count: u32) -> bool {
 
 /// Bytes of a stream that rules may look back to, so that what they look for may be spread over segments.
 const TAIL: usize = 1024;
+/// Bytes at the end in which a pattern may stand that goes on in the next ones.
+pub(super) const SEAM: usize = LONGEST - 1;
 /// Bytes kept beyond these.
 const SLACK: usize = 256;
 /// Rules remembered because their fast pattern stands in the tail.
 const WAITING: usize = 32;
+/// Buffers of streams that are over, kept for others.
+const SPARE: usize = 64;
+
+/// Buffers of streams that are over: the next stream's tail is written where memory is near the processor.
+#[derive(Debug, Default)]
+pub(super) struct Spare(Vec<Vec<u8>>);
+
+impl Spare {
+    fn give_back(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() >= TAIL + SLACK && self.0.len() < SPARE {
+            buffer.clear();
+            self.0.push(buffer);
+        }
+    }
+
+    fn take(&mut self) -> Vec<u8> {
+        self.0.pop().unwrap_or_default()
+    }
+}
 
 /// The end of what was inspected of one direction's stream.
 #[derive(Debug, Default)]
 struct StreamTail {
     bytes: Vec<u8>,
+    /// The last of them, at the end: nearly always they are all that is looked at, and they need not be fetched.
+    last: [u8; SEAM],
+    /// How many of `last` there are.
+    known: usize,
     /// Bytes inspected so far.
     through: u64,
     /// How many had been when its sender took its turn: when it spoke first, or first after the other had spoken.
@@ -163,11 +189,12 @@ struct StreamTail {
 impl StreamTail {
     /// Takes note of the next bytes of the stream, and of the rules to come back to; returns how many of them there was no
     /// room for.
-    fn follow(&mut self, new: &[u8], engine: u64, waiting: impl Iterator<Item = u32>) -> u32 {
+    fn follow(&mut self, new: &[u8], engine: u64, waiting: impl Iterator<Item = u32>, spare: &mut Spare) -> u32 {
         if std::mem::take(&mut self.answered) {
             self.turn = self.through;
         }
         self.through += new.len() as u64;
+        self.end_with(new);
         let new = new.get(new.len().saturating_sub(TAIL)..).unwrap_or_default();
         if self.bytes.len() + new.len() > TAIL + SLACK {
             // Moved once for so many bytes, not for every small segment.
@@ -177,9 +204,12 @@ impl StreamTail {
             self.bytes.truncate(keep);
         }
         let needed = self.bytes.len() + new.len();
+        if self.bytes.capacity() == 0 {
+            self.bytes = spare.take();
+        }
         if needed > self.bytes.capacity() {
-            // Twice as much as before, but no more than can be needed: flows are many.
-            let room = (2 * self.bytes.capacity()).min(TAIL + SLACK).max(needed);
+            // Twice what is needed, but no more than can be: flows are many.
+            let room = (2 * needed).min(TAIL + SLACK);
             self.bytes.reserve_exact(room - self.bytes.len());
         }
         self.bytes.extend_from_slice(new);
@@ -200,6 +230,15 @@ impl StreamTail {
             }
         }
         refused
+    }
+}
+
+impl StreamTail {
+    fn end_with(&mut self, new: &[u8]) {
+        let new = new.get(new.len().saturating_sub(SEAM)..).unwrap_or_default();
+        self.last.copy_within(new.len().., 0);
+        self.last[SEAM - new.len()..].copy_from_slice(new);
+        self.known = (self.known + new.len()).min(SEAM);
     }
 }
 
@@ -341,12 +380,18 @@ impl FlowMemory {
         bytes.get(bytes.len().saturating_sub(TAIL)..).unwrap_or_default()
     }
 
+    /// The end of the tail: as much as a pattern may begin before new bytes.
+    pub(crate) fn last(&self, direction: Direction) -> &[u8] {
+        let stream = self.streams.get(direction.index());
+        stream.map_or(&[], |stream| &stream.last[SEAM - stream.known..])
+    }
+
     /// How many bytes at the end of the tail its sender has said in one turn; none when its turn begins now, or began
     /// further back than the tail goes.
     pub(crate) fn turn(&self, direction: Direction) -> Option<usize> {
         let stream = self.streams.get(direction.index()).filter(|stream| !stream.answered)?;
         let said = usize::try_from(stream.through - stream.turn).ok()?;
-        (1..=self.tail(direction).len()).contains(&said).then_some(said)
+        (1..=stream.bytes.len().min(TAIL)).contains(&said).then_some(said)
     }
 
     /// Rules of this engine whose fast pattern stands in the tail.
@@ -357,9 +402,16 @@ impl FlowMemory {
 
     /// Keeps the end of what was inspected of this direction's stream, of which `new` is new, and the rules to come
     /// back to.
-    pub(crate) fn follow(&mut self, direction: Direction, new: &[u8], engine: u64, waiting: impl Iterator<Item = u32>) {
+    pub(super) fn follow(
+        &mut self,
+        direction: Direction,
+        new: &[u8],
+        engine: u64,
+        waiting: impl Iterator<Item = u32>,
+        spare: &mut Spare,
+    ) {
         let stream = self.streams.get_mut(direction.index());
-        let refused = stream.map_or(0, |stream| stream.follow(new, engine, waiting));
+        let refused = stream.map_or(0, |stream| stream.follow(new, engine, waiting, spare));
         self.bite(refused);
         if let Some(other) = self.streams.get_mut(direction.opposite().index()) {
             other.answered = true;
@@ -370,6 +422,13 @@ impl FlowMemory {
     pub fn gap(&mut self, direction: Direction) {
         if let Some(stream) = self.streams.get_mut(direction.index()) {
             *stream = StreamTail::default();
+        }
+    }
+
+    /// No more bytes of the flow's streams come: what was kept of them is for other flows.
+    pub fn close(&mut self, scratch: &mut Scratch) {
+        for stream in &mut self.streams {
+            scratch.spare.give_back(std::mem::take(stream).bytes);
         }
     }
 
@@ -394,6 +453,31 @@ impl FlowMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_kept_of_a_closed_flow_is_gone_and_its_room_is_for_others() {
+        let mut scratch = Scratch::default();
+        let mut memory = FlowMemory::default();
+        let follow = |memory: &mut FlowMemory, bytes: &[u8], scratch: &mut Scratch| {
+            memory.follow(Direction::ToServer, bytes, 1, std::iter::empty(), &mut scratch.spare);
+        };
+        follow(&mut memory, &[b'a'; TAIL], &mut scratch);
+        follow(&mut memory, b"end", &mut scratch);
+        assert_eq!(memory.tail(Direction::ToServer).len(), TAIL);
+        assert_eq!(memory.last(Direction::ToServer), b"aaaaaaaaaaaaaaaaaaaaend");
+        memory.close(&mut scratch);
+        assert!(memory.tail(Direction::ToServer).is_empty() && memory.last(Direction::ToServer).is_empty());
+        let mut other = FlowMemory::default();
+        follow(&mut other, b"b", &mut scratch);
+        assert_eq!((other.tail(Direction::ToServer), other.last(Direction::ToServer)), (&b"b"[..], &b"b"[..]));
+        assert_eq!(other.streams[0].bytes.capacity(), TAIL + SLACK);
+        for _ in 0..2 * SPARE {
+            let mut memory = FlowMemory::default();
+            memory.streams[0].bytes.reserve_exact(TAIL + SLACK);
+            memory.close(&mut scratch);
+        }
+        assert_eq!(scratch.spare.0.len(), SPARE);
+    }
 
     #[test]
     fn each_bound_is_told_when_it_bites() {
@@ -423,6 +507,12 @@ mod tests {
             },
             COUNTERS,
         );
-        told(&mut |memory, at| memory.follow(Direction::ToServer, b"x", 1, std::iter::once(at as u32)), WAITING);
+        told(
+            &mut |memory, at| {
+                let waiting = std::iter::once(at as u32);
+                memory.follow(Direction::ToServer, b"x", 1, waiting, &mut Spare::default());
+            },
+            WAITING,
+        );
     }
 }

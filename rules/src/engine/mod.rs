@@ -42,6 +42,7 @@ use vigia_parsers::{Anomaly, Direction, Protocol, Record, Timestamp};
 pub(crate) use buffer::{Buffer, HeaderBuffer};
 pub use gate::{Gate, Match, Silence, Verdict};
 pub use memory::{Delayed, FlowMemory, Tagged};
+use memory::{SEAM, Spare};
 
 use crate::language::{Diagnostic, Source, Variables};
 use crate::tuning::{Change, Override, Unmatched};
@@ -336,6 +337,8 @@ pub struct Scratch {
     bypass: bool,
     /// The part of it in which a pattern may stand that began before.
     seam: Vec<u8>,
+    /// Room of streams that are over.
+    spare: Spare,
     /// The last inspection ended early.
     cut: bool,
     /// Steps that it took.
@@ -386,6 +389,9 @@ impl Scratch {
         self.bypass
     }
 }
+
+/// New bytes of a stream that are searched at once with the end of the old ones, at the most.
+const AT_ONCE: usize = 2048;
 
 /// The rule that stands for "passed" in the memory of a transaction.
 pub(crate) const PASSED: u64 = u64::MAX;
@@ -586,28 +592,29 @@ impl Engine {
             Subject::Stream(bytes) => {
                 view.payload = bytes;
                 joined = std::mem::take(&mut scratch.joined);
-                let tail = memory.as_deref().zip(moment.direction).map_or(&[][..], |(it, way)| it.tail(way));
-                self.select_stream(&view, tail, scratch);
+                let last = memory.as_deref().zip(moment.direction).map_or(&[][..], |(it, way)| it.last(way));
+                self.select_stream(&view, last, scratch);
                 let fresh = scratch.candidates.len();
                 let waiting = memory.as_deref().zip(moment.direction).map(|(it, way)| it.waiting(way, self.stamp));
                 scratch.candidates.extend(waiting.into_iter().flatten());
                 let turn = memory.as_deref().zip(moment.direction).and_then(|(it, way)| it.turn(way));
                 let turn = turn.filter(|_| !self.turns.is_empty());
-                if !tail.is_empty() && (turn.is_some() || !scratch.candidates.is_empty()) {
+                if turn.is_some() || !scratch.candidates.is_empty() {
+                    let tail = memory.as_deref().zip(moment.direction).map_or(&[][..], |(it, way)| it.tail(way));
                     joined.clear();
                     joined.extend_from_slice(tail);
                     joined.extend_from_slice(bytes);
                     view = View { payload: &joined, seen: tail.len(), turn: turn.unwrap_or(0), ..view };
                 }
                 if let Some(turn) = turn {
-                    let payload = joined.get(tail.len().saturating_sub(turn)..).unwrap_or_default();
+                    let payload = joined.get(view.seen.saturating_sub(turn)..).unwrap_or_default();
                     let path = scratch.routes.of(self, view.moment).through(TURNS);
                     self.turns.select_on(path, &View { payload, ..view }, &mut scratch.work, &mut scratch.candidates);
                 }
                 if let Some(direction) = moment.direction {
                     let found = scratch.candidates.iter().take(fresh).copied();
                     let found = found.filter(|&rule| self.has_pattern(rule));
-                    memory.get_or_insert_default().follow(direction, bytes, self.stamp, found);
+                    memory.get_or_insert_default().follow(direction, bytes, self.stamp, found, &mut scratch.spare);
                 }
             }
             Subject::StreamEvent(event) => {
@@ -632,16 +639,22 @@ impl Engine {
         }
     }
 
-    /// Candidates in the new bytes of a stream, and where they meet the old ones.
-    fn select_stream(&self, view: &View<'_>, tail: &[u8], scratch: &mut Scratch) {
-        let most = self.streams.longest().saturating_sub(1);
-        if !tail.is_empty() {
+    /// Candidates in the new bytes of a stream, and where they meet the old ones. To search a few bytes apart takes longer than to
+    /// copy so many that all are searched at once.
+    fn select_stream(&self, view: &View<'_>, last: &[u8], scratch: &mut Scratch) {
+        let at_once = view.payload.len() <= AT_ONCE;
+        if !last.is_empty() {
+            let new = if at_once { view.payload } else { view.payload.get(..SEAM).unwrap_or_default() };
             scratch.seam.clear();
-            scratch.seam.extend_from_slice(tail.get(tail.len().saturating_sub(most)..).unwrap_or_default());
-            scratch.seam.extend_from_slice(view.payload.get(..most).unwrap_or(view.payload));
+            scratch.seam.extend_from_slice(last);
+            scratch.seam.extend_from_slice(new);
         }
-        let seam = if tail.is_empty() { &[][..] } else { &scratch.seam };
-        let view = View { seam, ..*view };
+        let (payload, seam) = match (last, at_once) {
+            ([], _) => (view.payload, &[][..]),
+            (_, true) => (&*scratch.seam, &[][..]),
+            (_, false) => (view.payload, &*scratch.seam),
+        };
+        let view = View { payload, seam, ..*view };
         let path = scratch.routes.of(self, view.moment).through(STREAMS);
         self.streams.select_on(path, &view, &mut scratch.work, &mut scratch.candidates);
     }

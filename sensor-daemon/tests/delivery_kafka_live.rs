@@ -10,7 +10,7 @@ mod wire;
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use delivery::authority::Authority;
@@ -24,6 +24,13 @@ use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 
+/// One test at a time. What another test starts has, until it runs its own program, the listeners of all brokers; and a broker
+/// that goes down meanwhile cannot have its port again, which ends the process.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn cluster(brokers: i32) -> Cluster {
     let cluster = MockCluster::new(brokers).unwrap();
     cluster.create_topic(TOPIC, PARTITIONS, brokers).unwrap();
@@ -32,6 +39,7 @@ fn cluster(brokers: i32) -> Cluster {
 
 #[test]
 fn kafka_gets_every_alert_after_an_outage_in_which_the_sensor_was_killed() {
+    let _alone = alone();
     let Some(tap) = Tap::new() else { return };
     tap.inside(|| {
         let folder = tempfile::tempdir().unwrap();
@@ -81,6 +89,7 @@ fn kafka_gets_every_alert_after_an_outage_in_which_the_sensor_was_killed() {
 
 #[test]
 fn what_kafka_refuses_is_looked_for_by_halves_and_parked() {
+    let _alone = alone();
     let Some(tap) = Tap::new() else { return };
     tap.inside(|| {
         let folder = tempfile::tempdir().unwrap();
@@ -160,6 +169,7 @@ fn relay(mut client: StreamOwned<ServerConnection, TcpStream>, mut broker: TcpSt
 
 #[test]
 fn an_expired_certificate_of_kafka_is_not_accepted_and_a_renewed_one_is_without_a_restart() {
+    let _alone = alone();
     let Some(tap) = Tap::new() else { return };
     let folder = tempfile::tempdir().unwrap();
     let cluster = cluster(1);
@@ -182,6 +192,7 @@ fn an_expired_certificate_of_kafka_is_not_accepted_and_a_renewed_one_is_without_
 
 #[test]
 fn kafka_that_stalls_gets_the_same_events_until_it_answers() {
+    let _alone = alone();
     let Some(tap) = Tap::new() else { return };
     tap.inside(|| {
         let folder = tempfile::tempdir().unwrap();

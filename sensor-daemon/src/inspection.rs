@@ -367,11 +367,6 @@ impl Inspector {
         }
         let (conversation, touched) = (inspection.conversation.take(), inspection.touched);
         self.keep(flow, conversation, touched);
-        if flow.tcp.is_closed()
-            && let Some(memory) = &mut flow.memory
-        {
-            memory.close(&mut self.scratch);
-        }
         if holds(flow) {
             let fresh = self.release(flow, Some(packet), interface, packet.timestamp, false);
             if fresh {

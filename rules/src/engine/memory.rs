@@ -231,9 +231,7 @@ impl StreamTail {
         }
         refused
     }
-}
 
-impl StreamTail {
     fn end_with(&mut self, new: &[u8]) {
         let new = new.get(new.len().saturating_sub(SEAM)..).unwrap_or_default();
         self.last.copy_within(new.len().., 0);
@@ -425,7 +423,7 @@ impl FlowMemory {
         }
     }
 
-    /// No more bytes of the flow's streams come: what was kept of them is for other flows.
+    /// The flow is over: what was kept of its streams is for other flows. Not before: neither a FIN nor a reset ends a stream.
     pub fn close(&mut self, scratch: &mut Scratch) {
         for stream in &mut self.streams {
             scratch.spare.give_back(std::mem::take(stream).bytes);
@@ -455,7 +453,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_kept_of_a_closed_flow_is_gone_and_its_room_is_for_others() {
+    fn what_was_kept_of_a_flow_that_is_over_is_gone_and_its_room_is_for_others() {
         let mut scratch = Scratch::default();
         let mut memory = FlowMemory::default();
         let follow = |memory: &mut FlowMemory, bytes: &[u8], scratch: &mut Scratch| {

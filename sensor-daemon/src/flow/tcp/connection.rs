@@ -156,11 +156,6 @@ impl Connection {
         self.state
     }
 
-    /// Have both sides sent a FIN, and all bytes before them been handed on?
-    pub fn is_closed(&self) -> bool {
-        self.sides.iter().all(|side| side.has(FIN))
-    }
-
     /// How far the sequence numbers of each side have come since its SYN, which counts as one; 0 where none was seen.
     pub fn sent(&self) -> [u32; 2] {
         [&self.sides[0], &self.sides[1]].map(|side| match side.has(SYN) && side.has(KNOWN) {

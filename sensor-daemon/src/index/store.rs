@@ -56,8 +56,7 @@ impl Store {
         let mut connection = Connection::open(&path)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        // A sync of it would hold up those of the alerts themselves, and all of it can be made again: see `close`.
-        connection.pragma_update(None, "synchronous", "OFF")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -74,8 +73,9 @@ impl Store {
             0 | VERSION => store.state(identity)?,
             _ => None,
         };
-        if state.is_some() {
-            store.connection.execute("UPDATE state SET boot = ?", [boot()?])?;
+        if state.is_some() && store.mark(&boot()?)? {
+            // A sync of it would hold up those of the alerts themselves, and all of it can be made again: see `close`.
+            store.connection.pragma_update(None, "synchronous", "OFF")?;
         }
         Ok((store, state))
     }
@@ -96,13 +96,22 @@ impl Store {
         Ok(state.optional()?)
     }
 
-    /// Closes it for good: it is synced first, and then says that it needs no look at the machine's last start.
+    /// Writes down which start of the machine it is open in, before anything is written that is not synced. False when a reader
+    /// keeps it from the disk.
+    fn mark(&self, boot: &str) -> Result<bool, IndexError> {
+        self.connection.execute("UPDATE state SET boot = ?", [boot])?;
+        // With a page that is new, so that both files are synced.
+        let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        Ok(busy == 0)
+    }
+
+    /// Closes it for good: it is synced first, and then says that any start of the machine will do. Where a reader keeps it from
+    /// the disk, it does not say so.
     pub(super) fn close(self) -> Result<(), IndexError> {
         self.connection.pragma_update(None, "synchronous", "FULL")?;
-        // With a page that is new, so that both files are synced.
-        self.connection.execute("UPDATE state SET boot = boot", [])?;
-        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        self.connection.execute("UPDATE state SET boot = ''", [])?;
+        if self.mark(&boot()?)? {
+            self.connection.execute("UPDATE state SET boot = ''", [])?;
+        }
         Ok(())
     }
 

@@ -16,9 +16,10 @@ pub enum Rank {
     Prompt,
     /// Others wait for it, but less than for packets: delivery, a reload.
     Behind,
-    /// It is shed, or merely late, where packets need the processor: records, sealing.
+    /// It is shed, or merely late, where packets need the processor: records, sealing, files of evidence. What makes and removes
+    /// large files is not to be interrupted for long: others' syncs wait for it.
     Last,
-    /// It runs when nothing else would: evidence, the index. A thread that wakes interrupts it at once.
+    /// It runs when nothing else would: the buffer of evidence, the index. A thread that wakes interrupts it at once.
     Idle,
 }
 

@@ -197,7 +197,7 @@ impl Store {
 
     /// Writes until nothing more can come.
     pub(super) fn run(mut self, finished: &Receiver<Finished>) {
-        Rank::Idle.take();
+        Rank::Last.take();
         let mut looked = Instant::now();
         loop {
             match finished.recv_timeout(TICK) {

@@ -52,10 +52,12 @@ pub struct Board {
 }
 
 impl Board {
-    /// The sinks as `vigia status` has them. Brings the metrics up to date, too.
+    /// The sinks as `vigia status` has them. Brings the metrics up to date, too: afterwards, so that where nothing waits any
+    /// more they have counted all of it.
     pub fn status(&self) -> Value {
+        let sinks = self.sinks.iter().map(|sink| sink.status(&self.catalogue)).collect();
         self.publish();
-        self.sinks.iter().map(|sink| sink.status(&self.catalogue)).collect()
+        sinks
     }
 
     /// All ways up, and what was seen of their certificates.

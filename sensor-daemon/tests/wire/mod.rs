@@ -62,6 +62,7 @@ pub fn udp(from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A TCP session whose segments are made one by one.
+#[derive(Clone)]
 pub struct Session {
     pub client: End,
     pub server: End,
@@ -72,6 +73,7 @@ pub struct Session {
 
 pub const FIN: u8 = 0x01;
 pub const SYN: u8 = 0x02;
+pub const RST: u8 = 0x04;
 pub const PUSH: u8 = 0x08;
 pub const ACK: u8 = 0x10;
 

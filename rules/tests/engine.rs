@@ -191,22 +191,6 @@ fn what_was_said_before_the_protocol_was_detected_may_begin_a_match() {
 }
 
 #[test]
-fn rules_about_addresses_alone_speak_once_for_each_direction() {
-    let engine = engine(
-        "alert tcp any any -> any any (sid:1;)\n\
-         alert tcp any any -> any 502 (sid:2;)\n\
-         alert modbus any any -> any any (sid:3;)\n",
-    );
-    let mut flow = Flow::new(&engine);
-    assert_eq!(flow.packet(6, b"", ToServer), [1, 2]);
-    assert_eq!(flow.packet(6, b"", ToServer), [2]);
-    assert_eq!(flow.packet(6, b"", ToClient), [1]);
-    flow.protocol = Some(&MODBUS);
-    assert_eq!(flow.packet(6, b"", ToServer), [2, 3]);
-    assert_eq!(flow.packet(6, b"", ToServer), [2]);
-}
-
-#[test]
 fn packet_fields_are_compared() {
     let engine = engine(
         "alert icmp any any -> any any (itype:8; icode:0; sid:1;)\n\

@@ -8,7 +8,7 @@ use vigia_parsers::packet::DecodeEvent;
 
 use super::group::{Group, Member, Reach};
 use super::hosts::Mark;
-use super::program::{BitEffect, Program};
+use super::program::{BitEffect, Program, Scope};
 use super::route::Classes;
 use super::view::same;
 use super::{Compiled, Engine, Messages, Rule};
@@ -209,7 +209,7 @@ fn assemble(
                 })
             };
             match *place {
-                Place::Packet if one.program.about_flows() => flows.push(one.program.member(id)),
+                Place::Packet if one.program.scope == Scope::Flow => flows.push(one.program.member(id)),
                 Place::Packet => packets.push(one.program.packet_member(id).of(protocol)),
                 Place::DecodeEvent(event) => decode_events[event as usize].push(id),
                 Place::Stream => streams.push(one.program.member(id).of(protocol).early().anywhere()),

@@ -198,7 +198,7 @@ impl Watch for () {
 pub struct Engine {
     rules: Vec<Rule>,
     programs: Vec<Program>,
-    /// Rules about addresses and ports alone.
+    /// Rules about addresses alone, and about the protocol that was detected.
     flows: Group,
     packets: Group,
     /// What packets these are about.
@@ -550,8 +550,8 @@ impl Engine {
 
     /// Inspects one subject; the matches are in `scratch` afterwards.
     ///
-    /// A rule speaks once for each transaction of a protocol that numbers them; a rule about addresses or the protocol
-    /// alone speaks once for each direction of a flow. A pass rule that matches silences everything else at the same
+    /// A rule speaks once for each transaction of a protocol that numbers them; a rule about addresses alone, or the
+    /// protocol that was detected, speaks once for each direction of a flow. A pass rule that matches silences everything else at the same
     /// moment; beyond that, one that asks for fields silences its transaction, and one about addresses, the protocol or
     /// stream bytes silences the flow.
     pub fn inspect(
@@ -671,7 +671,8 @@ impl Engine {
     fn select_packet(&self, view: &View<'_>, scratch: &mut Scratch) {
         let path = scratch.routes.of(self, view.moment).through(PACKETS);
         self.packets.select_on(path, view, &mut scratch.work, &mut scratch.candidates);
-        // Rules about nothing but addresses have their say about a direction's first packet.
+        // Rules about nothing but addresses and protocol have their say about a direction's first packet, and about the
+        // first one once the protocol is known.
         let passed = view.moment.route.zip(view.moment.direction).is_some_and(|(route, way)| route.pass(way));
         if !passed {
             let path = scratch.routes.of(self, view.moment).through(FLOWS);

@@ -50,6 +50,11 @@ impl Header {
         }
     }
 
+    /// Is one of its addresses said by what is not in it?
+    pub(crate) fn has_negated_address(&self) -> bool {
+        self.source.iter().chain(&self.destination).any(|set| set.is_negated())
+    }
+
     pub(crate) fn joins(&self, source: (IpAddr, u16), destination: (IpAddr, u16)) -> bool {
         self.source_ports.as_ref().is_none_or(|ports| ports.contains(source.1))
             && self.destination_ports.as_ref().is_none_or(|ports| ports.contains(destination.1))
@@ -211,7 +216,7 @@ pub(crate) struct CountEffect {
 pub(crate) enum Scope {
     /// For each packet, piece of stream or message that matches; once for each transaction.
     Each,
-    /// Once for each direction of a flow: rules about addresses or the protocol alone.
+    /// Once for each direction of a flow: rules about addresses alone, and about the protocol that was detected.
     Flow,
 }
 
@@ -285,11 +290,6 @@ impl Program {
                 .push((Key::IpProtocol, RangeSet::new(vec![(0, u64::from(TCP) - 1), (u64::from(TCP) + 1, u64::MAX)])));
         }
         member
-    }
-
-    /// Is it about nothing but what no packet of a flow changes?
-    pub(crate) fn about_flows(&self) -> bool {
-        self.scope == Scope::Flow && self.header.protocol.is_none()
     }
 
     /// Does it count or mark across flows, so that a [`Gate`](super::Gate) must be asked?

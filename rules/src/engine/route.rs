@@ -36,7 +36,7 @@ impl Route {
         self.0.set(0);
     }
 
-    /// Have the rules been shown a packet of this direction before? They have now.
+    /// Have the rules been shown a packet of this direction before, on the way that it goes now? They have then.
     #[inline]
     pub(super) fn pass(&self, direction: Direction) -> bool {
         let (bits, passed) = (self.0.get(), (NUMBER + 1) << direction.index());
@@ -157,9 +157,9 @@ impl Routes {
         let ends = engine.classes.of(moment);
         let number = self.known.get(&ends).copied().unwrap_or_else(|| self.explore(engine, moment, ends));
         if let Some(route) = route {
-            // Whether rules have been shown packets is known of these rules alone.
-            let passed = if self.place(route.number()).is_some() { route.0.get() & !NUMBER } else { 0 };
-            route.0.set(passed | number);
+            // Rules about ends and protocol alone have been shown packets of neither direction: these are others, or the
+            // protocol was detected since.
+            route.0.set(number);
         }
         self.place(number).unwrap_or_default()
     }

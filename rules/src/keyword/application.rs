@@ -4,8 +4,9 @@ use vigia_parsers::Protocol;
 use vigia_parsers::registry::FAILED;
 
 use super::{Arity, Draft, Environment, Keyword, Need, Use, names};
-use crate::engine::view::{Condition, View, same};
+use crate::engine::view::{Condition, Key, View, protocol_number, same};
 use crate::language::said::say;
+use crate::language::set::RangeSet;
 use crate::language::syntax::Word;
 use crate::language::{Problem, nearest};
 
@@ -32,6 +33,21 @@ impl Condition for AppLayerProtocol {
             None => self.unknown,
             Some(known) => self.protocols.iter().any(|wanted| same(known, wanted)) != self.negated,
         }
+    }
+
+    fn domain(&self) -> Option<(Key, RangeSet<u64>)> {
+        let number = |protocol: Option<&Protocol>| RangeSet::one(protocol_number(protocol));
+        let named = self.protocols.iter().map(|protocol| number(Some(protocol)));
+        let named = named.fold(RangeSet::nothing(), |all, one| all.union(&one));
+        let undecided = number(None);
+        Some((
+            Key::Protocol,
+            match (self.negated, self.unknown) {
+                (true, _) => named.union(&undecided).complement(),
+                (false, true) => named.union(&undecided),
+                (false, false) => named,
+            },
+        ))
     }
 }
 

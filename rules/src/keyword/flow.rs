@@ -97,6 +97,7 @@ fn flowbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), P
             bits.push(bit);
         }
     }
+    draft.selective |= matches!(command.text, "isset" | "isnotset");
     match (command.text, bits.as_slice()) {
         ("noalert", _) => draft.silent = true,
         ("isset", _) => draft.bit_tests.push(BitTest { bits, set: true, of: Holder::Flow }),

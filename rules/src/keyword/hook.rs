@@ -58,6 +58,7 @@ pub(super) fn of_packets(draft: &mut Draft, hook: Word<'_>) -> Result<(), Proble
         return Err(unknown(hook, PACKET));
     }
     draft.only = Some(Only::Packet);
+    draft.selective = true;
     if hook.text == "flow_start" {
         draft.conditions.push(Box::new(First));
     }

@@ -12,6 +12,7 @@ mod flow;
 mod frame;
 mod header;
 mod hook;
+mod kind;
 mod many;
 mod meta;
 mod modbus;

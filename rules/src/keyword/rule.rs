@@ -2,6 +2,7 @@
 
 use vigia_parsers::Protocol;
 
+use super::kind::Kind;
 use super::{Environment, Need, hook, names, option};
 use crate::engine::build::Ready;
 use crate::engine::chain::{Absence, Chain, Step};
@@ -93,7 +94,7 @@ pub(crate) struct Draft {
     /// `flow` with its options; `None` when the rule has none.
     pub(crate) flow: Option<FlowTest>,
     pub(crate) conditions: Vec<Box<dyn Condition>>,
-    /// What stands in the way of being about addresses or the protocol alone.
+    /// Asks for what may be another at each packet: it is not about addresses or the protocol alone.
     pub(crate) selective: bool,
     /// What is asked of each buffer, in the order of the rule.
     pub(crate) sections: Vec<Section>,
@@ -459,9 +460,10 @@ pub(crate) fn draft(
 pub(crate) fn finish(mut draft: Draft, header: Header) -> Ready {
     let places = draft.places(&header.transports);
     let pattern = draft.pattern();
-    let plain = draft.conditions.is_empty() && draft.sections.is_empty() && !draft.selective && draft.flow.is_none();
-    let no_ports = header.source_ports.is_none() && header.destination_ports.is_none();
-    let scope = if plain && (no_ports || header.protocol.is_some()) { Scope::Flow } else { Scope::Each };
+    let kind = Kind::of(&draft, &header, &places);
+    let scope = kind.scope();
+    // There are bytes of a stream only later, or never.
+    let places = if scope == Scope::Flow { vec![Place::Packet] } else { places };
     let sections = std::mem::take(&mut draft.sections).into_iter().map(|section| {
         Box::new(Chain::new(section.buffer, section.transforms, section.absence, section.steps)) as Box<dyn Condition>
     });

@@ -172,7 +172,8 @@ fn flowint(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     };
     draft.bits.push((count_name(name)?, name.text.to_owned()));
     let name = count_name(name)?;
-    draft.selective = true;
+    // A rule that only gives a value is about what it would be about without.
+    draft.selective |= operator.text != "=";
     match operator.text {
         "isset" => draft.count_tests.push(CountTest { name, test: Compare::IsSet(true) }),
         "isnotset" | "notset" => draft.count_tests.push(CountTest { name, test: Compare::IsSet(false) }),

@@ -14,11 +14,13 @@ use crate::language::said::say;
 pub(crate) struct AddressSet {
     v4: RangeSet<u32>,
     v6: RangeSet<u128>,
+    /// Something in its text is negated.
+    negated: bool,
 }
 
 impl AddressSet {
     pub(crate) fn everything() -> Self {
-        Self { v4: RangeSet::everything(), v6: RangeSet::everything() }
+        Self { v4: RangeSet::everything(), v6: RangeSet::everything(), negated: false }
     }
 
     /// Is `address` in the set?
@@ -37,6 +39,11 @@ impl AddressSet {
     /// Is any address of IPv6 in the set?
     pub(crate) fn has_v6(&self) -> bool {
         !self.v6.is_empty()
+    }
+
+    /// Is it said by what is not in it, if only in part?
+    pub(crate) fn is_negated(&self) -> bool {
+        self.negated
     }
 
     fn is_everything(&self) -> bool {
@@ -155,7 +162,7 @@ fn inside(word: Word<'_>) -> impl FnOnce(Problem) -> Problem {
 }
 
 fn addresses(variables: &Variables, word: Word<'_>, depth: usize) -> Result<AddressSet, Problem> {
-    let (mut v4, mut v6) = (Vec::new(), Vec::new());
+    let (mut v4, mut v6, mut any_negated) = (Vec::new(), Vec::new(), false);
     for (negated, item) in items(word)? {
         let set = if let Some(text) = variable(&variables.addresses, item, depth)? {
             addresses(variables, Word { text, start: 0 }, depth + 1).map_err(inside(item))?
@@ -167,11 +174,12 @@ fn addresses(variables: &Variables, word: Word<'_>, depth: usize) -> Result<Addr
         } else {
             address(item)?
         };
+        any_negated |= negated || set.negated;
         // Each IP version is a list of its own: `[10.0.0.0/8,!::1]` must not let all of IPv6 in.
         v4.push((negated, set.v4));
         v6.push((negated, set.v6));
     }
-    Ok(AddressSet { v4: RangeSet::list(v4), v6: RangeSet::list(v6) })
+    Ok(AddressSet { v4: RangeSet::list(v4), v6: RangeSet::list(v6), negated: any_negated })
 }
 
 /// One address, network or range of addresses.
@@ -219,11 +227,11 @@ fn address(word: Word<'_>) -> Result<AddressSet, Problem> {
 }
 
 fn v4(first: u32, last: u32) -> AddressSet {
-    AddressSet { v4: RangeSet::new(vec![(first, last)]), v6: RangeSet::nothing() }
+    AddressSet { v4: RangeSet::new(vec![(first, last)]), v6: RangeSet::nothing(), negated: false }
 }
 
 fn v6(first: u128, last: u128) -> AddressSet {
-    AddressSet { v4: RangeSet::nothing(), v6: RangeSet::new(vec![(first, last)]) }
+    AddressSet { v4: RangeSet::nothing(), v6: RangeSet::new(vec![(first, last)]), negated: false }
 }
 
 fn ports(variables: &Variables, word: Word<'_>, depth: usize) -> Result<PortSet, Problem> {
@@ -272,14 +280,15 @@ pub(crate) fn address_list(variables: &Variables, word: Word<'_>) -> Result<Addr
     if word.text.starts_with('[') || !word.text.contains(',') {
         return addresses(variables, word, 0);
     }
-    let (mut v4, mut v6) = (Vec::new(), Vec::new());
+    let (mut v4, mut v6, mut any_negated) = (Vec::new(), Vec::new(), false);
     for item in word.split(',') {
         let (negated, item) = negation(item);
         let set = addresses(variables, item, 0)?;
+        any_negated |= negated || set.negated;
         v4.push((negated, set.v4));
         v6.push((negated, set.v6));
     }
-    Ok(AddressSet { v4: RangeSet::list(v4), v6: RangeSet::list(v6) })
+    Ok(AddressSet { v4: RangeSet::list(v4), v6: RangeSet::list(v6), negated: any_negated })
 }
 
 #[cfg(test)]

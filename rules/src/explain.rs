@@ -12,7 +12,7 @@ use crate::anatomy::{Anatomy, environment};
 pub use crate::engine::chain::Shortfall;
 use crate::engine::chain::Step;
 use crate::engine::counter::Track;
-use crate::engine::program::{Header, Scope};
+use crate::engine::program::{Header, Scope, is_joined};
 use crate::engine::value::Registers;
 use crate::engine::view::{Key, View, same};
 use crate::engine::{FlowMemory, Moment, PASSED, Rule, Subject, TCP, direction_number};
@@ -139,7 +139,7 @@ pub enum Asked {
     Address(End),
     /// A port.
     Port(End),
-    /// Whether the flow is established.
+    /// Whether the flow is established, or whether there is one.
     Established,
     /// Which way it goes.
     Direction,
@@ -228,7 +228,8 @@ enum Check {
     Ends(usize),
     Established,
     Direction,
-    Fragment,
+    OfFlow,
+    Joined,
     Bit(usize),
     Count(usize),
     Variable(usize),
@@ -447,8 +448,11 @@ impl Probe {
             };
             self.need(Check::Direction, Asked::Direction, text);
         }
-        if let Some(fragment) = flow.fragment {
-            self.need(Check::Fragment, Asked::Fragment, if fragment { "only_frag" } else { "no_frag" });
+        if flow.stateless {
+            self.need(Check::OfFlow, Asked::Established, "stateless");
+        }
+        if let Some(joined) = flow.joined {
+            self.need(Check::Joined, Asked::Fragment, if joined { "only_frag" } else { "no_frag" });
         }
     }
 
@@ -613,10 +617,8 @@ impl Probe {
                 met(flow.established == Some(moment.established), Reason::Established(moment.established))
             }
             Check::Direction => met(flow.direction == moment.direction, Reason::Direction(moment.direction)),
-            Check::Fragment => {
-                let is = moment.packet.is_some_and(|p| p.ip.as_ref().is_some_and(|ip| ip.fragment.is_some()));
-                met(flow.fragment == Some(is), Reason::Unmet)
-            }
+            Check::OfFlow => met(moment.direction.is_some(), Reason::Unmet),
+            Check::Joined => met(flow.joined == Some(is_joined(moment)), Reason::Unmet),
             Check::Bit(at) => met(program.bit_tests.get(at).is_none_or(|test| test.holds(view, memory)), Reason::Unmet),
             Check::Count(at) => met(program.count_tests.get(at).is_none_or(|test| test.holds(memory)), Reason::Unmet),
             Check::Variable(at) => {

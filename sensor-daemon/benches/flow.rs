@@ -23,6 +23,7 @@ fn packet(bytes: &[u8], client: u32, tcp: Tcp) -> Packet<'_> {
         wire_length: bytes.len() as u32 + 14,
         ethernet: None,
         ethernet_header: None,
+        joined: false,
         link: vigia_parsers::packet::LinkType::Ethernet,
         vlans: Vlans::default(),
         redundancy: None,

@@ -308,6 +308,8 @@ pub struct Packet<'a> {
     pub ethernet: Option<Ethernet>,
     /// Where it stands in `bytes`; unknown of a datagram put together from fragments.
     pub ethernet_header: Option<u32>,
+    /// It, or what carries it, was put together from fragments.
+    pub joined: bool,
     /// VLAN ids of all layers, outermost first.
     pub vlans: Vlans,
     /// PRP trailer or HSR tag.
@@ -383,6 +385,7 @@ impl<'a> Packet<'a> {
             wire_length: captured.wire_length,
             ethernet: None,
             ethernet_header: None,
+            joined: false,
             vlans: Vlans::default(),
             redundancy: None,
             tunnel: Tunnel::None,
@@ -421,6 +424,7 @@ pub fn decode_ip<'a>(datagram: &'a [u8], last: &Packet<'_>, limits: &DecodeLimit
         wire_length: last.wire_length,
         ethernet: last.ethernet,
         ethernet_header: None,
+        joined: true,
         vlans: last.vlans,
         redundancy: last.redundancy,
         tunnel: last.tunnel,

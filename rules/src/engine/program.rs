@@ -85,17 +85,24 @@ impl Header {
 pub(crate) struct FlowTest {
     pub(crate) established: Option<bool>,
     pub(crate) direction: Option<Direction>,
+    /// Only what is of a flow, whichever its state.
+    pub(crate) stateless: bool,
     /// Only datagrams put together from fragments, or only others.
-    pub(crate) fragment: Option<bool>,
+    pub(crate) joined: Option<bool>,
 }
 
 impl FlowTest {
     fn admits(&self, moment: &Moment<'_>) -> bool {
-        let fragment = || moment.packet.is_some_and(|p| p.ip.as_ref().is_some_and(|ip| ip.fragment.is_some()));
         self.established.is_none_or(|established| established == moment.established)
             && (self.direction.is_none() || self.direction == moment.direction)
-            && self.fragment.is_none_or(|wanted| wanted == fragment())
+            && (!self.stateless || moment.direction.is_some())
+            && self.joined.is_none_or(|wanted| wanted == is_joined(moment))
     }
+}
+
+/// Was the packet put together from fragments?
+pub(crate) fn is_joined(moment: &Moment<'_>) -> bool {
+    moment.packet.is_some_and(|packet| packet.joined)
 }
 
 /// Who has a bit.
@@ -306,7 +313,7 @@ impl Program {
         self.conditions.is_empty()
             && self.pattern.is_none()
             && self.flow.established.is_none()
-            && self.flow.fragment.is_none()
+            && self.flow.joined.is_none()
             && self.bit_tests.is_empty()
             && self.count_tests.is_empty()
             && self.variable_tests.is_empty()

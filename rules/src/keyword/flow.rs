@@ -49,13 +49,13 @@ fn flow(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Probl
             "established" => set(&mut test.established, true).ok_or_else(conflict)?,
             "not_established" => set(&mut test.established, false).ok_or_else(conflict)?,
             "stateless" if test.established.is_some() => return Err(conflict()),
-            "stateless" => {}
+            "stateless" => test.stateless = true,
             "to_server" | "from_client" => set(&mut test.direction, Direction::ToServer).ok_or_else(conflict)?,
             "to_client" | "from_server" => set(&mut test.direction, Direction::ToClient).ok_or_else(conflict)?,
             "only_stream" => set(&mut draft.only, Only::Stream).ok_or_else(conflict)?,
             "no_stream" => set(&mut draft.only, Only::Packet).ok_or_else(conflict)?,
-            "only_frag" => set(&mut test.fragment, true).ok_or_else(conflict)?,
-            "no_frag" => set(&mut test.fragment, false).ok_or_else(conflict)?,
+            "only_frag" => set(&mut test.joined, true).ok_or_else(conflict)?,
+            "no_frag" => set(&mut test.joined, false).ok_or_else(conflict)?,
             _ => {
                 let near = nearest(&name, OPTIONS.iter().copied());
                 return Err(Problem::new(

@@ -39,7 +39,7 @@ impl Kind {
             return if streamed { Self::Stream } else { Self::Packet };
         }
         let flow = draft.flow.unwrap_or_default();
-        let varies = draft.selective || flow.established.is_some() || flow.fragment.is_some();
+        let varies = draft.selective || flow.established.is_some() || flow.joined.is_some();
         if varies || !draft.conditions.iter().all(|it| matches!(it.domain(), Some((Key::Protocol, _)))) {
             return Self::Packet;
         }

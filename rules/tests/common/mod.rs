@@ -141,6 +141,16 @@ impl<'e> Flow<'e> {
         self.inspect(&moment, &Subject::Packet)
     }
 
+    /// A packet as it was decoded, of this flow or of none.
+    pub(crate) fn shown(
+        &mut self,
+        packet: &vigia_parsers::packet::Packet<'_>,
+        direction: Option<Direction>,
+    ) -> Vec<u32> {
+        let moment = Moment { packet: Some(packet), direction, ip_protocol: 17, ..self.moment(Direction::ToServer) };
+        self.inspect(&moment, &Subject::Packet)
+    }
+
     /// Bytes of the stream.
     pub(crate) fn stream(&mut self, bytes: &[u8], direction: Direction) -> Vec<u32> {
         let moment = self.moment(direction);

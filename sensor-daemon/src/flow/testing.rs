@@ -28,6 +28,7 @@ impl Frame {
             wire_length: self.bytes.len() as u32 + 14,
             ethernet: self.ethernet,
             ethernet_header: None,
+            joined: false,
             link: vigia_parsers::packet::LinkType::Ethernet,
             vlans: self.vlans,
             redundancy: self.redundancy,

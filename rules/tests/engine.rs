@@ -313,7 +313,7 @@ fn what_expressions_capture_is_kept_for_the_flow_or_the_packet() {
     let told = engine.told(flow.memory.as_deref(), &flow.scratch);
     assert_eq!(
         (&*told.packet_variables, &*told.flow_variables),
-        (&[("user", b"root"[..].into())][..], &[("id", b"17"[..].into())][..])
+        (&[("user".into(), b"root"[..].into())][..], &[("id", b"17"[..].into())][..])
     );
     assert_eq!(flow.packet(17, b"next", ToServer), [3]);
     assert_eq!(flow.packet(17, b"user=guest id=20", ToServer), [] as [u32; 0]);

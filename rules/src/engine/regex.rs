@@ -1,16 +1,24 @@
 //! `pcre`: Perl-compatible regular expressions, compiled to machine code where the processor allows.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use pcre2::bytes::{Regex, RegexBuilder};
 
-use super::told::Note;
+use super::told::{Name, Note, Remark};
 use super::value::Registers;
 
 /// Steps of a match before it is given up: no payload may stall the sensor.
 const MATCH_LIMIT: u32 = 3500;
 /// Depth of backtracking before a match is given up.
 const DEPTH_LIMIT: u32 = 1500;
+
+/// Bytes of a captured value that are kept.
+const LONGEST_VALUE: usize = 256;
+
+fn bounded(value: &[u8]) -> Box<[u8]> {
+    value.get(..LONGEST_VALUE).unwrap_or(value).into()
+}
 
 /// A match would take too many steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +31,21 @@ pub(crate) struct Expression {
     /// Searched from the end of the match before.
     pub(crate) relative: bool,
     pub(crate) negated: bool,
-    /// Values that groups capture: the number of the group, whether it is for the flow (else for the packet), and the name.
-    pub(crate) captures: Vec<(usize, bool, u64)>,
+    /// Values that groups capture: the number of the group, and what is done with it.
+    pub(crate) captures: Vec<(usize, Kept)>,
+}
+
+/// Where a captured value is kept.
+#[derive(Debug, Clone)]
+pub(crate) enum Kept {
+    /// For the flow, under the name of this number.
+    Flow(u64),
+    /// For the packet.
+    Packet(u64),
+    /// For the packet, as the name of what this group captures.
+    Pair(usize),
+    /// For the alert, under this name.
+    Alert(Arc<str>),
 }
 
 /// Flags of an expression that PCRE2 knows.
@@ -76,11 +97,18 @@ impl Expression {
         if self.regex.captures_read_at(&mut places, buffer, from).is_err() {
             return;
         }
-        for &(group, of_flow, name) in &self.captures {
-            let place = places.get(group).and_then(|(start, end)| buffer.get(start..end));
-            if let Some(value) = place {
-                registers.note(Note::captured(name, of_flow, value));
-            }
+        let captured = |group| places.get(group).and_then(|(start, end)| buffer.get(start..end)).map(bounded);
+        for (group, kept) in &self.captures {
+            let Some(value) = captured(*group) else { continue };
+            registers.note(match kept {
+                Kept::Flow(name) => Note::Flow(*name, value),
+                Kept::Packet(name) => Note::Packet(Name::Stated(*name), value),
+                Kept::Alert(name) => Note::Remark(Remark::Captured(Arc::clone(name), value)),
+                Kept::Pair(of) => match captured(*of) {
+                    Some(paired) => Note::Packet(Name::Captured(value), paired),
+                    None => continue,
+                },
+            });
         }
     }
 

@@ -1,6 +1,7 @@
 //! What there is to tell of a match beside that it is one: marks and values that rules left on the flow, and what this rule
 //! found out.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::memory::FlowMemory;
@@ -16,8 +17,8 @@ pub struct Told<'e> {
     pub flowints: Vec<(&'e str, u32)>,
     /// Values that expressions captured for the flow.
     pub flow_variables: Vec<(&'e str, Box<[u8]>)>,
-    /// The same for the packet.
-    pub packet_variables: Vec<(&'e str, Box<[u8]>)>,
+    /// The same for the packet; their names may have been captured, too.
+    pub packet_variables: Vec<(Cow<'e, str>, Box<[u8]>)>,
 }
 
 impl Told<'_> {
@@ -40,6 +41,8 @@ pub enum Remark {
     Entropy(Arc<str>, f64),
     /// What a set knows of the value that is in it: the key that the rule gives it, and JSON.
     Context(Arc<str>, Arc<str>),
+    /// What an expression captured for the alert, and under which name.
+    Captured(Arc<str>, Box<[u8]>),
 }
 
 /// What the inspection of a rule noted so far; it counts only if the rule matches.
@@ -48,27 +51,31 @@ pub(crate) enum Note {
     /// A value captured for the flow, by the number of its name.
     Flow(u64, Box<[u8]>),
     /// A value captured for the packet.
-    Packet(u64, Box<[u8]>),
+    Packet(Name, Box<[u8]>),
     Remark(Remark),
 }
 
-/// Bytes of a captured value that are kept.
-const LONGEST_VALUE: usize = 256;
+/// The name of a value that was captured for a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// As the rule has it, by its number.
+    Stated(u64),
+    /// As it was captured with the value.
+    Captured(Box<[u8]>),
+}
+
 /// Values captured for one packet.
 const PACKET_VARIABLES: usize = 32;
 
 impl Note {
-    pub(crate) fn captured(name: u64, of_flow: bool, value: &[u8]) -> Self {
-        let value = value.get(..LONGEST_VALUE).unwrap_or(value).into();
-        if of_flow { Self::Flow(name, value) } else { Self::Packet(name, value) }
-    }
-
     /// Is it about the same as another? The later one stands: a search may come by a step several times.
     fn replaces(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Flow(one, _), Self::Flow(two, _)) | (Self::Packet(one, _), Self::Packet(two, _)) => one == two,
+            (Self::Flow(one, _), Self::Flow(two, _)) => one == two,
+            (Self::Packet(one, _), Self::Packet(two, _)) => one == two,
             (Self::Remark(Remark::Entropy(one, _)), Self::Remark(Remark::Entropy(two, _)))
-            | (Self::Remark(Remark::Context(one, _)), Self::Remark(Remark::Context(two, _))) => one == two,
+            | (Self::Remark(Remark::Context(one, _)), Self::Remark(Remark::Context(two, _)))
+            | (Self::Remark(Remark::Captured(one, _)), Self::Remark(Remark::Captured(two, _))) => one == two,
             _ => false,
         }
     }
@@ -95,7 +102,7 @@ impl Registers {
     /// Has an earlier rule captured a value of this name for the packet, in which these bytes stand?
     pub(crate) fn packet_variable_has(&self, name: u64, bytes: &[u8]) -> Option<bool> {
         let variables = self.packet_variables.borrow();
-        let found = variables.iter().find(|variable| variable.0 == name)?;
+        let found = variables.iter().find(|variable| variable.0 == Name::Stated(name))?;
         Some(memchr::memmem::find(&found.1, bytes).is_some())
     }
 
@@ -133,7 +140,11 @@ impl Engine {
         }
         if let Some(registers) = scratch.registers.as_deref() {
             let variables = registers.packet_variables.borrow();
-            let named = variables.iter().filter_map(|(number, it)| Some((name(*number)?, it.clone())));
+            let known = |of: &Name| match of {
+                Name::Stated(number) => name(*number).map(Cow::Borrowed),
+                Name::Captured(text) => Some(String::from_utf8_lossy(text).into_owned().into()),
+            };
+            let named = variables.iter().filter_map(|(of, it)| Some((known(of)?, it.clone())));
             told.packet_variables = named.collect();
         }
         told

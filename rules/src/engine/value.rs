@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::told::Note;
+use super::told::{Name, Note};
 
 /// Values that one rule can extract (`byte_extract`, `byte_math`).
 pub(crate) const SLOTS: usize = 16;
@@ -24,8 +24,8 @@ pub(crate) struct Registers {
     /// What the rule in hand has to tell, if it matches.
     pub(super) notes: RefCell<Vec<Note>>,
     pub(super) has_notes: Cell<bool>,
-    /// Values that rules captured since the inspection began, by the numbers of their names.
-    pub(super) packet_variables: RefCell<Vec<(u64, Box<[u8]>)>>,
+    /// Values that rules captured since the inspection began.
+    pub(super) packet_variables: RefCell<Vec<(Name, Box<[u8]>)>>,
 }
 
 impl Registers {

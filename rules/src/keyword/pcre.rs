@@ -4,7 +4,7 @@ use super::flow::identify;
 use super::{Arity, Draft, Environment, Keyword, Need, Use, payload};
 use crate::engine::chain::Step;
 use crate::engine::program::VariableTest;
-use crate::engine::regex::{Expression, Flags};
+use crate::engine::regex::{Expression, Flags, Kept};
 use crate::language::Problem;
 use crate::language::said::say;
 use crate::language::syntax::Word;
@@ -13,7 +13,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     Keyword {
         name: "pcre",
         aliases: &[],
-        doc: "A Perl-compatible regular expression that must (with ! must not) match: /expression/flags, and where what its groups capture is kept: flow:NAME, pkt:NAME",
+        doc: "A Perl-compatible regular expression that must (with ! must not) match: /expression/flags, and where what its groups capture is kept: flow:NAME, pkt:NAME, alert:NAME, or pkt:key and pkt:value",
         arity: Arity::Required,
         compile: pcre,
     },
@@ -53,7 +53,7 @@ fn parse(draft: &mut Draft, word: Word<'_>, negated: bool) -> Result<Expression,
             .help(say!("expected `/expression/flags`"))
     };
     let inner = word.text.strip_prefix('/').ok_or_else(wrong)?;
-    let (pattern, tail) = inner.rsplit_once('/').ok_or_else(wrong)?;
+    let (pattern, tail) = end(inner).ok_or_else(wrong)?;
     let (letters, names) = tail.split_once(',').unwrap_or((tail, ""));
     let (mut flags, mut relative) = (Flags::default(), false);
     for (at, letter) in letters.trim_end().char_indices() {
@@ -80,42 +80,85 @@ fn parse(draft: &mut Draft, word: Word<'_>, negated: bool) -> Result<Expression,
     let mut expression = Expression::new(pattern, flags, relative, negated)
         .map_err(|error| Problem::new("invalid-expression", say!("{}", error), word.part(pattern).span()))?;
     // Names after the flags go to the groups in their order; older rules name the groups themselves.
+    let mut captures = Vec::new();
     let listed = word.part(names).split(',').filter(|name| !name.text.is_empty()).enumerate();
     for (at, name) in listed.map(|(at, name)| (at + 1, name)) {
-        let (of_flow, name) = match name.text.split_once(':') {
-            Some(("flow", variable)) => (true, name.part(variable)),
-            Some(("pkt", variable)) => (false, name.part(variable)),
+        let Some((scope, variable)) = scope(name.text) else {
+            let message = say!("`{}` is not where to keep a value", name.text);
+            return Err(Problem::new("invalid-value", message, name.span())
+                .help(say!("expected `flow:NAME`, `pkt:NAME` or `alert:NAME`")));
+        };
+        let variable = name.part(variable);
+        if at >= expression.groups().len() {
+            let message = say!("the expression has no group for `{}`", variable.text);
+            return Err(Problem::new("conflict", message, variable.span()));
+        }
+        captures.push((at, scope, variable.text.to_owned()));
+    }
+    for (at, group) in expression.groups().iter().enumerate() {
+        let group = group.as_deref().unwrap_or_default();
+        if let Some((scope, name)) =
+            SCOPES.iter().find_map(|of| Some((of.1, group.strip_prefix(of.0)?.strip_prefix('_')?)))
+        {
+            captures.push((at, scope, name.to_owned()));
+        }
+    }
+    let groups_of = |name: &str| -> Vec<usize> {
+        let found = captures.iter().filter(|it| (it.1, it.2.as_str()) == (Scope::Packet, name));
+        found.map(|it| it.0).collect()
+    };
+    let (keys, values) = (groups_of(KEY), groups_of(VALUE));
+    if keys.len() != values.len() {
+        return Err(Problem::new("conflict", say!("`pkt:key` and `pkt:value` go together"), word.part(names).span()));
+    }
+    expression.captures = keys.into_iter().zip(values).map(|(key, value)| (key, Kept::Pair(value))).collect();
+    for (group, scope, name) in captures {
+        let number = identify(&name);
+        let kept = match scope {
+            Scope::Alert => Kept::Alert(name.into()),
+            Scope::Packet if matches!(name.as_str(), KEY | VALUE) => continue,
             _ => {
-                return Err(Problem::new(
-                    "invalid-value",
-                    say!("`{}` is not where to keep a value", name.text),
-                    name.span(),
-                )
-                .help(say!("expected `flow:NAME` or `pkt:NAME`")));
+                draft.bits.push((number, name));
+                if scope == Scope::Flow { Kept::Flow(number) } else { Kept::Packet(number) }
             }
         };
-        if at >= expression.groups().len() {
-            return Err(Problem::new("conflict", say!("the expression has no group for `{}`", name.text), name.span()));
-        }
-        capture(draft, &mut expression, at, of_flow, name.text);
-    }
-    let groups: Vec<_> = expression.groups().iter().map(Option::clone).enumerate().collect();
-    for (at, group) in groups {
-        let Some(group) = group else { continue };
-        match (group.strip_prefix("flow_"), group.strip_prefix("pkt_")) {
-            (Some(name), _) => capture(draft, &mut expression, at, true, name),
-            (_, Some(name)) => capture(draft, &mut expression, at, false, name),
-            _ => {}
-        }
+        draft.captures |= !matches!(kept, Kept::Alert(_));
+        expression.captures.push((group, kept));
     }
     Ok(expression)
 }
 
-fn capture(draft: &mut Draft, expression: &mut Expression, group: usize, of_flow: bool, name: &str) {
-    let number = identify(name);
-    draft.bits.push((number, name.to_owned()));
-    draft.captures = true;
-    expression.captures.push((group, of_flow, number));
+/// How long a captured value is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Flow,
+    Packet,
+    /// It is told with the match, and no rule can ask for it.
+    Alert,
+}
+
+/// By their names.
+const SCOPES: &[(&str, Scope)] = &[("flow", Scope::Flow), ("pkt", Scope::Packet), ("alert", Scope::Alert)];
+
+/// What a packet's values are named that are a name and its value.
+const KEY: &str = "key";
+const VALUE: &str = "value";
+
+/// Splits where a value is kept from its name.
+fn scope(name: &str) -> Option<(Scope, &str)> {
+    let (scope, variable) = name.split_once(':')?;
+    Some((SCOPES.iter().find(|of| of.0 == scope)?.1, variable))
+}
+
+/// Splits an expression from what stands behind its end: names of values may have a `/`, too.
+fn end(text: &str) -> Option<(&str, &str)> {
+    let named = |tail: &str| {
+        let (letters, names) = tail.split_once(',').unwrap_or((tail, ""));
+        letters.trim_end().bytes().all(|letter| letter.is_ascii_alphabetic())
+            && names.split(',').all(|name| scope(name.trim()).is_some())
+    };
+    let ends = text.match_indices('/').map(|(at, _)| (&text[..at], &text[at + 1..]));
+    ends.into_iter().find(|(_, tail)| named(tail)).or_else(|| text.rsplit_once('/'))
 }
 
 /// `name,content`: what an earlier expression captured has these bytes.

@@ -540,19 +540,20 @@ fn signature(json: &mut JsonWriter<'_>, rule: &Rule, endpoints: Option<&Endpoint
     }
 }
 
-/// What sets know of the values in them that the match is about.
+/// What sets know of the values in them that the match is about, and what expressions captured for the alert.
 fn context(json: &mut JsonWriter<'_>, remarks: &[Remark]) {
-    let known = || {
-        remarks.iter().filter_map(|remark| match remark {
-            Remark::Context(key, known) => Some((key, known)),
-            Remark::Entropy(..) => None,
-        })
-    };
-    if known().next().is_some() {
-        json.nested("context", |json| {
-            known().for_each(|(key, known)| json.raw_at(key, |out| out.append(known.as_bytes())));
-        });
+    if remarks.iter().all(|remark| matches!(remark, Remark::Entropy(..))) {
+        return;
     }
+    json.nested("context", |json| {
+        for remark in remarks {
+            match remark {
+                Remark::Context(key, known) => json.raw_at(key, |out| out.append(known.as_bytes())),
+                Remark::Captured(key, value) => json.octets_at(key, value),
+                Remark::Entropy(..) => {}
+            }
+        }
+    });
 }
 
 /// The packet that carries the one an alert is about.

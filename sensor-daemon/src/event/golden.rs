@@ -133,11 +133,12 @@ fn alert_with_all_it_can_hold() {
         flowbits: vec!["modbus.seen", "x", "traffic/id/curl", "traffic/label/cli"],
         flowints: vec![("writes", 3)],
         flow_variables: vec![("unit", (*b"7").into())],
-        packet_variables: vec![("user", (*b"ro\"ot").into())],
+        packet_variables: vec![("user".into(), (*b"ro\"ot").into())],
     };
     let remarks = [
         Remark::Entropy("modbus.data".into(), 4.25),
         Remark::Context("bad_ones".into(), r#"{"ip":"10.0.0.1","origin":["es",1]}"#.into()),
+        Remark::Captured("ua/pkg".into(), (*b"cu\"rl").into()),
     ];
     let alert = Alert { told: &told, remarks: &remarks, ..alert(Some(&Write), b"GET /\r\n\x00\x07\"beyond the bound") };
     insta::assert_snapshot!(line(&settings, |eve, out| eve.alert(out, &header, &rule(), &alert)));

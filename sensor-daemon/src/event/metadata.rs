@@ -17,20 +17,28 @@ pub(super) fn is_any(told: &Told<'_>, remarks: &[Remark]) -> bool {
     told != Told::nothing() || remarks.iter().any(|remark| matches!(remark, Remark::Entropy(..)))
 }
 
+/// Writes values that expressions captured, if there are any.
+fn variables<'t>(json: &mut JsonWriter<'_>, key: &'static str, values: impl Iterator<Item = (&'t str, &'t [u8])>) {
+    let mut values = values.peekable();
+    if values.peek().is_some() {
+        json.nested_list(key, |json| {
+            values.for_each(|(name, value)| json.nested("", |json| json.octets_at(name, value)))
+        });
+    }
+}
+
 /// Writes both members, as far as there is something in them.
 pub(super) fn write(json: &mut JsonWriter<'_>, told: &Told<'_>, remarks: &[Remark]) {
     let bits = || told.flowbits.iter().filter(|bit| !is_traffic(bit));
     let entropies = || {
         remarks.iter().filter_map(|remark| match remark {
             Remark::Entropy(buffer, value) => Some((buffer, *value)),
-            Remark::Context(..) => None,
+            Remark::Context(..) | Remark::Captured(..) => None,
         })
     };
-    let variables = [("flowvars", &told.flow_variables), ("pktvars", &told.packet_variables)];
     let any = bits().next().is_some()
         || entropies().next().is_some()
-        || !told.flowints.is_empty()
-        || variables.iter().any(|(_, variables)| !variables.is_empty());
+        || !(told.flowints.is_empty() && told.flow_variables.is_empty() && told.packet_variables.is_empty());
     if any {
         json.nested("metadata", |json| {
             if bits().next().is_some() {
@@ -41,13 +49,8 @@ pub(super) fn write(json: &mut JsonWriter<'_>, told: &Told<'_>, remarks: &[Remar
                     told.flowints.iter().for_each(|(name, value)| json.number_at(name, (*value).into()));
                 });
             }
-            for (key, variables) in variables.into_iter().filter(|(_, variables)| !variables.is_empty()) {
-                json.nested_list(key, |json| {
-                    for (name, value) in variables {
-                        json.nested("", |json| json.octets_at(name, value));
-                    }
-                });
-            }
+            variables(json, "flowvars", told.flow_variables.iter().map(|(name, value)| (*name, &**value)));
+            variables(json, "pktvars", told.packet_variables.iter().map(|(name, value)| (&**name, &**value)));
             if entropies().next().is_some() {
                 json.nested("entropy", |json| entropies().for_each(|(buffer, value)| json.float_at(buffer, value)));
             }

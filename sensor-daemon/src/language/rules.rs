@@ -22,6 +22,7 @@ const SENTENCES: &[(&str, &str)] = &[
         "`new_action {}` changes nothing: the sensor never blocks",
         "`new_action {}` no cambia nada: el sensor nunca bloquea",
     ),
+    ("`pkt:key` and `pkt:value` go together", "`pkt:key` y `pkt:value` van juntos"),
     ("`track` is missing", "falta `track`"),
     ("`unknown` cannot be negated", "`unknown` no se puede negar"),
     ("`value` is missing", "falta `value`"),
@@ -175,7 +176,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("expected `config reference: name prefix`", "se esperaba `config reference: nombre prefijo`"),
     ("expected `content` after it", "se esperaba un `content` detrás"),
     ("expected `extract length place`", "se esperaba `extract longitud lugar`"),
-    ("expected `flow:NAME` or `pkt:NAME`", "se esperaba `flow:NOMBRE` o `pkt:NOMBRE`"),
+    ("expected `flow:NAME`, `pkt:NAME` or `alert:NAME`", "se esperaba `flow:NOMBRE`, `pkt:NOMBRE` o `alert:NOMBRE`"),
     ("expected `flowbits:{},name`", "se esperaba `flowbits:{},nombre`"),
     (
         "expected `frame:protocol.name`, as `frame:dns.pdu`",

@@ -356,7 +356,7 @@ pub(crate) fn is_commented(text: &str, start: usize) -> bool {
 
 fn begins_a_rule(text: &str) -> bool {
     let action = text.split_whitespace().next().unwrap_or_default();
-    let named = |action: &str| ["alert", "pass", "drop", "reject"].contains(&action);
+    let named = |action: &str| ["alert", "pass", "drop", "reject", "config"].contains(&action);
     (named(action) || action.starts_with("reject")) && text.contains("sid:")
 }
 

@@ -326,6 +326,81 @@ fn what_expressions_capture_is_kept_for_the_flow_or_the_packet() {
 }
 
 #[test]
+fn names_of_captured_values_may_have_a_slash_and_be_captured_too() {
+    let engine = engine(
+        "alert udp any any -> any any (content:\"of/\"; pcre:\"/of\\/(\\w+)\\/(.+)\\/x$/i, flow:ua/repo,alert:al/u\"; sid:1;)\n\
+         alert udp any any -> any any (content:\": \"; pcre:\"/(\\w+): (\\w+)/, pkt:key,pkt:value\"; sid:2;)\n\
+         alert udp any any -> any any (content:\"a/b\"; pcre:\"/a/b/i\"; sid:3;)\n",
+    );
+    let mut flow = Flow::new(&engine);
+    assert_eq!(flow.packet(17, b"of/fr/curl/X", ToServer), [1]);
+    let remark = vigia_rules::Remark::Captured("al/u".into(), b"curl"[..].into());
+    assert_eq!(flow.scratch.remarks(flow.scratch.matches()[0]), [remark]);
+    let told = engine.told(flow.memory.as_deref(), &flow.scratch);
+    assert_eq!(told.flow_variables, [("ua/repo", b"fr"[..].into())]);
+    assert_eq!(flow.packet(17, b"Host: example", ToServer), [2]);
+    let told = engine.told(flow.memory.as_deref(), &flow.scratch);
+    assert_eq!(told.packet_variables, [("Host".into(), b"example"[..].into())]);
+    assert_eq!(flow.packet(17, b"a/B a/b", ToServer), [3]);
+}
+
+#[test]
+fn a_datagram_put_together_from_fragments_is_told_from_others() {
+    let engine = engine(
+        "alert udp any any -> any any (flow:only_frag; content:\"a\"; sid:1;)\n\
+         alert udp any any -> any any (flow:no_frag; content:\"a\"; sid:2;)\n",
+    );
+    let frame = common::frame(17, common::CLIENT, common::SERVER, b"a");
+    let whole = vigia_parsers::packet::decode(&common::captured(&frame), &Default::default());
+    let joined = vigia_parsers::packet::decode_ip(&frame[14..], &whole, &Default::default());
+    for (packet, expected) in [(&whole, 2), (&joined, 1)] {
+        assert_eq!(Flow::new(&engine).shown(packet, Some(ToServer)), [expected]);
+    }
+}
+
+#[test]
+fn stateless_is_what_is_of_a_flow() {
+    let engine = engine("alert udp any any -> any any (flow:stateless; content:\"a\"; sid:1;)\n");
+    let frame = common::frame(17, common::CLIENT, common::SERVER, b"a");
+    let packet = vigia_parsers::packet::decode(&common::captured(&frame), &Default::default());
+    assert_eq!(Flow::new(&engine).shown(&packet, Some(ToServer)), [1]);
+    assert_eq!(Flow::new(&engine).shown(&packet, None), [] as [u32; 0]);
+}
+
+#[test]
+fn a_rule_that_configures_is_silent_or_left_out() {
+    let found = common::compile(
+        "config udp any any -> any any (content:\"a\"; flowbits:set,seen; sid:1;)\n\
+         alert udp any any -> any any (content:\"a\"; flowbits:isset,seen; sid:2;)\n\
+         config dns any any -> any any (dns.query; content:\"a\"; config: logging disable, type tx, scope tx; sid:3;)\n\
+         config tcp:pre_flow any any <> any 666 (config: tracking disable, type flow, scope packet; sid:4;)\n",
+    );
+    assert_eq!((found.failed, found.switched_off), (0, 2));
+    assert_eq!(Flow::new(&found.engine).packet(17, b"a", ToServer), [2]);
+}
+
+#[test]
+fn what_a_rule_requires_of_the_sensor_is_there_or_it_is_left_out() {
+    for (requirement, loads) in [
+        ("version >= 8", true),
+        ("version >= 9.0.0", true),
+        ("version >= 7.0.4 < 8 | >= 8.0.3", true),
+        ("version >= 7.0.10 < 8 | >= 8.0.5 < 9 | >= 9.0.3", false),
+        ("version < 9", false),
+        ("feature geoip, version >= 7.0.0", true),
+        ("feature lua", false),
+        ("keyword foobar", false),
+    ] {
+        let found = common::compile(&format!("alert udp any any -> any any (requires: {requirement}; sid:1;)"));
+        assert_eq!(
+            (found.engine.rules().len() == 1, found.skipped == 1, found.failed),
+            (loads, !loads, 0),
+            "{requirement}"
+        );
+    }
+}
+
+#[test]
 fn xbits_of_a_transaction_are_its_own() {
     let engine = engine(
         "alert modbus any any -> any any (xbits:isset,written,track tx; flow:to_client; sid:1;)\n\
@@ -380,13 +455,20 @@ fn thresholds_by_flow_count_in_the_flow_and_others_at_the_gate() {
     let engine = engine(
         "alert tcp any any -> any any (content:\"a\"; threshold:type backoff, track by_flow, count 1, multiplier 10; sid:1;)\n\
          alert tcp any any -> any any (content:\"a\"; threshold:type limit, track by_src, count 1, seconds 60; sid:2;)\n\
-         alert tcp any any -> any any (content:\"a\"; detection_filter:track by_flow, count 2, seconds 60; sid:3;)\n",
+         alert tcp any any -> any any (content:\"a\"; detection_filter:track by_flow, count 2, seconds 60; sid:3;)\n\
+         alert tcp any any -> any any (content:\"a\"; threshold:type both, track by_flow, count 2, multiplier 2; sid:4;)\n\
+         alert tcp any any -> any any (content:\"a\"; threshold:type limit, track by_flow, count 2; sid:5;)\n",
     );
     let gated: Vec<bool> = engine.rules().iter().map(|rule| rule.gated).collect();
-    assert_eq!(gated, [false, true, false]);
+    assert_eq!(gated, [false, true, false, false, false]);
     let mut flow = Flow::new(&engine);
-    let raised: Vec<_> = (0..10).map(|_| flow.stream(b"a", ToServer)).collect();
-    assert_eq!(raised[..4], [vec![1, 2], vec![2], vec![2, 3], vec![2, 3]]);
+    let mut said = |seconds| {
+        flow.seconds = seconds;
+        flow.stream(b"a", ToServer)
+    };
+    let raised: Vec<_> = (0..10).map(&mut said).collect();
+    assert_eq!(raised[..4], [vec![1, 2, 5], vec![2, 4, 5], vec![2, 3], vec![2, 3, 4]]);
+    assert_eq!(raised[7], [2, 3, 4]);
     assert_eq!(raised[9], [1, 2, 3]);
     let mut gate = vigia_rules::Gate::default();
     let mut admit = |seconds| {

@@ -107,6 +107,8 @@ fn transforms_and_base64() {
         ("base64_decode:bytes 8, offset 2; base64_data; content:\"Hello\";", &[b"--SGVsbG8="], &[b"SGVsbG8=--", b"--"]),
         ("content:\"b64:\"; base64_decode:relative; base64_data; content:\"Hi\";", &[b"b64:SGk="], &[b"SGk= b64:"]),
         ("pkt_data; to_md5; content:\"|90 01 50 98|\"; startswith; bsize:16;", &[b"abc"], &[b"abd"]),
+        ("pkt_data; from_base64; content:\"Hel\";", &[b"SGVsbG8=!", b"SGVs-"], &[b"-SGVs"]),
+        ("pkt_data; from_base64:mode strict; content:\"Hel\";", &[b"SGVsbG8="], &[b"SGVsbG8=!", b"SGVs-"]),
     ]);
 }
 
@@ -153,6 +155,9 @@ fn fields_of_headers() {
         ("udp", 17, "udp.hdr; content:\"|00 0a|\"; offset:4; depth:2;", |_| {}, |f| f[L4 + 5] = 9),
         ("ip", 17, "ttl:64;", |_| {}, |f| f[IP + 8] = 63),
         ("ip", 17, "tos:8;", |f| f[IP + 1] = 8, |_| {}),
+        ("ip", 17, "tos:x88;", |f| f[IP + 1] = 0x88, |f| f[IP + 1] = 88),
+        ("ip", 17, "tos:!x88;", |f| f[IP + 1] = 88, |f| f[IP + 1] = 0x88),
+        ("ip", 17, "ipopts:qs;", quick_start, |_| {}),
         ("ip", 17, "id:1;", |_| {}, |f| f[IP + 5] = 2),
         ("ip", 17, "fragbits:D;", |_| {}, |f| f[IP + 6] = 0),
         ("ip", 17, "fragbits:!D;", |f| f[IP + 6] = 0, |_| {}),
@@ -175,6 +180,13 @@ fn fields_of_headers() {
         assert!(matches(&engine, &changed(*number, b"ab", yes), None), "{options} matches");
         assert!(!matches(&engine, &changed(*number, b"ab", no), None), "{options} does not match");
     }
+}
+
+/// Gives the IPv4 header a Quick-Start option (RFC 4782, 3.1).
+fn quick_start(frame: &mut Vec<u8>) {
+    frame[14] = 0x47;
+    frame[17] += 8;
+    frame.splice(34..34, [25, 8, 0, 0, 0, 0, 0, 0]);
 }
 
 /// Tags a frame.

@@ -57,6 +57,7 @@ const FILES: &[(&str, &str)] = &[
     ("words.lst", "# base64\nYmFk\nd29yc2U=\n"),
     ("md5.lst", "bae60998ffe4923b131e3d6e4c19993e\n"),
     ("hosts.lst", "10.0.0.10\n2001:db8::1\n"),
+    ("mapped.lst", "::ffff:10.0.0.10\n"),
     ("wrong.lst", "YmFk\n???\n"),
     (
         "threats.json",
@@ -248,6 +249,41 @@ fn mistakes_in_look_ups_are_named_where_they_stand() {
 }
 
 #[test]
+#[test]
+fn values_are_looked_up_of_buffers_that_the_rule_names() {
+    for options in ["dataset:isset,a,type string;", "content:\"a\"; datarep:a,>,5,type string,load scores.lst;"] {
+        let text = format!("alert ip any any -> any any ({options} sid:1;)");
+        let compiled = Engine::compile(&[source(&text)], &variables());
+        assert_eq!(compiled.diagnostics.iter().map(|it| it.code).collect::<Vec<_>>(), ["misplaced"], "{options}");
+    }
+}
+
+#[test]
+fn an_address_of_ipv4_is_the_same_mapped_into_ipv6() {
+    let engine = engine(
+        "alert udp any any -> any any (ip.src; dataset:isset,mapped,type ip,load mapped.lst; sid:1;)\n\
+         alert udp any any -> any any (ip.dst; dataset:isset,mapped; sid:2;)\n",
+        &variables(),
+    );
+    assert_eq!(Flow::new(&engine).packet(17, b"a", ToServer), [1]);
+}
+
+#[test]
+fn a_mark_on_a_host_lasts_as_long_as_its_rule_says() {
+    let engine = engine(
+        "alert udp any any -> any any (content:\"a\"; hostbits:set,seen,src,10; sid:1;)\n\
+         alert udp any any -> any any (content:\"b\"; hostbits:isset,seen,src; sid:2;)\n",
+        &variables(),
+    );
+    let mut gate = Gate::default();
+    let mut admit = |rule, seconds| {
+        let timestamp = Timestamp::new(seconds, 0);
+        let found = Match { source: CLIENT, destination: SERVER, timestamp, value: 0 };
+        gate.admit(&engine, vigia_rules::RuleId(rule), &found) == Verdict::Report
+    };
+    assert!(admit(0, 0) && admit(1, 10) && !admit(1, 11));
+}
+
 fn a_set_of_json_tells_what_it_knows_of_a_value() {
     let variables = variables();
     let engine = engine(

@@ -28,7 +28,7 @@ pub(crate) enum Kind {
     Ipv4,
     /// 16 bytes; IPv4 addresses stand mapped in it.
     Ipv6,
-    /// 4 or 16 bytes.
+    /// 4 or 16 bytes; an IPv4 address is the same mapped into IPv6.
     Ip,
 }
 
@@ -48,6 +48,7 @@ impl Kind {
                 (IpAddr::V4(address), Self::Ipv6) => Some(Box::new(address.to_ipv6_mapped().octets())),
                 (IpAddr::V4(address), _) => Some(Box::new(address.octets())),
                 (IpAddr::V6(_), Self::Ipv4) => None,
+                (IpAddr::V6(address), Self::Ip) => Some(unmapped(&address.octets()).into()),
                 (IpAddr::V6(address), _) => Some(Box::new(address.octets())),
             },
         }
@@ -57,13 +58,21 @@ impl Kind {
     fn with(self, buffer: &[u8], look_up: impl FnOnce(&[u8]) -> bool) -> bool {
         match (self, buffer.len()) {
             (Self::String, _) | (Self::Md5 | Self::Ipv6, 16) | (Self::Sha256, 32) | (Self::Ipv4, 4) => look_up(buffer),
-            (Self::Ip, 4 | 16) => look_up(buffer),
+            (Self::Ip, 4 | 16) => look_up(unmapped(buffer)),
             (Self::Ipv6, 4) => {
                 let address = buffer.first_chunk().map(|octets: &[u8; 4]| Ipv4Addr::from(*octets));
                 address.is_some_and(|address| look_up(&address.to_ipv6_mapped().octets()))
             }
             _ => false,
         }
+    }
+}
+
+/// An address without what maps it into IPv6 (RFC 4291, 2.5.5.2).
+fn unmapped(address: &[u8]) -> &[u8] {
+    match address {
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, rest @ ..] if rest.len() == 4 => rest,
+        _ => address,
     }
 }
 

@@ -219,7 +219,9 @@ fn subslice(input: &[u8], offset: i64, count: Option<i64>, truncate: bool) -> &[
 /// How strict a base64 decoder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Strictness {
-    /// Whole groups of four with their padding, or nothing.
+    /// Nothing, unless all of it is of the alphabet, with padding at its end at most.
+    Strict,
+    /// As far as it is of the alphabet.
     Rfc4648,
     /// Characters outside the alphabet are left out (line breaks of mail).
     Rfc2045,
@@ -249,6 +251,14 @@ impl Base64 {
         let from = self.offset.saturating_add(if self.relative { previous } else { 0 });
         let Some(rest) = input.get(from..) else { return false };
         let rest = rest.get(..self.bytes.unwrap_or(rest.len())).unwrap_or(rest);
+        let is_of_alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+        if self.strictness == Strictness::Strict {
+            let padding = rest.iter().position(|&byte| byte == b'=').unwrap_or(rest.len());
+            let (encoded, padding) = rest.split_at(padding);
+            if !encoded.iter().all(is_of_alphabet) || padding.iter().any(|&byte| byte != b'=') {
+                return false;
+            }
+        }
         let before = out.len();
         let mut group = [0u8; 4];
         let mut held = 0;
@@ -256,10 +266,10 @@ impl Base64 {
             if byte == b'=' {
                 break;
             }
-            if !(byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/') {
+            if !is_of_alphabet(&byte) {
                 match self.strictness {
                     Strictness::Rfc2045 => continue,
-                    Strictness::Rfc4648 => break,
+                    Strictness::Rfc4648 | Strictness::Strict => break,
                 }
             }
             if let Some(slot) = group.get_mut(held) {
@@ -346,6 +356,11 @@ mod tests {
         assert_eq!(out, b"Hel");
         out.clear();
         assert!(!base64(Strictness::Rfc4648).decode(b"????", 0, &mut out));
+        assert!(base64(Strictness::Strict).decode(b"SGVsbG8=", 0, &mut out));
+        assert_eq!(out, b"Hello");
+        for wrong in ["SGVs\r\nbG8=", "SGVsbG8=!!", "SGVsbG8=bG8="] {
+            assert!(!base64(Strictness::Strict).decode(wrong.as_bytes(), 0, &mut out), "{wrong}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use vigia_parsers::Protocol;
 
 use super::application::wait_for_protocol;
-use super::{Arity, Draft, Environment, Keyword, Use};
+use super::{Arity, Draft, Environment, Keyword, Need, Use};
 use crate::engine::Buffer;
 use crate::language::said::say;
 use crate::language::syntax::Word;
@@ -23,6 +23,9 @@ pub(super) const KEYWORDS: &[Keyword] = &[Keyword {
 /// The buffer of frames whose dissector is not there yet; registered keywords never number as many.
 const WAITING: Buffer = Buffer::Waiting(u16::MAX);
 
+/// Versions that frames are named for, and their protocols.
+const VERSIONS: &[(&str, &str)] = &[("smb1", "smb"), ("smb2", "smb"), ("smb3", "smb"), ("ssl2", "tls")];
+
 /// The field that is this frame of a protocol.
 fn field(protocol: &Protocol, name: &str) -> Option<usize> {
     protocol.fields.iter().position(|field| field.frame() == Some(name))
@@ -38,7 +41,11 @@ fn frame(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Resul
         (None, Some((name, frame))) => match environment.protocol(name.text) {
             Some(protocol) => (protocol, field(protocol, frame.text).ok_or_else(|| unknown(protocol, frame))?),
             None => {
-                wait_for_protocol(draft, name, environment)?;
+                let of = VERSIONS.iter().find(|version| version.0 == name.text);
+                match of {
+                    Some((_, protocol)) => draft.wait(name, Need::Protocol(protocol)),
+                    None => wait_for_protocol(draft, name, environment)?,
+                }
                 return draft.stick(WAITING, true, it.name);
             }
         },

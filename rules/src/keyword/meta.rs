@@ -214,16 +214,23 @@ fn noalert(draft: &mut Draft, _: &Environment<'_>, _: Use<'_>) -> Outcome {
 }
 
 /// The version of Suricata whose rules are understood.
-const VERSION: [u32; 3] = [8, 0, 0];
+const VERSION: [u32; 3] = [9, 0, 0];
+
+/// What Suricata has only where it was built with it, and is there.
+const FEATURES: &[&str] = &["geoip"];
 
 fn requires(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Outcome {
     for requirement in it.value.split(',') {
         let (kind, wanted) = requirement.text.split_once(char::is_whitespace).unwrap_or((requirement.text, ""));
         let wanted = requirement.part(wanted).trim();
         let met = match kind {
+            "version" if std::mem::replace(&mut draft.versioned, true) => {
+                return Err(Problem::new("conflict", say!("`{}` is given twice", kind), requirement.span())
+                    .help(say!("expected as `>= 7.0.3 < 8 | >= 8.0.1`")));
+            }
             "version" => version(wanted)?,
             "keyword" => environment.keywords.contains_key(wanted.text) || environment.field(wanted).is_some(),
-            "feature" => false,
+            "feature" => FEATURES.contains(&wanted.text),
             // What later versions may ask for: the rule is not for this one.
             _ => false,
         };

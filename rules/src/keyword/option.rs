@@ -279,6 +279,7 @@ const IP_OPTIONS: &[(&str, u8)] = &[
     ("nop", 1),
     ("rr", 7),
     ("ts", 68),
+    ("qs", 25),
     ("sec", 130),
     ("lsrr", 131),
     ("esec", 133),

@@ -9,6 +9,7 @@ use crate::language::Problem;
 use crate::language::integer::{self, Domain, IntegerTest};
 use crate::language::said::say;
 use crate::language::set::RangeSet;
+use crate::language::syntax::Word;
 use vigia_parsers::field::Names;
 
 macro_rules! integers {
@@ -21,6 +22,13 @@ macro_rules! integers {
                 arity: Arity::Required,
                 compile: |draft, _, it| header(draft, it, Domain::unsigned($bits), $read),
             },)*
+            Keyword {
+                name: "tos",
+                aliases: &[],
+                doc: "Type of service of the IPv4 header, also in hexadecimal as x88",
+                arity: Arity::Required,
+                compile: tos,
+            },
             Keyword {
                 name: "dsize",
                 aliases: &[],
@@ -36,6 +44,13 @@ macro_rules! integers {
                 compile: chunk_type,
             },
             Keyword {
+                name: "vlan.layers",
+                aliases: &[],
+                doc: "Number of VLAN tags, 0 to 3",
+                arity: Arity::Required,
+                compile: vlan_layers,
+            },
+            Keyword {
                 name: "ip_proto",
                 aliases: &[],
                 doc: "Protocol of the IP payload, by number or name",
@@ -49,7 +64,6 @@ macro_rules! integers {
 integers! {
     "ttl" [] 8 "Time to live or hop limit" |packet| Some(packet.ip.as_ref()?.ttl.into()),
     "id" [] 16 "Identification of the IPv4 header" |packet| be16(ip(packet, false)?, 4),
-    "tos" [] 8 "Type of service of the IPv4 header" |packet| Some((*ip(packet, false)?.get(1)?).into()),
     "fragoffset" [] 16 "Fragment offset of the IP header, in units of 8 bytes" fragment_offset,
     "seq" ["tcp.seq"] 32 "TCP sequence number" |packet| Some(tcp(packet)?.sequence.into()),
     "ack" ["tcp.ack"] 32 "TCP acknowledgement number" |packet| Some(tcp(packet)?.acknowledgement.into()),
@@ -187,6 +201,21 @@ pub(crate) fn payload_length(packet: &Packet<'_>) -> u64 {
         _ => packet.payload().len() as u64,
     }
 }
+fn tos(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
+    let read: Read = |packet| Some((*ip(packet, false)?.get(1)?).into());
+    let text = it.value.unquoted().text;
+    let hexadecimal = match text.strip_prefix('!').unwrap_or(text).trim_start().strip_prefix('x') {
+        Some(digits) => format!("{}0x{digits}", if text.starts_with('!') { "!" } else { "" }),
+        None => return header(draft, it, Domain::unsigned(8), read),
+    };
+    let value = Word { text: &hexadecimal, start: it.value.start };
+    let test =
+        integer::parse(value, Domain::unsigned(8)).map_err(|problem| Problem { span: it.value.span(), ..problem })?;
+    draft.conditions.push(Box::new(HeaderField { read, test, key: None }));
+    draft.packet = true;
+    Ok(())
+}
+
 
 fn dsize(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
     header(draft, it, Domain::unsigned(16), |packet| Some(payload_length(packet)))?;

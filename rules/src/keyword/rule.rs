@@ -121,6 +121,12 @@ pub(crate) struct Draft {
     pub(crate) warnings: Vec<Problem>,
     /// Why the rule is to be left out.
     pub(crate) unmet: Option<Problem>,
+    /// It requires a version, which it may do once.
+    pub(crate) versioned: bool,
+    /// Its header allows what has no ports.
+    pub(crate) portless: bool,
+    /// Its author has chosen a content that is looked for first.
+    pub(crate) has_fast_pattern: bool,
     /// Keywords that wait for something.
     waiting: Vec<(String, std::ops::Range<usize>, Need)>,
 }
@@ -422,6 +428,8 @@ pub(crate) fn draft(
             environment.apply(&mut draft, option)?;
         }
     }
+    // A rule that configures is as silent as one with `noalert`.
+    draft.silent = tree.action.text.split(':').next() == Some("config");
     if let Some(unmet) = draft.unmet.take() {
         warnings.push(unmet);
         return Ok(None);
@@ -512,6 +520,7 @@ const ACTIONS: &[(&str, Action)] = &[
     ("rejectsrc", Action::Reject),
     ("rejectdst", Action::Reject),
     ("rejectboth", Action::Reject),
+    ("config", Action::Alert),
 ];
 
 /// How far an action reaches. Only of a pass rule it makes a difference: nothing is blocked here.

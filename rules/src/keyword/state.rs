@@ -26,7 +26,11 @@ const fn keyword(
 pub(super) const KEYWORDS: &[Keyword] = &[
     keyword("flowint", "Counts on the flow: name, operator, value", flowint),
     keyword("xbits", "Marks on hosts: set|unset|toggle|isset|isnotset, name, track, expire", xbits),
-    keyword("hostbits", "Marks on hosts: set|unset|toggle|isset|isnotset, name, src|dst|both", hostbits),
+    keyword(
+        "hostbits",
+        "Marks on hosts: set|unset|toggle|isset|isnotset, name, src|dst|both, seconds that it lasts",
+        hostbits,
+    ),
     keyword("flow.age", "Seconds since the flow's first packet", |draft, _, it| {
         facts(draft, it.value, 32, Of::One(|facts, now| now.saturating_sub(facts.start.0) / 1_000_000_000))
     }),
@@ -274,11 +278,7 @@ fn xbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
             ("track", "ip_dst") => owner = Some(Owner::Destination),
             ("track", "ip_pair") => owner = Some(Owner::Pair),
             ("track", "tx") => of_transaction = true,
-            ("expire", text) => {
-                seconds = text.parse().ok().filter(|&seconds| seconds > 0).ok_or_else(|| {
-                    Problem::new("invalid-value", say!("`{}` is not a number of seconds", text), value.span())
-                })?;
-            }
+            ("expire", _) => seconds = expiry(value)?,
             _ => {
                 return Err(Problem::new("unknown-value", say!("`{}` is not an option", option.text), option.span())
                     .help(say!("expected `track ip_src|ip_dst|ip_pair|tx` and `expire seconds`")));
@@ -293,6 +293,15 @@ fn xbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
             .help(say!("track ip_src, ip_dst, ip_pair or tx"))
     })?;
     push(draft, name, owner, mark(command, seconds)?)
+}
+
+/// Seconds that a mark lasts.
+fn expiry(word: Word<'_>) -> Result<u32, Problem> {
+    word.text
+        .parse()
+        .ok()
+        .filter(|&seconds| seconds > 0)
+        .ok_or_else(|| Problem::new("invalid-value", say!("`{}` is not a number of seconds", word.text), word.span()))
 }
 
 /// A mark on the transaction, which a worker answers for: it lasts as long as the transaction.
@@ -322,8 +331,12 @@ fn hostbits(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
         return Ok(());
     }
     let name = parts.next().unwrap_or(it.value.part(""));
-    let mark = mark(command, HOSTBITS_EXPIRE_S)?;
-    match parts.next().map(|side| (side.text, side)) {
+    let side = parts.next();
+    let mark = mark(command, parts.next().map_or(Ok(HOSTBITS_EXPIRE_S), expiry)?)?;
+    if let Some(extra) = parts.next() {
+        return Err(Problem::new("unknown-value", say!("`{}` is not an option", extra.text), extra.span()));
+    }
+    match side.map(|side| (side.text, side)) {
         None | Some(("src", _)) => push(draft, name, Owner::Source, mark),
         Some(("dst", _)) => push(draft, name, Owner::Destination, mark),
         Some(("both", _)) => {

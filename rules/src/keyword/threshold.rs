@@ -10,7 +10,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     Keyword {
         name: "threshold",
         aliases: &[],
-        doc: "How often the rule alerts: type limit|threshold|both|backoff, track, count, seconds",
+        doc: "How often the rule alerts: type limit|threshold|both|backoff, track, count, seconds or multiplier",
         arity: Arity::Required,
         compile: threshold,
     },
@@ -22,6 +22,9 @@ pub(super) const KEYWORDS: &[Keyword] = &[
         compile: detection_filter,
     },
 ];
+
+/// Seconds of a window whose rule says no end: more than any sensor runs.
+const ENDLESS: u32 = u32::MAX;
 
 /// The `name value` pairs of either keyword.
 #[derive(Default)]
@@ -120,19 +123,21 @@ pub(crate) fn read(it: Use<'_>) -> Result<Threshold, Problem> {
     let mode = match kind.text {
         "limit" => Mode::Limit,
         "threshold" => Mode::Threshold,
-        "both" => Mode::Both,
-        "backoff" if track != Track::Flow => {
+    let grows = settings.multiplier.is_some() && settings.seconds.is_none();
+        "backoff" | "both" if (kind.text == "backoff" || grows) && track != Track::Flow => {
             return Err(Problem::new("conflict", say!("backoff goes with by_flow only"), track_word.span()));
         }
-        "backoff" => Mode::Backoff(number(given(settings.multiplier, "multiplier", it)?)?),
+        "both" if !grows => Mode::Both,
+        "backoff" | "both" => Mode::Backoff(number(given(settings.multiplier, "multiplier", it)?)?),
         _ => {
             return Err(Problem::new("unknown-value", say!("`{}` is not a type of threshold", kind.text), kind.span())
                 .help(say!("expected limit, threshold, both or backoff")));
         }
     };
-    let seconds = match mode {
-        Mode::Backoff(_) => 0,
-        _ => number(given(settings.seconds, "seconds", it)?)?,
+    let seconds = match (mode, settings.seconds) {
+        (Mode::Backoff(_), _) => 0,
+        (_, Some(seconds)) => number(seconds)?,
+        (_, None) => ENDLESS,
     };
     let unique = unique(&settings)?;
     Ok(Threshold { mode, track, count, seconds, unique })

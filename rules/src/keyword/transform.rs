@@ -177,7 +177,8 @@ fn base64(it: Use<'_>) -> Result<Base64, Problem> {
             "relative" => base64.relative = true,
             "mode" => {
                 base64.strictness = match value.text {
-                    "rfc4648" | "strict" => Strictness::Rfc4648,
+                    "rfc4648" => Strictness::Rfc4648,
+                    "strict" => Strictness::Strict,
                     "rfc2045" => Strictness::Rfc2045,
                     text => {
                         return Err(Problem::new("unknown-value", say!("`{}` is not a mode", text), value.span())

@@ -246,6 +246,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("expected as `>= 7.0.3 < 8`", "se esperaba algo como `>= 7.0.3 < 8`"),
     ("expected as `value >= 7.5`", "se esperaba algo como `value >= 7.5`"),
     ("expected by_src, by_dst or by_either", "se esperaba by_src, by_dst o by_either"),
+    ("expected as `>= 7.0.3 < 8 | >= 8.0.1`", "se esperaba como `>= 7.0.3 < 8 | >= 8.0.1`"),
     ("expected by_src, by_dst, by_both, by_rule or by_flow", "se esperaba by_src, by_dst, by_both, by_rule o by_flow"),
     ("expected bytes, offset or value", "se esperaba bytes, offset o value"),
     ("expected bytes, offset, relative or mode", "se esperaba bytes, offset, relative o mode"),

@@ -95,21 +95,29 @@ pub(super) const PUBLIC_UNASSIGNED: u64 = 2;
 pub(super) const USER_DEFINED: u64 = 4;
 pub(super) const RESERVED: u64 = 8;
 
-/// The category of a message's function (§5), drawn where EVE's consumers expect it: codes 1 to 24 and 43 are assigned,
-/// except reserved sub-functions; exceptions to what is not assigned have none.
+/// The category of a message's function (§5, §6, Annex A). Exceptions to what is not assigned have none.
 pub(super) fn category(message: &Message<'_>) -> u64 {
     match (message.raw, message.body) {
-        (function::DIAGNOSTICS, Body::Diagnostic { code, .. }) => reserved_unless(named(DIAGNOSTICS, code.into())),
+        (function::DIAGNOSTICS, Body::Diagnostic { code, .. }) => {
+            reserved_unless(named(DIAGNOSTICS, code.into()) && !matches!(code, 19 | 21..))
+        }
         (function::ENCAPSULATED_INTERFACE_TRANSPORT, Body::Mei { kind, .. }) => {
             reserved_unless(named(MEI_TYPES, kind.into()))
         }
-        (1..=24 | function::ENCAPSULATED_INTERFACE_TRANSPORT, _) => PUBLIC_ASSIGNED,
-        (0x81..=0x98, _) if message.function() != function::DIAGNOSTICS => PUBLIC_ASSIGNED,
-        (41 | 42 | 90 | 91 | 125..=127, _) => RESERVED,
+        (raw, _) if is_assigned(raw) => PUBLIC_ASSIGNED,
+        (0x81..=0x98, _) if message.function() != function::DIAGNOSTICS && is_assigned(message.function()) => {
+            PUBLIC_ASSIGNED
+        }
+        (9 | 10 | 13 | 14 | 41 | 42 | 90 | 91 | 125..=127, _) => RESERVED,
         (65..=72 | 100..=110, _) => USER_DEFINED,
-        (25..=124, _) => PUBLIC_UNASSIGNED,
+        (1..=124, _) => PUBLIC_UNASSIGNED,
         _ => 0,
     }
+}
+
+/// Does the standard say what the function is (§6)?
+fn is_assigned(function: u8) -> bool {
+    matches!(function, 1..=8 | 11 | 12 | 15..=17 | 20..=24 | function::ENCAPSULATED_INTERFACE_TRANSPORT)
 }
 
 fn named(names: Names, value: u64) -> bool {

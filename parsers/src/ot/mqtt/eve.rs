@@ -27,7 +27,7 @@ pub(super) fn write(record: &Exchange<'_>, tree: &mut dyn Tree) {
 }
 
 fn packet(packet: &Packet<'_>, record: &Exchange<'_>, tree: &mut dyn Tree) {
-    let key = name_of(names::TYPES, packet.kind.into()).unwrap_or("unassigned");
+    let key = name_of(names::TYPES, packet.kind.into()).unwrap_or_default();
     tree.object(key);
     tree.unsigned("qos", packet.qos().into());
     tree.flag("retain", packet.flags & 1 != 0);

@@ -3,6 +3,7 @@
 use crate::field::Names;
 
 pub(super) const TYPES: Names = &[
+    (0, "unassigned"),
     (1, "connect"),
     (2, "connack"),
     (3, "publish"),

@@ -240,12 +240,21 @@ fn counts_on_the_flow() {
 }
 
 #[test]
+fn a_division_by_zero_never_matches_and_is_pointed_at() {
+    let rule = "content:\"a\"; byte_math:bytes 1, offset 0, oper /, rvalue 0, result r;";
+    let compiled = compile(&format!("alert udp any any -> any any ({rule} sid:1;)"));
+    assert_eq!(compiled.diagnostics.iter().map(|it| it.code).collect::<Vec<_>>(), ["never-matches"]);
+    assert_eq!(Flow::new(&compiled.engine).packet(17, b"a", ToServer), [] as [u32; 0]);
+}
+
+#[test]
 fn mistakes_are_refused() {
     for (options, code) in [
         ("byte_test:9,=,1,0;", "value-out-of-range"),
         ("byte_test:1,~,1,0;", "unknown-value"),
         ("byte_test:1,=,n,0;", "unknown-value"),
-        ("byte_math:bytes 1, offset 0, oper /, rvalue 0, result r;", "never-matches"),
+        ("byte_math:bytes 1, offset 0, oper +, rvalue 1, result r, endian big, endian little;", "conflict"),
+        ("byte_extract:1,0,n,align 3;", "invalid-value"),
         ("byte_jump:1;", "missing-value"),
         ("pcre:\"/(/\";", "invalid-expression"),
         ("pcre:\"/a/Z\";", "unknown-value"),
@@ -258,6 +267,24 @@ fn mistakes_are_refused() {
         ("xbits:set,a;", "missing-value"),
         ("flowint:a,~,1;", "unknown-value"),
         ("vlan.id:5,9;", "invalid-value"),
+        ("vlan.layers:4;", "never-matches"),
+        ("vlan.layers:>3;", "never-matches"),
+        ("rpc:*,2,3;", "invalid-value"),
+        ("tos:x1ff;", "value-out-of-range"),
+        ("content:\"abc\"; startswith; depth:5;", "conflict"),
+        ("content:\"abc\"; startswith; distance:1;", "conflict"),
+        ("content:\"abc\"; bsize:2;", "never-matches"),
+        ("content:\"abc\"; bsize:<3;", "never-matches"),
+        ("content:\"abc\"; fast_pattern; content:\"def\"; fast_pattern;", "conflict"),
+        ("base64_decode; base64_data; content:\"abc\"; fast_pattern;", "misplaced"),
+        ("content:\"abc\"; replace:\"de\";", "conflict"),
+        ("detection_filter:track by_src, count 1, seconds 1, unique_on src_port;", "conflict"),
+        ("threshold:type both, track by_src, count 1, multiplier 2;", "conflict"),
+        ("hostbits:set,a,src,never;", "invalid-value"),
+        ("hostbits:set,a,src,9,9;", "unknown-value"),
+        ("requires: version >= 7, version < 10;", "conflict"),
+        ("requires: version >= 7; requires: version < 10;", "conflict"),
+        ("pcre:\"/(a)/, pkt:key\";", "conflict"),
     ] {
         let compiled = compile(&format!("alert ip any any -> any any ({options} sid:1;)"));
         let codes: Vec<_> = compiled.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();

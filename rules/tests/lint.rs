@@ -46,7 +46,7 @@ fn combinations_that_nothing_fulfils_are_named() {
         "alert udp any any -> any 80 (flags:S; sid:1;)",
         "alert tcp any any -> any 80 (flowbits:isset,a; flowbits:isnotset,a; flowbits:set,a; content:\"abc\"; sid:1;)",
         "alert modbus any any -> any any (modbus.function:5; modbus.function:6; sid:1;)",
-        "alert tcp any any -> any 80 (content:\"abcdef\"; bsize:3; sid:1;)",
+        "alert tcp any any -> any 80 (bsize:3; content:\"abcdef\"; sid:1;)",
     ] {
         check(rule, &["never-matches"]);
     }

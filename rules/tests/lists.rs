@@ -204,6 +204,7 @@ fn mistakes_in_look_ups_are_named_where_they_stand() {
     for (options, code, at, help) in [
         ("dataset:iset,a;", "unknown-value", "iset", "did you mean `isset`?"),
         ("dataset:isset;", "missing-value", "isset", ""),
+        ("rpc:*,2,3;", "invalid-value", "*", "expected 0 to"),
         ("dataset:isset,a;", "missing-value", "a", "type string"),
         ("dataset:isset,a,type strin;", "unknown-value", "strin", "did you mean `string`?"),
         ("dataset:isset,a,type string,lod x;", "unknown-value", "lod x", "expected type, load"),
@@ -249,7 +250,6 @@ fn mistakes_in_look_ups_are_named_where_they_stand() {
 }
 
 #[test]
-#[test]
 fn values_are_looked_up_of_buffers_that_the_rule_names() {
     for options in ["dataset:isset,a,type string;", "content:\"a\"; datarep:a,>,5,type string,load scores.lst;"] {
         let text = format!("alert ip any any -> any any ({options} sid:1;)");
@@ -284,6 +284,7 @@ fn a_mark_on_a_host_lasts_as_long_as_its_rule_says() {
     assert!(admit(0, 0) && admit(1, 10) && !admit(1, 11));
 }
 
+#[test]
 fn a_set_of_json_tells_what_it_knows_of_a_value() {
     let variables = variables();
     let engine = engine(

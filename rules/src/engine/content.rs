@@ -15,6 +15,8 @@ pub(crate) struct Content {
     pub(crate) depth: Option<Number>,
     pub(crate) distance: Option<Number>,
     pub(crate) within: Option<Number>,
+    /// Said so, not by `offset` and `depth`.
+    pub(crate) startswith: bool,
     pub(crate) endswith: bool,
     /// Chosen by the author: the whole content, or a part of it.
     pub(crate) fast_pattern: Option<std::ops::Range<usize>>,
@@ -30,6 +32,7 @@ impl Content {
             depth: None,
             distance: None,
             within: None,
+            startswith: false,
             endswith: false,
             fast_pattern: None,
         }

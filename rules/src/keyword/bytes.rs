@@ -207,6 +207,10 @@ fn byte_extract(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome 
         let value = option.part(value).trim();
         match name {
             "multiplier" => extract.multiplier = literal(value, 1, FAR)? as u64,
+            "align" if value.text == "3" => {
+                let message = say!("`{}` is not a number in range", value.text);
+                return Err(Problem::new("invalid-value", message, value.span()).help(say!("expected 2 or 4")));
+            }
             "align" => extract.align = Some(literal(value, 2, 4)? as u64),
             _ if common(draft, &mut extract.reading, option)? => {}
             _ => return Err(unknown(option, it)),
@@ -220,9 +224,14 @@ fn byte_extract(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome 
 fn byte_math(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     let (mut length, mut offset, mut operation, mut operand, mut result) = (None, None, None, None, None);
     let mut read = reading(Number::Literal(0), Number::Literal(0));
+    let mut seen = Vec::new();
     for option in it.value.split(',') {
         let (key, value) = option.text.split_once(char::is_whitespace).unwrap_or((option.text, ""));
         let value = option.part(value).trim();
+        if seen.contains(&key) {
+            return Err(Problem::new("conflict", say!("`{}` is given twice", key), option.span()));
+        }
+        seen.push(key);
         match key {
             "bytes" => length = Some(number(draft, value, 1, 10)?),
             "offset" => offset = Some(number(draft, value, -FAR, FAR)?),
@@ -240,7 +249,7 @@ fn byte_math(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     let operand = operand.ok_or_else(|| missing("rvalue"))?;
     check_length(&read, it)?;
     if matches!((operation, operand), (Operation::Divide, Number::Literal(0))) {
-        return Err(Problem::new("never-matches", say!("a division by zero"), it.value.span()));
+        draft.warnings.push(Problem::new("never-matches", say!("a division by zero"), it.value.span()));
     }
     let slot = draft.define(result.ok_or_else(|| missing("result"))?)?;
     draft.push_step(Step::ByteMath(ByteMath { reading: read, operation, operand, slot }));

@@ -159,7 +159,18 @@ fn entry(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|text| !text.is_empty() && !text.starts_with('#'))
 }
 
+/// Values are looked up of buffers that the rule names.
+fn check_buffer(draft: &Draft, it: Use<'_>) -> Outcome {
+    match draft.sticking() {
+        Some(_) => Ok(()),
+        None => {
+            Err(Problem::new("misplaced", say!("`{}` belongs after a sticky buffer", it.name.text), it.name.span()))
+        }
+    }
+}
+
 fn dataset(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Outcome {
+    check_buffer(draft, it)?;
     let mut parts = it.value.split(',');
     let command = parts.next().unwrap_or(it.value);
     let (how, mark) = match command.text {
@@ -312,6 +323,7 @@ fn next<'a>(parts: &mut impl Iterator<Item = Word<'a>>, missing: Said, it: Use<'
 }
 
 fn datarep(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Outcome {
+    check_buffer(draft, it)?;
     let mut parts = it.value.split(',');
     let name = next(&mut parts, say!("the name of the list is missing"), it)?;
     let compare = operator(next(&mut parts, say!("the operator is missing"), it)?)?;

@@ -127,8 +127,9 @@ impl Condition for RpcCall {
 fn rpc(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     let mut wanted = [None; 3];
     let mut parts = it.value.split(',');
-    for (slot, word) in wanted.iter_mut().zip(&mut parts) {
-        if word.text != "*" {
+    for (at, (slot, word)) in wanted.iter_mut().zip(&mut parts).enumerate() {
+        // Any version and procedure may be meant, but of one program.
+        if at == 0 || word.text != "*" {
             *slot = Some(literal(word, 0, u32::MAX.into())? as u32);
         }
     }
@@ -278,8 +279,8 @@ const IP_OPTIONS: &[(&str, u8)] = &[
     ("eol", 0),
     ("nop", 1),
     ("rr", 7),
-    ("ts", 68),
     ("qs", 25),
+    ("ts", 68),
     ("sec", 130),
     ("lsrr", 131),
     ("esec", 133),

@@ -92,7 +92,6 @@ integers! {
         Transport::Sctp => Some(chunks(packet).count() as u64),
         _ => None,
     },
-    "vlan.layers" [] 8 "Number of VLAN tags" |packet| Some(packet.vlans.ids().len() as u64),
 }
 
 /// Reads a header field; `None` when the packet has no such field.
@@ -201,6 +200,7 @@ pub(crate) fn payload_length(packet: &Packet<'_>) -> u64 {
         _ => packet.payload().len() as u64,
     }
 }
+
 fn tos(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
     let read: Read = |packet| Some((*ip(packet, false)?.get(1)?).into());
     let text = it.value.unquoted().text;
@@ -216,7 +216,6 @@ fn tos(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Proble
     Ok(())
 }
 
-
 fn dsize(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
     header(draft, it, Domain::unsigned(16), |packet| Some(payload_length(packet)))?;
     if it.value.text.starts_with('!') {
@@ -225,6 +224,18 @@ fn dsize(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Prob
         draft.conditions.push(Box::new(HeaderField { read: |packet| Some(payload_length(packet)), test, key: None }));
     }
     Ok(())
+}
+
+/// Rules know of so many VLAN tags.
+const VLAN_LAYERS: u64 = 3;
+
+fn vlan_layers(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
+    let test = integer::parse(it.value.unquoted(), Domain::unsigned(8))?;
+    if !(0..=VLAN_LAYERS).any(|layers| test.holds(layers)) {
+        return Err(Problem::new("never-matches", say!("no value fulfils `{}`", it.value.text), it.value.span())
+            .help(say!("expected {} to {}", 0u32, VLAN_LAYERS)));
+    }
+    header(draft, it, Domain::unsigned(8), |packet| Some(packet.vlans.ids().len() as u64))
 }
 
 /// SCTP chunk types (IANA; RFC 9260, 3.2).

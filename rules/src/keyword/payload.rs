@@ -7,7 +7,7 @@ use crate::engine::content::Content;
 use crate::engine::value::Number;
 use crate::language::Problem;
 use crate::language::decimal;
-use crate::language::integer::{self, Domain};
+use crate::language::integer::{self, Domain, IntegerTest};
 use crate::language::said::say;
 use crate::language::syntax::Word;
 
@@ -44,20 +44,14 @@ pub(super) const KEYWORDS: &[Keyword] = &[
         fast,
     ),
     modifier("isdataat", "There are (with ! are not) bytes at this place", Arity::Required, is_data_at),
-    modifier("bsize", "Length of the buffer in bytes", Arity::Required, |draft, _, it| {
-        draft.push_step(Step::Length(integer::parse(it.value, Domain::unsigned(64))?));
-        Ok(())
-    }),
+    modifier("bsize", "Length of the buffer in bytes", Arity::Required, buffer_size),
     modifier(
         "entropy",
         "Shannon's entropy of the buffer in bits a byte: bytes n, offset n, value condition",
         Arity::Required,
         entropy,
     ),
-    modifier("replace", "Accepted for old rules; traffic is never changed", Arity::Required, |draft, _, it| {
-        bytes(it.value)?;
-        draft.last_content(it.name).map(drop)
-    }),
+    modifier("replace", "Accepted for old rules; traffic is never changed", Arity::Required, replace),
     modifier("absent", "The buffer is not there; with or_else it may be", Arity::Optional, absent),
     modifier("pkt_data", "Contents from here on are looked for in the payload again", Arity::None, |draft, _, it| {
         draft.stick(Buffer::Payload, false, it.name)
@@ -165,8 +159,37 @@ fn nocase(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     Ok(())
 }
 
+fn replace(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let (new, old) = (bytes(it.value)?.len(), draft.last_content(it.name)?.bytes.len());
+    if new == old {
+        return Ok(());
+    }
+    Err(Problem::new("conflict", say!("a content of {} bytes cannot be replaced by {}", old, new), it.value.span()))
+}
+
+/// Length of the buffer, for which the contents before it must have room.
+fn buffer_size(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    let test = integer::parse(it.value, Domain::unsigned(64))?;
+    let needed = draft.contents().filter(|content| !content.negated).map(|content| content.bytes.len()).max();
+    let longest = match &test {
+        IntegerTest::In(sizes) => sizes.ranges().last().map(|range| range.1),
+        IntegerTest::Mask { .. } => None,
+    };
+    if let (Some(needed), Some(longest)) = (needed, longest)
+        && longest < needed as u64
+    {
+        let message = say!("the buffer is to be shorter than the {} bytes that are looked for", needed);
+        return Err(Problem::new("never-matches", message, it.value.span()));
+    }
+    draft.push_step(Step::Length(test));
+    Ok(())
+}
+
 /// A content has its place either in the buffer or after the content before it.
 fn check_mixed(content: &Content, it: Use<'_>) -> Outcome {
+    if content.startswith {
+        return Err(starts_elsewhere(it));
+    }
     if content.relative() && (content.offset.is_some() || content.depth.is_some()) {
         return Err(Problem::new(
             "conflict",
@@ -207,12 +230,17 @@ fn within(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     check_mixed(content, it)
 }
 
+fn starts_elsewhere(it: Use<'_>) -> Problem {
+    Problem::new("conflict", say!("startswith does not go with other positions"), it.name.span())
+}
+
 fn startswith(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
     let content = draft.last_content(it.name)?;
     if content.relative() || content.offset.is_some() || content.depth.is_some() {
-        return Err(Problem::new("conflict", say!("startswith does not go with other positions"), it.name.span()));
+        return Err(starts_elsewhere(it));
     }
     let length = content.bytes.len() as i64;
+    content.startswith = true;
     (content.offset, content.depth) = (Some(Number::Literal(0)), Some(Number::Literal(length)));
     Ok(())
 }
@@ -223,6 +251,13 @@ fn endswith(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
 }
 
 fn fast(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Outcome {
+    if draft.buffer() == Buffer::Decoded {
+        let message = say!("what `base64_decode` gave cannot be looked for first");
+        return Err(Problem::new("misplaced", message, it.name.span()));
+    }
+    if std::mem::replace(&mut draft.has_fast_pattern, true) {
+        return Err(Problem::new("conflict", say!("a rule has one fast pattern"), it.name.span()));
+    }
     let content = draft.last_content(it.name)?;
     let length = content.bytes.len();
     if content.negated {

@@ -253,6 +253,12 @@ impl Draft {
         self.sections.iter().flat_map(|section| &section.steps).any(|step| matches!(step, Step::Base64(_)))
     }
 
+    /// The contents that are looked for in the buffer in force.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = &Content> {
+        let section = self.sticky.as_ref().and_then(|sticky| self.sections.get(sticky.section?));
+        section.into_iter().flat_map(Section::contents).map(|(_, content)| content)
+    }
+
     /// The content that a modifier belongs to.
     pub(crate) fn last_content(&mut self, name: Word<'_>) -> Result<&mut Content, Problem> {
         let at = self.sticky.as_ref().and_then(|sticky| sticky.section);
@@ -422,14 +428,14 @@ pub(crate) fn draft(
     draft.rule.gid = 1;
     draft.rule.priority = 3;
     (draft.rule.action, draft.whole_flow) = action(tree.action)?;
+    // A rule that configures is as silent as one with `noalert`.
+    draft.silent = tree.action.text.split(':').next() == Some("config");
     for option in &tree.options {
         // What a rule requires decides before anything in it can be wrong.
         if option.name.text == "requires" {
             environment.apply(&mut draft, option)?;
         }
     }
-    // A rule that configures is as silent as one with `noalert`.
-    draft.silent = tree.action.text.split(':').next() == Some("config");
     if let Some(unmet) = draft.unmet.take() {
         warnings.push(unmet);
         return Ok(None);
@@ -514,13 +520,13 @@ pub(crate) fn finish(mut draft: Draft, header: Header) -> Ready {
 
 const ACTIONS: &[(&str, Action)] = &[
     ("alert", Action::Alert),
+    ("config", Action::Alert),
     ("pass", Action::Pass),
     ("drop", Action::Drop),
     ("reject", Action::Reject),
     ("rejectsrc", Action::Reject),
     ("rejectdst", Action::Reject),
     ("rejectboth", Action::Reject),
-    ("config", Action::Alert),
 ];
 
 /// How far an action reaches. Only of a pass rule it makes a difference: nothing is blocked here.
@@ -601,6 +607,7 @@ fn protocol(
             _ => None,
         };
         draft.selective |= matches!(*name, "pkthdr" | "ether");
+        draft.portless = !numbers.iter().all(|of| matches!(of, (6, 6) | (17, 17) | (132, 132)));
         if *name == "arp" {
             draft.conditions.push(Box::new(option::arp()));
         }

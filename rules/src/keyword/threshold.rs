@@ -103,6 +103,9 @@ fn unique(settings: &Settings<'_>) -> Result<Option<End>, Problem> {
 }
 
 fn store(draft: &mut Draft, threshold: Threshold, it: Use<'_>) -> Result<(), Problem> {
+    if threshold.unique.is_some() && draft.portless {
+        return Err(Problem::new("conflict", say!("unique_on goes with TCP, UDP and SCTP only"), it.value.span()));
+    }
     if draft.threshold.replace(threshold).is_some() {
         return Err(Problem::new("conflict", say!("a rule has one threshold or detection_filter"), it.name.span()));
     }
@@ -120,10 +123,10 @@ pub(crate) fn read(it: Use<'_>) -> Result<Threshold, Problem> {
     let track_word = given(settings.track, "track", it)?;
     let track = track(track_word)?;
     let count = number(given(settings.count, "count", it)?)?;
+    let grows = settings.multiplier.is_some() && settings.seconds.is_none();
     let mode = match kind.text {
         "limit" => Mode::Limit,
         "threshold" => Mode::Threshold,
-    let grows = settings.multiplier.is_some() && settings.seconds.is_none();
         "backoff" | "both" if (kind.text == "backoff" || grows) && track != Track::Flow => {
             return Err(Problem::new("conflict", say!("backoff goes with by_flow only"), track_word.span()));
         }

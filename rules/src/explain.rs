@@ -639,14 +639,14 @@ impl Probe {
         };
         let fired = |rule| memory.zip(transaction).is_some_and(|(memory, id)| memory.has_fired(id, rule));
         let spoke = |memory: &FlowMemory| memory.spoke(program.identity, direction_number(moment.direction));
-        if memory.is_some_and(FlowMemory::passed) || fired(PASSED) {
+        if memory.is_some_and(|memory| memory.passed(moment.packet)) || fired(PASSED) {
             return Some(Silence::Passed);
         }
         let once = program.scope == Scope::Flow && moment.direction.is_some();
         if once && memory.is_some_and(spoke) || !once && fired(program.identity) {
             return Some(Silence::Repeated);
         }
-        (program.silent && program.host_bits.is_empty()).then_some(Silence::Quiet)
+        (program.silent && !program.pass && program.host_bits.is_empty()).then_some(Silence::Quiet)
     }
 }
 

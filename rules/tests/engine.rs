@@ -417,26 +417,6 @@ fn xbits_of_a_transaction_are_its_own() {
 }
 
 #[test]
-fn a_pass_rule_silences_its_transaction_or_its_flow() {
-    let engine = engine(
-        "pass modbus 10.0.0.10 any -> any any (modbus: function 5; sid:1;)\n\
-         alert modbus any any -> any any (modbus.write:true; sid:2;)\n\
-         alert modbus any any -> any any (modbus.read; sid:3;)\n",
-    );
-    let mut talk = Talk::new(&engine, &MODBUS);
-    assert_eq!(talk.ask(&modbus(1, WRITE_COIL)), [] as [u32; 0]);
-    assert_eq!(talk.answer(&modbus(1, WRITE_COIL)), [] as [u32; 0]);
-    assert_eq!(talk.ask(&modbus(2, READ)), [3]);
-    let engine = common::engine(
-        "pass ip any any <> 10.0.0.1 any (sid:1;)\n\
-         alert tcp any any -> any any (content:\"EVIL\"; sid:2;)\n",
-    );
-    let mut flow = Flow::new(&engine);
-    assert_eq!(flow.packet(6, b"EVIL", ToServer), [] as [u32; 0]);
-    assert_eq!(flow.stream(b"EVIL", ToServer), [] as [u32; 0]);
-}
-
-#[test]
 fn matches_are_reported_by_action_priority_and_sid() {
     let engine = engine(
         "alert tcp any any -> any any (content:\"a\"; priority:3; sid:1;)\n\

@@ -193,7 +193,7 @@ fn assemble(
     let mut decode_events = vec![Vec::new(); DecodeEvent::ALL.iter().map(|&e| e as usize + 1).max().unwrap_or(0)];
     let mut stream_events: HashMap<&'static str, Vec<u32>> = HashMap::new();
     let (mut flows, mut packets, mut streams, mut events) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut turns = Vec::new();
+    let (mut turns, mut passing) = (Vec::new(), Vec::new());
     let mut messages: Vec<(&'static Protocol, Vec<Member>, Vec<u32>)> = Vec::new();
     let mut waiting: HashMap<&'static str, Vec<_>> = HashMap::new();
     let mut bits = HashMap::new();
@@ -227,6 +227,9 @@ fn assemble(
                 Place::Anomaly(None) => events.push(id),
             }
         }
+        if one.program.pass && one.program.on_packets {
+            passing.push(one.program.packet_member(id).of(protocol));
+        }
         if one.program.pattern.is_none() && one.places.iter().all(|place| matches!(place, Place::Message(_))) {
             one.program.trust_columns();
         }
@@ -245,6 +248,7 @@ fn assemble(
         programs,
         classes: Classes::new(&[&packets, &streams, &turns, &flows]),
         flows,
+        passing: Group::new(passing),
         reach,
         packets,
         decode_events,

@@ -40,12 +40,22 @@ pub struct FlowMemory {
     /// Values that expressions captured.
     variables: Vec<(u64, Box<[u8]>)>,
     streams: [StreamTail; 2],
-    passed: bool,
+    passed: Passed,
     bounded: u32,
     /// Packets of the flow that a rule wants recorded.
     pub tagged: Option<Tagged>,
     /// Matches in stream bytes that the receiver has not acknowledged; whoever inspects keeps and reports them.
     pub held: Vec<Delayed>,
+}
+
+/// What pass rules have let pass.
+#[derive(Debug, Default)]
+enum Passed {
+    #[default]
+    Nothing,
+    /// The packet with this number and time.
+    Packet(u64, Timestamp),
+    Flow,
 }
 
 /// What is known of transactions, by their numbers; beyond [`FIRED`] the oldest is forgotten.
@@ -439,12 +449,23 @@ impl FlowMemory {
         }
     }
 
-    pub(crate) fn passed(&self) -> bool {
-        self.passed
+    /// Is there nothing to be reported of this flow, or of this packet?
+    pub(crate) fn passed(&self, packet: Option<&Packet<'_>>) -> bool {
+        match self.passed {
+            Passed::Nothing => false,
+            Passed::Packet(number, at) => packet.is_some_and(|it| (it.number, it.timestamp) == (number, at)),
+            Passed::Flow => true,
+        }
     }
 
+    /// Nothing more is to be reported of the flow.
     pub(crate) fn pass(&mut self) {
-        self.passed = true;
+        self.passed = Passed::Flow;
+    }
+
+    /// Nothing more is to be reported of this packet.
+    pub(crate) fn pass_packet(&mut self, packet: &Packet<'_>) {
+        self.passed = Passed::Packet(packet.number, packet.timestamp);
     }
 }
 

@@ -51,7 +51,7 @@ use counter::Track;
 use gate::Gated;
 use group::{Group, Reach, Work};
 use plain::Word;
-use program::{Program, Scope};
+use program::{Extent, Program, Scope};
 pub use route::Route;
 use route::{Classes, GROUPS, Routes};
 use standing::Standings;
@@ -201,6 +201,8 @@ pub struct Engine {
     /// Rules about addresses alone, and about the protocol that was detected.
     flows: Group,
     packets: Group,
+    /// Those of both that are pass rules: they have their say before anything else of a packet is reported.
+    passing: Group,
     /// What packets these are about.
     reach: Reach,
     /// What the groups on the way tell apart.
@@ -627,6 +629,7 @@ impl Engine {
             }
         }
         if !scratch.candidates.is_empty() {
+            self.select_passing(&view, subject, scratch);
             scratch.in_order();
             registers.begin(self.step_limit);
             self.evaluate(&view, subject, memory, scratch, watch);
@@ -684,6 +687,15 @@ impl Engine {
         }
     }
 
+    /// Pass rules on packets, where something of the packet is about to be reported before it is inspected itself. They come
+    /// first, as all pass rules do.
+    fn select_passing(&self, view: &View<'_>, subject: &Subject<'_>, scratch: &mut Scratch) {
+        if self.passing.is_empty() || matches!(subject, Subject::Packet) || view.moment.packet.is_none() {
+            return;
+        }
+        self.passing.select_left(None, &view.of_packet(), &mut scratch.work, &mut scratch.candidates);
+    }
+
     fn select_message(&self, view: &View<'_>, left: Option<Left>, scratch: &mut Scratch) {
         let protocol = || view.record.map(|record| record.protocol()).or(view.moment.protocol);
         let messages = match left {
@@ -709,13 +721,15 @@ impl Engine {
         watch: &mut impl Watch,
     ) {
         let transaction = view.record.map(|record| record.transaction());
+        let packet = view.moment.packet;
         let fired = |memory: &FlowMemory| transaction.is_some_and(|transaction| memory.has_fired(transaction, PASSED));
-        if memory.as_deref().is_some_and(|memory| memory.passed() || self.passes && fired(memory)) {
+        if memory.as_deref().is_some_and(|memory| memory.passed(packet) || self.passes && fired(memory)) {
             return;
         }
         let known = |memory: &FlowMemory| transaction.is_some_and(|transaction| memory.knows(transaction));
         let known = memory.as_deref().is_some_and(known);
-        let segment = view.moment.ip_protocol == TCP && matches!(subject, Subject::Packet);
+        let at_packet = matches!(subject, Subject::Packet);
+        let segment = view.moment.ip_protocol == TCP && at_packet;
         for &candidate in &scratch.candidates {
             let Some(program) = self.programs.get(candidate as usize) else { continue };
             if !view.registers.spend(1) {
@@ -726,7 +740,14 @@ impl Engine {
             }
             view.registers.noted.set(0);
             view.registers.forget_notes();
-            if !watch.rule(RuleId(candidate), || program.matches_stream(view, memory.as_deref())) {
+            // A pass rule on packets may match the packet before that is inspected.
+            let early = program.pass && program.on_packets && !at_packet && packet.is_some();
+            let transaction = transaction.filter(|_| !early);
+            let matches = || {
+                early && program.matches_packet(view, memory.as_deref())
+                    || !(early && program.is_of_packets_alone()) && program.matches_stream(view, memory.as_deref())
+            };
+            if !watch.rule(RuleId(candidate), matches) {
                 continue;
             }
             let fresh = match (program.scope, transaction) {
@@ -748,32 +769,51 @@ impl Engine {
             }
             scratch.bypass |= program.bypass;
             if program.pass {
-                match transaction {
-                    _ if program.whole_flow => memory.get_or_insert_default().pass(),
-                    Some(transaction) => memory.get_or_insert_default().fire(transaction, PASSED),
-                    None if program.scope == Scope::Flow || matches!(subject, Subject::Stream(_)) => {
-                        memory.get_or_insert_default().pass();
-                    }
-                    None => {}
-                }
-                return;
+                let_pass(program, view.moment, transaction, at_packet, memory);
             }
-            // A silent rule that marks hosts is the gate's to hear of: it keeps the marks, and quiet.
-            if program.silent && program.host_bits.is_empty() {
-                continue;
-            }
-            let by_flow = program.threshold.as_ref().filter(|threshold| threshold.track == Track::Flow);
-            let verdict = by_flow.map(|threshold| {
-                memory.get_or_insert_default().count(program.identity, threshold, view.moment.timestamp)
-            });
-            if verdict != Some(Verdict::Suppress) {
+            if is_heard(program, view.moment, memory) {
                 scratch.matches.push(RuleId(candidate));
                 let noted = view.registers.noted.get();
                 if noted != 0 {
                     scratch.noted.push((RuleId(candidate), noted));
                 }
             }
+            if program.pass {
+                return;
+            }
         }
+    }
+}
+
+/// Is a match to be reported, or the gate's to hear of, as a silent rule's that marks hosts? The gate keeps the marks, and quiet.
+fn is_heard(program: &Program, moment: &Moment<'_>, memory: &mut Option<Box<FlowMemory>>) -> bool {
+    if program.silent && program.host_bits.is_empty() {
+        return false;
+    }
+    let by_flow = program.threshold.as_ref().filter(|threshold| threshold.track == Track::Flow);
+    let verdict =
+        by_flow.map(|threshold| memory.get_or_insert_default().count(program.identity, threshold, moment.timestamp));
+    verdict != Some(Verdict::Suppress)
+}
+
+/// A pass rule has matched: nothing more is reported of all that it reaches. Of a packet that is inspected itself nothing comes
+/// after it, and what is of no flow has nothing else.
+fn let_pass(
+    program: &Program,
+    moment: &Moment<'_>,
+    transaction: Option<u64>,
+    at_packet: bool,
+    memory: &mut Option<Box<FlowMemory>>,
+) {
+    if moment.direction.is_none() {
+        return;
+    }
+    match (program.extent, transaction, moment.packet) {
+        (Extent::Flow, ..) => memory.get_or_insert_default().pass(),
+        (Extent::Stream, ..) if moment.ip_protocol == TCP => memory.get_or_insert_default().pass(),
+        (Extent::Transaction, Some(transaction), _) => memory.get_or_insert_default().fire(transaction, PASSED),
+        (_, _, Some(packet)) if !at_packet => memory.get_or_insert_default().pass_packet(packet),
+        _ => {}
     }
 }
 

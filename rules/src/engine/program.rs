@@ -227,6 +227,19 @@ pub(crate) enum Scope {
     Flow,
 }
 
+/// How far a pass rule that matches reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// The packet, with all that it completes.
+    Packet,
+    /// The transaction of the message; of what is no message, the packet.
+    Transaction,
+    /// The flow where it is one of TCP, else the packet.
+    Stream,
+    /// The flow.
+    Flow,
+}
+
 /// A compiled rule.
 pub(crate) struct Program {
     /// Generator and signature id: the rule's name across reloads.
@@ -247,11 +260,13 @@ pub(crate) struct Program {
     /// Marks on hosts, which the gate keeps.
     pub(crate) host_bits: HostBits,
     pub(crate) pass: bool,
-    /// What it passes is all of the flow, not the transaction alone.
-    pub(crate) whole_flow: bool,
+    /// What it passes.
+    pub(crate) extent: Extent,
+    /// It is inspected at packets, so it has its say before anything else of them.
+    pub(crate) on_packets: bool,
     /// Its flow is passed by after a match.
     pub(crate) bypass: bool,
-    /// Never reports: only its flowbits count.
+    /// Never reports: only what it marks or passes counts.
     pub(crate) silent: bool,
     pub(crate) scope: Scope,
     pub(crate) threshold: Option<Threshold>,
@@ -268,12 +283,17 @@ pub(crate) struct Program {
 impl Program {
     /// What the index needs to know of it.
     pub(crate) fn member(&self, rule: u32) -> Member {
-        let mut domains = self.header.domains();
-        if let Some(direction) = self.flow.direction {
-            domains.push((Key::Direction, RangeSet::one(direction.index() as u64)));
-        }
+        let mut domains = self.domains();
         domains.extend(self.conditions.iter().filter_map(|condition| condition.domain()));
         Member { rule, domains, pattern: self.pattern.clone() }
+    }
+
+    /// What header and direction ask of keys.
+    fn domains(&self) -> Vec<(Key, RangeSet<u64>)> {
+        let mut domains = self.header.domains();
+        let direction = self.flow.direction.map(|way| (Key::Direction, RangeSet::one(way.index() as u64)));
+        domains.extend(direction);
+        domains
     }
 
     /// Forgets the conditions that columns answer for, for where they alone find the rule: the first on each field.
@@ -326,12 +346,25 @@ impl Program {
 
     /// Does it match?
     pub(crate) fn matches(&self, view: &View<'_>, memory: Option<&FlowMemory>) -> bool {
+        self.admits(view, memory) && self.conditions.iter().all(|condition| condition.holds(view))
+    }
+
+    fn admits(&self, view: &View<'_>, memory: Option<&FlowMemory>) -> bool {
         self.header.admits(view.moment)
             && self.flow.admits(view.moment)
             && self.bit_tests.iter().all(|test| test.holds(view, memory))
             && self.count_tests.iter().all(|test| test.holds(memory))
             && self.variable_tests.iter().all(|test| test.holds(view, memory))
-            && self.conditions.iter().all(|condition| condition.holds(view))
+    }
+
+    /// Does it match the packet in hand, whatever of it is inspected now?
+    pub(crate) fn matches_packet(&self, view: &View<'_>, memory: Option<&FlowMemory>) -> bool {
+        !(self.in_stream && view.moment.ip_protocol == TCP) && self.matches(&view.of_packet(), memory)
+    }
+
+    /// Is it inspected at packets, and never in what is said over several of them?
+    pub(crate) fn is_of_packets_alone(&self) -> bool {
+        self.on_packets && !self.in_stream && !self.in_turns
     }
 
     /// Does it match bytes of a stream, of which some were inspected before? It does in the new ones alone, or in all

@@ -1,6 +1,7 @@
 //! What a condition sees, and what a condition is.
 
 use vigia_parsers::field::{Kind, Value};
+use vigia_parsers::packet::Packet;
 use vigia_parsers::{Anomaly, Protocol, Record, operation};
 
 use super::Moment;
@@ -30,6 +31,12 @@ impl<'a> View<'a> {
     /// Nothing of what is inspected yet, at this moment.
     pub(crate) fn new(moment: &'a Moment<'a>, registers: &'a Registers) -> Self {
         Self { moment, payload: &[], seen: 0, turn: 0, seam: &[], record: None, anomalies: &[], registers }
+    }
+
+    /// The packet in hand in place of what is inspected.
+    pub(crate) fn of_packet(&self) -> Self {
+        let payload = self.moment.packet.map(Packet::payload).unwrap_or_default();
+        Self { payload, ..View::new(self.moment, self.registers) }
     }
 
     /// Hands the values of a field of the record to `out`.

@@ -3,7 +3,7 @@
 
 use super::Draft;
 use super::rule::Place;
-use crate::engine::program::{Header, Scope};
+use crate::engine::program::{Extent, Header, Scope};
 use crate::engine::view::Key;
 
 /// The types of rules. Those on decode events are of packets here, as are those on events of TCP.
@@ -58,6 +58,15 @@ impl Kind {
         match self {
             Self::Addresses | Self::Detection => Scope::Flow,
             _ => Scope::Each,
+        }
+    }
+
+    /// How far a pass rule of this type reaches, unless its action says so.
+    pub(super) fn extent(self) -> Extent {
+        match self {
+            Self::Packet => Extent::Packet,
+            Self::Stream => Extent::Stream,
+            _ => Extent::Flow,
         }
     }
 }

@@ -80,10 +80,11 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     Keyword {
         name: "alert",
         aliases: &[],
-        doc: "Alerts, although `noalert` stands elsewhere in the rule",
+        doc: "Alerts, although it is a pass rule or `noalert` stands before it",
         arity: Arity::None,
         compile: |draft, _, _| {
             draft.silent = false;
+            draft.alerts = true;
             Ok(())
         },
     },

@@ -11,7 +11,7 @@ use crate::engine::counter::Threshold;
 use crate::engine::group::Pattern;
 use crate::engine::hosts::HostBits;
 use crate::engine::program::{
-    BitEffect, BitTest, CountEffect, CountTest, FlowTest, Header, Program, Scope, VariableTest,
+    BitEffect, BitTest, CountEffect, CountTest, Extent, FlowTest, Header, Program, Scope, VariableTest,
 };
 use crate::engine::transform::Transform;
 use crate::engine::value::{Number, SLOTS};
@@ -113,8 +113,10 @@ pub(crate) struct Draft {
     pub(crate) bits: Vec<(u64, String)>,
     pub(crate) silent: bool,
     pub(crate) bypass: bool,
-    /// A pass rule is about all of the flow.
-    whole_flow: bool,
+    /// `alert`: it reports, though it is a pass rule.
+    pub(crate) alerts: bool,
+    /// How far its action says that it reaches.
+    extent: Option<Extent>,
     pub(crate) threshold: Option<Threshold>,
     /// `priority` was given: classtype does not override it.
     pub(crate) own_priority: bool,
@@ -311,21 +313,7 @@ impl Draft {
 
     /// The bytes whose presence is looked for first: the author's choice, else a content near the beginning, else the longest.
     pub(crate) fn pattern(&self) -> Option<Pattern> {
-        // Only what is always looked for can be looked for first, and only as it stands in a buffer before its transforms.
-        let always = |section: &&Section| section.absence.is_none() && section.buffer != Buffer::Decoded;
-        let contents = self.sections.iter().filter(always).flat_map(Section::contents);
-        let patterns = contents.filter(|(_, content)| !content.negated).filter_map(|(section, content)| {
-            let part = content.fast_pattern.clone().and_then(|part| content.bytes.get(part)).unwrap_or(&content.bytes);
-            let bytes = section.transforms.iter().rev().try_fold(part, |part, transform| transform.before(part))?;
-            let reach = if section.transforms.is_empty() { content.reach() } else { usize::MAX };
-            let last = content.fast_pattern.as_ref().is_none_or(|part| part.end == content.bytes.len());
-            let at_end = last && section.ends_with(content);
-            let first = section.first_byte();
-            let near = reach <= NEAR && content.strength() >= STRONG;
-            let rank = (content.fast_pattern.is_some(), near, content.strength());
-            Some((rank, Pattern { buffer: section.buffer, bytes: bytes.to_vec(), reach, at_end, first }))
-        });
-        patterns.reduce(|a, b| if b.0 > a.0 { b } else { a }).map(|(_, pattern)| pattern)
+        pattern_of(self.sections.iter())
     }
 
     /// Where the rule is inspected.
@@ -396,6 +384,25 @@ impl Section {
     }
 }
 
+/// The bytes whose presence in one of these sections is looked for first.
+fn pattern_of<'s>(sections: impl Iterator<Item = &'s Section>) -> Option<Pattern> {
+    // Only what is always looked for can be looked for first, and only as it stands in a buffer before its transforms.
+    let always = |section: &&Section| section.absence.is_none() && section.buffer != Buffer::Decoded;
+    let contents = sections.filter(always).flat_map(Section::contents);
+    let patterns = contents.filter(|(_, content)| !content.negated).filter_map(|(section, content)| {
+        let part = content.fast_pattern.clone().and_then(|part| content.bytes.get(part)).unwrap_or(&content.bytes);
+        let bytes = section.transforms.iter().rev().try_fold(part, |part, transform| transform.before(part))?;
+        let reach = if section.transforms.is_empty() { content.reach() } else { usize::MAX };
+        let last = content.fast_pattern.as_ref().is_none_or(|part| part.end == content.bytes.len());
+        let at_end = last && section.ends_with(content);
+        let first = section.first_byte();
+        let near = reach <= NEAR && content.strength() >= STRONG;
+        let rank = (content.fast_pattern.is_some(), near, content.strength());
+        Some((rank, Pattern { buffer: section.buffer, bytes: bytes.to_vec(), reach, at_end, first }))
+    });
+    patterns.reduce(|a, b| if b.0 > a.0 { b } else { a }).map(|(_, pattern)| pattern)
+}
+
 /// Compiles a rule.
 pub(crate) fn compile(
     tree: &Tree<'_>,
@@ -427,7 +434,7 @@ pub(crate) fn draft(
     let mut draft = Draft { protocols: environment.protocols, ..Draft::default() };
     draft.rule.gid = 1;
     draft.rule.priority = 3;
-    (draft.rule.action, draft.whole_flow) = action(tree.action)?;
+    (draft.rule.action, draft.extent) = action(tree.action)?;
     // A rule that configures is as silent as one with `noalert`.
     draft.silent = tree.action.text.split(':').next() == Some("config");
     for option in &tree.options {
@@ -473,7 +480,7 @@ pub(crate) fn draft(
 /// The program of a draft, and the places where it is inspected.
 pub(crate) fn finish(mut draft: Draft, header: Header) -> Ready {
     let places = draft.places(&header.transports);
-    let pattern = draft.pattern();
+    let (pattern, pass) = (draft.pattern(), draft.rule.action == Action::Pass);
     let kind = Kind::of(&draft, &header, &places);
     let scope = kind.scope();
     // There are bytes of a stream only later, or never.
@@ -497,10 +504,11 @@ pub(crate) fn finish(mut draft: Draft, header: Header) -> Ready {
             variable_tests: draft.variable_tests,
             captures: draft.captures,
             host_bits: draft.host_bits,
-            pass: draft.rule.action == Action::Pass,
-            whole_flow: draft.whole_flow,
+            pass,
+            extent: draft.extent.unwrap_or(kind.extent()),
+            on_packets: places.iter().any(|place| matches!(place, Place::Packet | Place::DecodeEvent(_))),
             bypass: draft.bypass,
-            silent: draft.silent,
+            silent: draft.silent || pass && !draft.alerts,
             scope,
             threshold: draft.threshold,
             suppressions: Vec::new(),
@@ -530,10 +538,16 @@ const ACTIONS: &[(&str, Action)] = &[
 ];
 
 /// How far an action reaches. Only of a pass rule it makes a difference: nothing is blocked here.
-const SCOPES: &[&str] = &["packet", "flow", "tx", "hook"];
+const SCOPES: &[(&str, Extent)] = &[
+    ("packet", Extent::Packet),
+    ("flow", Extent::Flow),
+    ("tx", Extent::Transaction),
+    // The states of a transaction are one here.
+    ("hook", Extent::Transaction),
+];
 
-/// An action, and whether it is for all of the flow: `alert`, `pass:flow`.
-fn action(word: Word<'_>) -> Result<(Action, bool), Problem> {
+/// An action, and how far it says that it reaches: `alert`, `pass:flow`.
+fn action(word: Word<'_>) -> Result<(Action, Option<Extent>), Problem> {
     let (name, scope) = match word.text.split_once(':') {
         Some((name, scope)) => (word.part(name), Some(word.part(scope))),
         None => (word, None),
@@ -553,15 +567,15 @@ fn action(word: Word<'_>) -> Result<(Action, bool), Problem> {
             None => say!("expected alert, pass, drop or reject"),
         })
     })?;
-    if let Some(scope) = scope.filter(|scope| !SCOPES.contains(&scope.text)) {
-        return Err(Problem::new(
-            "unknown-action",
-            say!("`{}` is not how far an action reaches", scope.text),
-            scope.span(),
-        )
-        .help(say!("expected {}", SCOPES.join(", "))));
-    }
-    Ok((known, scope.is_some_and(|scope| scope.text == "flow")))
+    let extent = scope.map(|scope| {
+        let extent = SCOPES.iter().find(|known| known.0 == scope.text).map(|known| known.1);
+        extent.ok_or_else(|| {
+            let problem = say!("`{}` is not how far an action reaches", scope.text);
+            Problem::new("unknown-action", problem, scope.span())
+                .help(say!("expected {}", SCOPES.iter().map(|known| known.0).collect::<Vec<_>>().join(", ")))
+        })
+    });
+    Ok((known, extent.transpose()?))
 }
 
 /// Names of the IP protocols that a header can have.

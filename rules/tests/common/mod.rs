@@ -83,6 +83,8 @@ pub(crate) struct Flow<'e> {
     pub(crate) route: Route,
     pub(crate) scratch: Scratch,
     pub(crate) seconds: u64,
+    /// Number of the packet that carries what is inspected; 0 where it is not in hand.
+    pub(crate) number: u64,
     /// What counts the matches in messages, if any does.
     pub(crate) gate: Option<Gate>,
     /// Matches that were found silent.
@@ -99,6 +101,7 @@ impl<'e> Flow<'e> {
             route: Route::default(),
             scratch: Scratch::default(),
             seconds: 0,
+            number: 0,
             gate: None,
             silent: 0,
         }
@@ -127,7 +130,10 @@ impl<'e> Flow<'e> {
     pub(crate) fn inspect(&mut self, moment: &Moment<'_>, subject: &Subject<'_>) -> Vec<u32> {
         // It is a flow of TCP: what is of another protocol does not go its way.
         let route = Some(&self.route).filter(|_| moment.ip_protocol == 6);
-        self.engine.inspect(&Moment { route, ..*moment }, subject, &mut self.memory, &mut self.scratch);
+        let frame = frame(moment.ip_protocol, moment.source, moment.destination, b"a packet");
+        let carrier = decode(&Captured { number: self.number, ..captured(&frame) }, &DecodeLimits::default());
+        let packet = moment.packet.or((self.number > 0).then_some(&carrier));
+        self.engine.inspect(&Moment { route, packet, ..*moment }, subject, &mut self.memory, &mut self.scratch);
         self.scratch.matches().iter().map(|&id| self.engine.rule(id).sid).collect()
     }
 
@@ -135,7 +141,7 @@ impl<'e> Flow<'e> {
     pub(crate) fn packet(&mut self, ip_protocol: u8, payload: &[u8], direction: Direction) -> Vec<u32> {
         let mut moment = self.moment(direction);
         let frame = frame(ip_protocol, moment.source, moment.destination, payload);
-        let packet = decode(&captured(&frame), &DecodeLimits::default());
+        let packet = decode(&Captured { number: self.number, ..captured(&frame) }, &DecodeLimits::default());
         moment.packet = Some(&packet);
         moment.ip_protocol = ip_protocol;
         self.inspect(&moment, &Subject::Packet)

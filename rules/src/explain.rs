@@ -602,6 +602,9 @@ impl Probe {
     fn try_one(&self, check: Check, view: &View<'_>, memory: Option<&FlowMemory>) -> Result<(), Reason> {
         let program = &self.anatomy.ready.program;
         let (header, flow, moment) = (&program.header, &program.flow, view.moment);
+        // Of a rule on request and response, another message may have shown it.
+        let transaction = view.record.map(|record| record.transaction()).filter(|_| program.joined.is_some());
+        let shown = |at| transaction.is_some_and(|transaction| program.is_shown(at, transaction, memory));
         let met = |holds: bool, reason: Reason| if holds { Ok(()) } else { Err(reason) };
         match check {
             Check::Transport => {
@@ -625,7 +628,7 @@ impl Probe {
                 met(program.variable_tests.get(at).is_none_or(|test| test.holds(view, memory)), Reason::Unmet)
             }
             Check::Condition(at) | Check::Chain { condition: at, .. } => match program.conditions.get(at) {
-                Some(condition) if !condition.holds(view) => Err(Reason::Values(condition.seen(view))),
+                Some(condition) if !condition.holds(view) && !shown(at) => Err(Reason::Values(condition.seen(view))),
                 _ => Ok(()),
             },
         }

@@ -217,7 +217,7 @@ fn assemble(
                 Place::StreamEvent(event) => stream_events.entry(event).or_default().push(id),
                 Place::Message(protocol) => {
                     let at = of(protocol);
-                    messages[at].1.push(one.program.member(id));
+                    messages[at].1.extend(one.program.message_members(id));
                 }
                 Place::Waiting(protocol) => waiting.entry(protocol).or_default().push(one.program.member(id)),
                 Place::Anomaly(Some(protocol)) => {
@@ -230,7 +230,8 @@ fn assemble(
         if one.program.pass && one.program.on_packets {
             passing.push(one.program.packet_member(id).of(protocol));
         }
-        if one.program.pattern.is_none() && one.places.iter().all(|place| matches!(place, Place::Message(_))) {
+        let found_by_columns = one.program.pattern.is_none() && one.program.joined.is_none();
+        if found_by_columns && one.places.iter().all(|place| matches!(place, Place::Message(_))) {
             one.program.trust_columns();
         }
     }

@@ -179,6 +179,11 @@ impl Chain {
         Self { buffer, transforms: transforms.into(), absence, steps }
     }
 
+    /// Does it hold where its buffer is not there?
+    pub(crate) fn may_be_absent(&self) -> bool {
+        self.absence.is_some()
+    }
+
     /// Do all steps hold in these bytes?
     fn within(&self, bytes: &[u8], registers: &Registers) -> bool {
         self.within_watched(bytes, registers, &mut ())

@@ -743,9 +743,10 @@ impl Engine {
             // A pass rule on packets may match the packet before that is inspected.
             let early = program.pass && program.on_packets && !at_packet && packet.is_some();
             let transaction = transaction.filter(|_| !early);
-            let matches = || {
-                early && program.matches_packet(view, memory.as_deref())
-                    || !(early && program.is_of_packets_alone()) && program.matches_stream(view, memory.as_deref())
+            let matches = || match (transaction, &program.joined) {
+                (Some(transaction), Some(_)) => program.matches_joined(view, transaction, memory),
+                _ if early && program.matches_packet(view, memory.as_deref()) => true,
+                _ => !(early && program.is_of_packets_alone()) && program.matches_stream(view, memory.as_deref()),
             };
             if !watch.rule(RuleId(candidate), matches) {
                 continue;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use vigia_parsers::{Direction, Protocol};
 
+use super::chain::Chain;
 use super::column;
 use super::counter::{Threshold, Track};
 use super::gate::{RateFilter, Suppression};
@@ -278,6 +279,9 @@ pub(crate) struct Program {
     pub(crate) in_stream: bool,
     /// Inspected in the packets of a TCP flow, and in what its sender says over several of them.
     pub(crate) in_turns: bool,
+    /// It is about request and response (`=>`): each condition may hold of another message of the transaction. By condition:
+    /// the bytes that must occur for it to hold.
+    pub(crate) joined: Option<Box<[Option<Pattern>]>>,
 }
 
 impl Program {
@@ -286,6 +290,18 @@ impl Program {
         let mut domains = self.domains();
         domains.extend(self.conditions.iter().filter_map(|condition| condition.domain()));
         Member { rule, domains, pattern: self.pattern.clone() }
+    }
+
+    /// The same for messages, where one on request and response is to be found by any of its conditions.
+    pub(crate) fn message_members(&self, rule: u32) -> Vec<Member> {
+        let Some(patterns) = &self.joined else { return vec![self.member(rule)] };
+        let conditions = self.conditions.iter().map(|condition| condition.domain());
+        let members = conditions.zip(patterns).map(|(domain, pattern)| {
+            let mut domains = self.domains();
+            domains.extend(domain);
+            Member { rule, domains, pattern: pattern.clone() }
+        });
+        members.collect()
     }
 
     /// What header and direction ask of keys.
@@ -355,6 +371,42 @@ impl Program {
             && self.bit_tests.iter().all(|test| test.holds(view, memory))
             && self.count_tests.iter().all(|test| test.holds(memory))
             && self.variable_tests.iter().all(|test| test.holds(view, memory))
+    }
+
+    /// Does it match, where its conditions may hold of several messages of this transaction? What this one shows is
+    /// remembered for the next.
+    pub(crate) fn matches_joined(
+        &self,
+        view: &View<'_>,
+        transaction: u64,
+        memory: &mut Option<Box<FlowMemory>>,
+    ) -> bool {
+        let fired = memory.as_deref().is_some_and(|memory| memory.has_fired(transaction, self.identity));
+        if fired || !self.admits(view, memory.as_deref()) {
+            return false;
+        }
+        let mut all = true;
+        for (at, condition) in self.conditions.iter().enumerate() {
+            // What may be absent is so of the transaction only when no message has it: there what does not hold stays.
+            let absent = condition.chain().is_some_and(Chain::may_be_absent);
+            let holds = condition.holds(view);
+            let shown = self.is_shown(at, transaction, memory.as_deref());
+            if holds != absent && !shown {
+                memory.get_or_insert_default().mark(transaction, self.mark_of(at), true);
+            }
+            all &= if absent { holds && !shown } else { holds || shown };
+        }
+        all
+    }
+
+    /// Has a message of this transaction shown that this condition holds, or, of one on what is absent, that it does not?
+    pub(crate) fn is_shown(&self, condition: usize, transaction: u64, memory: Option<&FlowMemory>) -> bool {
+        memory.is_some_and(|memory| memory.marked(transaction, self.mark_of(condition)))
+    }
+
+    /// The mark of a transaction that stands for one of the conditions.
+    fn mark_of(&self, condition: usize) -> u64 {
+        self.identity ^ (condition as u64 + 1).rotate_right(8)
     }
 
     /// Does it match the packet in hand, whatever of it is inspected now?

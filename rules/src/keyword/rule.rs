@@ -15,13 +15,13 @@ use crate::engine::program::{
 };
 use crate::engine::transform::Transform;
 use crate::engine::value::{Number, SLOTS};
-use crate::engine::view::Condition;
+use crate::engine::view::{Condition, Key};
 use crate::engine::{Action, Buffer, Rule, TCP};
 use crate::language::header::Resolver;
 use crate::language::integer::IntegerTest;
 use crate::language::said::say;
 use crate::language::set::RangeSet;
-use crate::language::syntax::{Tree, Word};
+use crate::language::syntax::{Arrow, Tree, Word};
 use crate::language::{Problem, nearest};
 
 /// Bytes of a buffer that are soon searched: a content that can only lie there is looked for first, if it says enough.
@@ -316,6 +316,15 @@ impl Draft {
         pattern_of(self.sections.iter())
     }
 
+    /// Is it about messages of both directions (`=>`), and asks of them more than one thing?
+    fn joins(&self, header: &Header) -> bool {
+        header.arrow == Arrow::Transaction
+            && self.anomaly.is_none()
+            && self.flow.is_none_or(|flow| flow.direction.is_none())
+            && !self.conditions.iter().any(|it| matches!(it.domain(), Some((Key::Direction, _))))
+            && self.conditions.len() + self.sections.len() > 1
+    }
+
     /// Where the rule is inspected.
     fn places(&self, transports: &RangeSet<u64>) -> Vec<Place> {
         if let Some(event) = self.decode_event {
@@ -485,6 +494,10 @@ pub(crate) fn finish(mut draft: Draft, header: Header) -> Ready {
     let scope = kind.scope();
     // There are bytes of a stream only later, or never.
     let places = if scope == Scope::Flow { vec![Place::Packet] } else { places };
+    let joined = (kind == Kind::Transaction && draft.joins(&header)).then(|| {
+        let patterns = draft.sections.iter().map(|section| pattern_of(std::iter::once(section)));
+        draft.conditions.iter().map(|_| None).chain(patterns).collect()
+    });
     let sections = std::mem::take(&mut draft.sections).into_iter().map(|section| {
         Box::new(Chain::new(section.buffer, section.transforms, section.absence, section.steps)) as Box<dyn Condition>
     });
@@ -515,6 +528,7 @@ pub(crate) fn finish(mut draft: Draft, header: Header) -> Ready {
             rate: None,
             in_stream: places.iter().any(|place| matches!(place, Place::Stream)),
             in_turns: places.iter().any(|place| matches!(place, Place::Turn)),
+            joined,
         },
         rule: draft.rule,
         places,

@@ -108,6 +108,7 @@ fn transforms_and_base64() {
         ("content:\"b64:\"; base64_decode:relative; base64_data; content:\"Hi\";", &[b"b64:SGk="], &[b"SGk= b64:"]),
         ("pkt_data; to_md5; content:\"|90 01 50 98|\"; startswith; bsize:16;", &[b"abc"], &[b"abd"]),
         ("pkt_data; from_base64; content:\"Hel\";", &[b"SGVsbG8=!", b"SGVs-"], &[b"-SGVs"]),
+        ("pkt_data; from_base64:bytes 4, mode: strict; content:\"Hel\";", &[b"SGVs!"], &[b"SGV!"]),
         ("pkt_data; from_base64:mode strict; content:\"Hel\";", &[b"SGVsbG8="], &[b"SGVsbG8=!", b"SGVs-"]),
     ]);
 }

@@ -175,7 +175,8 @@ fn base64(it: Use<'_>) -> Result<Base64, Problem> {
             "bytes" => base64.bytes = Some(literal(value, 1, 65_535)? as usize),
             "offset" => base64.offset = literal(value, 0, 65_535)? as usize,
             "relative" => base64.relative = true,
-            "mode" => {
+            // Its format is written with a colon, its examples without.
+            "mode" | "mode:" => {
                 base64.strictness = match value.text {
                     "rfc4648" => Strictness::Rfc4648,
                     "strict" => Strictness::Strict,

@@ -165,7 +165,7 @@ impl Searches {
             few.search(pool, buffer.get(..few.reach).unwrap_or(buffer), found);
         }
         for lane in &self.lanes {
-            lane.search(pool, buffer.get(..lane.reach).unwrap_or(buffer), found);
+            lane.search(pool, buffer, found);
         }
     }
 }
@@ -416,6 +416,8 @@ struct Lane {
     stride: usize,
     /// What of four bytes is a gram.
     mask: u32,
+    /// Makes a gram's hash of the four bytes that it is among.
+    factor: u32,
     /// A bit for each value of a gram's hash.
     filter: Filter,
     /// First entry of each value of the hash's upper bits.
@@ -478,10 +480,10 @@ const FOLD: u32 = 0x2020_2020;
 /// Bytes of a buffer that hold four steps at the widest stride.
 const BLOCK: usize = 16;
 
-/// Of a gram, its place in the filter, in the upper bits.
-#[inline(always)]
-fn hash(gram: u32) -> u32 {
-    gram.wrapping_mul(0x9e37_79b1)
+/// What the first bytes of four, so many, are multiplied with: the product, a hash of these bytes with its best bits above,
+/// is the same whatever the others are, which need not be masked out.
+fn factor(width: usize) -> u32 {
+    0x9e37_79b1 << (32 - 8 * width)
 }
 
 /// Four bytes from `at` on, the first in the lowest bits; missing ones are 0.
@@ -521,6 +523,8 @@ fn commonness(byte: u8) -> u32 {
 impl Lane {
     fn new(pool: &Pool, (part, (width, stride)): (Part, (usize, usize)), wanted: &[Wanted]) -> Self {
         let mask = u32::MAX >> (32 - 8 * width);
+        let factor = factor(width);
+        let hash = |gram: u32| gram.wrapping_mul(factor);
         let gram = |pattern: &[u8], at: usize| (load(pattern, at) | FOLD) & mask;
         // Grams that many patterns have in common tell little: each pattern gives those of its rarest part.
         let mut shared: HashMap<u32, u32> = HashMap::new();
@@ -551,7 +555,7 @@ impl Lane {
         let below = |bucket: u32| entries.partition_point(|entry| hash(entry.gram) >> bucket_shift < bucket) as u32;
         let buckets = (0..=1 << bucket_bits).map(below).collect();
         let reach = wanted.iter().map(|it| it.reach).max().unwrap_or(usize::MAX);
-        Self { part, reach, width, stride, mask, filter, buckets, bucket_shift, entries: entries.into() }
+        Self { part, reach, width, stride, mask, factor, filter, buckets, bucket_shift, entries: entries.into() }
     }
 
     fn search(&self, pool: &Pool, buffer: &[u8], found: &mut Found) {
@@ -562,55 +566,54 @@ impl Lane {
         }
     }
 
+    // Each once in the program, not wherever patterns are looked for: the loops would fill the processor's nearest cache.
+    #[inline(never)]
     fn search_with(&self, filter: impl Passes, pool: &Pool, buffer: &[u8], found: &mut Found) {
-        if self.part == Part::Head {
-            let gram = (load(buffer, 0) | FOLD) & self.mask;
-            if buffer.len() >= self.width && filter.passes(hash(gram)) {
-                self.compare(pool, buffer, 0, gram, found);
-            }
-            return;
-        }
         // The strides are constants of the loops, so that these are unrolled.
-        match self.stride {
-            1 => self.walk::<1>(filter, pool, buffer, found),
-            2 => self.walk::<2>(filter, pool, buffer, found),
+        match (self.part, self.stride) {
+            (Part::Head, _) if buffer.len() >= self.width => self.look(filter, pool, buffer, 0, load(buffer, 0), found),
+            (Part::Head, _) => {}
+            (_, 1) => self.walk::<1>(filter, pool, buffer, found),
+            (_, 2) => self.walk::<2>(filter, pool, buffer, found),
             _ => self.walk::<4>(filter, pool, buffer, found),
         }
     }
 
+    #[inline(always)]
     fn walk<const STRIDE: usize>(&self, filter: impl Passes, pool: &Pool, buffer: &[u8], found: &mut Found) {
-        let mut at = 0;
-        let mut rest = buffer;
-        // Four at a time, for nearly none passes.
-        while let Some(block) = rest.first_chunk::<BLOCK>() {
-            let gram = |step: usize| {
-                let from = step * STRIDE;
-                let four = [block[from], block[from + 1], block[from + 2], block[from + 3]];
-                (u32::from_le_bytes(four) | FOLD) & self.mask
-            };
-            let grams = [gram(0), gram(1), gram(2), gram(3)];
-            let passes = |step: usize| filter.passes(hash(grams[step]));
-            if passes(0) | passes(1) | passes(2) | passes(3) {
-                for step in (0..4).filter(|&step| passes(step)) {
-                    self.compare(pool, buffer, at + step * STRIDE, grams[step], found);
+        let (mut at, end) = (0, buffer.len().min(self.reach));
+        while at + self.width <= end {
+            // Four at a time: the end needs to be looked for less often.
+            if let Some(block) = buffer.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
+                for step in 0..4 {
+                    let from = step * STRIDE;
+                    let four = u32::from_le_bytes([block[from], block[from + 1], block[from + 2], block[from + 3]]);
+                    self.look(filter, pool, buffer, at + from, four, found);
                 }
+                at += 4 * STRIDE;
+            } else {
+                self.look(filter, pool, buffer, at, load(buffer, at), found);
+                at += STRIDE;
             }
-            at += 4 * STRIDE;
-            rest = rest.get(4 * STRIDE..).unwrap_or_default();
-        }
-        while at + self.width <= buffer.len() {
-            let gram = (load(buffer, at) | FOLD) & self.mask;
-            if filter.passes(hash(gram)) {
-                self.compare(pool, buffer, at, gram, found);
-            }
-            at += STRIDE;
         }
     }
 
+    /// Compares the patterns which have the gram that is among `four` bytes of the buffer; nearly always none may have it.
+    #[inline(always)]
+    fn look(&self, filter: impl Passes, pool: &Pool, buffer: &[u8], at: usize, four: u32, found: &mut Found) {
+        let hash = (four | FOLD).wrapping_mul(self.factor);
+        if filter.passes(hash) {
+            self.compare(pool, buffer, at, hash, found);
+        }
+    }
+
+    #[cold]
     #[inline(never)]
-    fn compare(&self, pool: &Pool, buffer: &[u8], at: usize, gram: u32, found: &mut Found) {
-        let bucket = (hash(gram) >> self.bucket_shift) as usize;
+    fn compare(&self, pool: &Pool, buffer: &[u8], at: usize, hash: u32, found: &mut Found) {
+        let bucket = (hash >> self.bucket_shift) as usize;
         let (Some(&from), Some(&to)) = (self.buckets.get(bucket), self.buckets.get(bucket + 1)) else { return };
+        let buffer = buffer.get(..self.reach).unwrap_or(buffer);
+        let gram = (load(buffer, at) | FOLD) & self.mask;
         for entry in self.entries.get(from as usize..to as usize).into_iter().flatten() {
             if entry.gram != gram || found.has(entry.pattern) {
                 continue;

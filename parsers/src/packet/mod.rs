@@ -326,7 +326,8 @@ pub struct Packet<'a> {
     pub transport: Transport,
     /// Source and destination port of TCP, UDP and SCTP; 0 otherwise.
     pub ports: [u16; 2],
-    /// The innermost payload in `bytes`: of TCP, UDP, SCTP, ICMP (after its first 8 bytes), else of IP, else of the link.
+    /// The innermost payload in `bytes`: of TCP, UDP, ICMP (after its first 8 bytes), of SCTP the user data of the first DATA
+    /// chunk (without one, all chunks), else of IP, else of the link.
     pub payload: Range<usize>,
     /// What was wrong or odd on the way.
     pub events: DecodeEvents,

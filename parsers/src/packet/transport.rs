@@ -1,5 +1,7 @@
 //! TCP (RFC 9293), UDP (RFC 768), SCTP (RFC 9260), ICMP (RFC 792), ICMPv6 (RFC 4443), IGMP (RFC 3376).
 
+use std::ops::Range;
+
 use super::decoder::{Decoder, Layer, be16};
 use super::event::DecodeEvent;
 use super::{Tcp, Transport, tunnel};
@@ -188,28 +190,34 @@ impl Decoder<'_, '_> {
         self.packet.transport = Transport::Sctp;
         let tag = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
         self.skip(12);
-        self.sctp_chunks(tag);
+        let user_data = self.sctp_chunks(tag);
+        self.packet.payload = user_data.unwrap_or(self.at()..self.end());
         Layer::Payload
     }
 
-    /// Checks the chunks of an SCTP packet (RFC 9260, 3.2), which stay its payload.
-    fn sctp_chunks(&mut self, tag: u32) {
+    /// Checks the chunks of an SCTP packet (RFC 9260, 3.2), and says where the user data of the first DATA chunk stands, as
+    /// far as it is there (3.3.1).
+    fn sctp_chunks(&mut self, tag: u32) -> Option<Range<usize>> {
         let chunks = self.rest();
-        let (mut at, mut count, mut data, mut alone) = (0, 0, 0, None);
+        let (mut at, mut count, mut data, mut alone, mut user_data) = (0, 0, 0, None, None);
         while at < chunks.len() {
             let place = self.at() + at;
             if count == MAX_CHUNKS {
                 self.packet.events.push(DecodeEvent::SctpTooManyChunks, place);
-                return;
+                return user_data;
             }
             let Some([kind, _, l0, l1]) = chunks.get(at..).and_then(|tail| tail.first_chunk()) else {
                 if !self.cut {
                     self.packet.events.push(DecodeEvent::SctpChunkTooSmall, place);
                 }
-                return;
+                return user_data;
             };
             let length = usize::from(u16::from_be_bytes([*l0, *l1]));
             count += 1;
+            if *kind == 0 && user_data.is_none() {
+                let end = (place + length).min(self.end());
+                user_data = Some((place + 16).min(end)..end);
+            }
             match kind {
                 0 | 64 => {
                     data += 1;
@@ -226,13 +234,13 @@ impl Decoder<'_, '_> {
             }
             if length < 4 {
                 self.packet.events.push(DecodeEvent::SctpChunkTooSmall, place);
-                return;
+                return user_data;
             }
             if at + length > chunks.len() {
                 if !self.cut {
                     self.packet.events.push(DecodeEvent::SctpChunkLenInvalid, place);
                 }
-                return;
+                return user_data;
             }
             if data == MAX_DATA_CHUNKS + 1 {
                 self.packet.events.push(DecodeEvent::SctpTooManyDataChunks, place);
@@ -244,6 +252,7 @@ impl Decoder<'_, '_> {
             }
             at += length.next_multiple_of(4);
         }
+        user_data
     }
 }
 

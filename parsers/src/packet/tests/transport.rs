@@ -38,13 +38,42 @@ fn icmp_gives_type_and_code_and_the_payload_behind_eight_bytes() {
 }
 
 #[test]
-fn sctp_gives_ports_and_its_chunks_as_payload() {
-    let chunks = [0, 3, 0, 17, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, b'x', 0, 0, 0];
-    let sctp = cat(&[&[0x0b, 0x59, 0x0b, 0x5a, 0, 0, 0, 7, 0, 0, 0, 0], &chunks]);
-    let frame = ethernet(IPV4, &ipv4(132, &sctp));
-    let packet = decode_frame(&frame);
-    assert_eq!((packet.transport, packet.ports), (Transport::Sctp, [2905, 2906]));
-    assert_eq!(clean_payload(&packet), chunks);
+fn the_payload_of_sctp_is_the_user_data_of_its_first_data_chunk_or_else_all_chunks() {
+    let data = |user: &[u8]| {
+        let padding = [0; 3];
+        cat(&[
+            &[0, 3, 0, 16 + user.len() as u8],
+            &[0; 12],
+            user,
+            &padding[..user.len().next_multiple_of(4) - user.len()],
+        ])
+    };
+    let heartbeat = [4, 0, 0, 8, 0, 1, 0, 4];
+    for (chunks, payload) in [
+        (data(b"x"), &b"x"[..]),
+        (cat(&[&heartbeat, &data(b"first"), &data(b"second")]), b"first"),
+        (heartbeat.to_vec(), &heartbeat),
+        (Vec::new(), b""),
+    ] {
+        let sctp = cat(&[&[0x0b, 0x59, 0x0b, 0x5a, 0, 0, 0, 7, 0, 0, 0, 0], &chunks]);
+        let frame = ethernet(IPV4, &ipv4(132, &sctp));
+        let packet = decode_frame(&frame);
+        assert_eq!((packet.transport, packet.ports), (Transport::Sctp, [2905, 2906]));
+        assert_eq!(clean_payload(&packet), payload);
+        assert_eq!(packet.ip.as_ref().map(|ip| &packet.bytes[ip.payload.clone()]), Some(&sctp[..]), "headers stay");
+    }
+}
+
+#[test]
+fn a_data_chunk_of_sctp_that_is_cut_gives_what_there_is_of_its_user_data() {
+    for (chunk, payload) in [
+        (&[0, 3, 0, 40, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, b'x', b'y'][..], &b"xy"[..]),
+        (&[0, 3, 0, 40, 0, 0][..], b""),
+        (&[0, 3, 0, 8, 0, 0, 0, 1][..], b""),
+    ] {
+        let frame = ethernet(IPV4, &ipv4(132, &cat(&[&[0x0b, 0x59, 0x0b, 0x5a, 0, 0, 0, 7, 0, 0, 0, 0], chunk])));
+        assert_eq!(decode_frame(&frame).payload(), payload);
+    }
 }
 
 #[test]

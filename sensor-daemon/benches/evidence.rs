@@ -16,6 +16,7 @@ use vigia::inspection::Names;
 use vigia::journal::Journal;
 use vigia::metrics::Metrics;
 use vigia::pipeline::{Parts, Rules, Share, Worker};
+use vigia::tagging::Tags;
 use vigia_parsers::Timestamp;
 use vigia_parsers::packet::{Captured, LinkType};
 use vigia_parsers::registry::PROTOCOLS;
@@ -93,6 +94,7 @@ fn pass(all: &Frames, with_evidence: bool) -> ([f64; 2], Arc<Metrics>) {
         names: Names { interfaces: vec!["tap0".to_owned()], capture: String::new() },
         counters: vec![],
         output,
+        tags: Tags::new(metrics.shared()),
         histogram: false,
         shunting: None,
     });

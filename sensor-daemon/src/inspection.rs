@@ -30,7 +30,7 @@ use crate::journal::AlertEntry;
 use crate::metrics::Counter;
 use crate::pipeline::Rules;
 use crate::shunting::Shunting;
-use crate::tagging::HostTags;
+use crate::tagging::Tags;
 
 /// What stands for the address and port of a packet without IP.
 const NOWHERE: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
@@ -95,7 +95,7 @@ pub struct Inspector {
     names: Names,
     observer: Option<Box<dyn Observer>>,
     held: Held,
-    tags: HostTags,
+    tags: Tags,
     /// Leaves flows to the kernel; live only.
     shunting: Option<Shunting>,
     /// Flows with matches that wait for an acknowledgement, and since when.
@@ -170,6 +170,7 @@ impl Inspector {
         streams: &flow::tcp::Settings,
         (protocols, dissection): (&'static [&'static Protocol], &Dissection),
         output: Output,
+        tags: Tags,
         histogram: bool,
         names: Names,
     ) -> Self {
@@ -185,7 +186,7 @@ impl Inspector {
             names,
             observer: None,
             held: Held::default(),
-            tags: HostTags::default(),
+            tags,
             shunting: None,
             waiting: VecDeque::new(),
         }
@@ -250,11 +251,6 @@ impl Inspector {
     /// What all conversations hold.
     pub fn held(&self) -> Held {
         self.held
-    }
-
-    /// The tags that are followed.
-    pub fn tags(&self) -> &HostTags {
-        &self.tags
     }
 
     /// What reassembly did.
@@ -612,7 +608,7 @@ impl Inspector {
             held: &mut self.held,
             alerted: &mut flow.alerted,
             bypass: &mut flow.bypass,
-            tags: &mut self.tags,
+            tags: &self.tags,
             transactions: &mut flow.transactions,
         };
         Pass { inspection, reassembler: &mut self.reassembler, tcp: &mut flow.tcp }
@@ -869,7 +865,7 @@ struct Inspection<'p> {
     held: &'p mut Held,
     alerted: &'p mut bool,
     bypass: &'p mut bool,
-    tags: &'p mut HostTags,
+    tags: &'p Tags,
     transactions: &'p mut u32,
 }
 
@@ -955,7 +951,7 @@ impl<'p> Inspection<'p> {
         *self.bypass |= self.scratch.bypass();
         count_limits(self.output, self.scratch, subject);
         if !self.scratch.matches().is_empty() {
-            self.matched();
+            self.matched(direction);
             let stream = matches!(subject, Subject::Stream(_));
             if !(stream && self.facts.packet.is_some() && self.hold(direction, bytes)) {
                 self.report(direction, moment.protocol, subject, bytes);
@@ -990,13 +986,21 @@ impl<'p> Inspection<'p> {
 
     /// What a match does at once, whenever it is reported.
     #[cold]
-    fn matched(&mut self) {
+    fn matched(&mut self, direction: Direction) {
         *self.alerted = true;
-        let ends = [self.facts.client.0, self.facts.server.0];
-        for rule in self.scratch.matches() {
-            for &tag in &self.rules.rule(*rule).tags {
-                self.tags.follow(tag, self.memory, ends, self.facts.timestamp);
+        for at in 0..self.scratch.matches().len() {
+            let Some(&rule) = self.scratch.matches().get(at) else { return };
+            if !self.rules.rule(rule).gated {
+                self.tag(rule, direction);
             }
+        }
+    }
+
+    /// Follows the tags of a rule: from its match on, or where its alerts are counted across flows, from its alert on.
+    fn tag(&mut self, rule: RuleId, direction: Direction) {
+        for &tag in &self.rules.rule(rule).tags {
+            let ends = self.facts.ends(direction).map(|(address, _)| address);
+            self.tags.follow(tag, self.memory, ends, self.facts.timestamp);
         }
     }
 
@@ -1069,6 +1073,9 @@ impl<'p> Inspection<'p> {
         self.scratch.hear(self.output.forgotten());
         if let Some((left, silence)) = left.zip(self.output.silence()) {
             self.rules.hush(left, rule, silence, self.scratch);
+        }
+        if entry.as_ref().is_some_and(|entry| entry.admitted) {
+            self.tag(rule, direction);
         }
         entry
     }

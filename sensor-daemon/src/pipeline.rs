@@ -28,6 +28,7 @@ use crate::histogram::Histogram;
 use crate::inspection::{Inspector, Names, Observer};
 use crate::metrics::{Counter, Counters, DropCause};
 use crate::shunting::Shunting;
+use crate::tagging::Tags;
 
 /// What a worker is made from.
 pub struct Parts {
@@ -51,6 +52,8 @@ pub struct Parts {
     pub counters: Vec<Counters>,
     /// Where events go.
     pub output: Output,
+    /// What rules have tagged.
+    pub tags: Tags,
     /// Count the values of every field.
     pub histogram: bool,
     /// Leaves flows to the kernel of which nobody needs to see more; live only.
@@ -151,6 +154,7 @@ impl Worker {
             &parts.flow.tcp,
             (parts.protocols, &parts.dissection),
             parts.output,
+            parts.tags,
             parts.histogram,
             parts.names,
         );
@@ -443,7 +447,6 @@ impl Worker {
         let copies = self.state.duplicates.stats();
         let streams = self.inspector.streams();
         let held = self.inspector.held();
-        let (tagged, untagged) = (self.inspector.tags().pairs() as u64, self.inspector.tags().refused());
         let evicted = table.evicted_closed + table.evicted_new + table.evicted_established + table.evicted_ot;
         let counters = &mut self.inspector.output.counters;
         for (gauge, value) in [
@@ -459,7 +462,6 @@ impl Worker {
             (Counter::RequestMemory, held.request_bytes),
             (Counter::JoinedMemory, held.joined_bytes),
             (Counter::RuleMemories, held.remembered),
-            (Counter::TaggedHosts, tagged),
         ] {
             counters.set(gauge, value);
         }
@@ -485,7 +487,6 @@ impl Worker {
                 (Counter::RedundantLanA, copies.prp_lan_a + copies.hsr_path_a),
                 (Counter::RedundantLanB, copies.prp_lan_b + copies.hsr_path_b),
                 (Counter::RedundantMismatch, copies.redundant_mismatch),
-                (Counter::TagsRefused, untagged),
                 (Counter::DefragExpired, defrag.timed_out),
                 (Counter::DefragRefused, defrag.limited_fragments + defrag.limited_datagrams + defrag.limited_memory),
             ],

@@ -15,6 +15,7 @@ use vigia::inspection::Names;
 use vigia::journal::Journal;
 use vigia::metrics::Metrics;
 use vigia::pipeline::{Parts, Rules, Share, Worker};
+use vigia::tagging::Tags;
 use vigia_parsers::Timestamp;
 use vigia_parsers::packet::{Captured, LinkType};
 use vigia_parsers::registry::PROTOCOLS;
@@ -122,6 +123,7 @@ impl Bench {
             names: Names { interfaces: vec!["tap0".to_owned()], capture: String::new() },
             counters: vec![],
             output,
+            tags: Tags::new(metrics.shared()),
             histogram: false,
             shunting: None,
         });

@@ -18,6 +18,7 @@ use vigia::inspection::Names;
 use vigia::journal::Journal;
 use vigia::metrics::Metrics;
 use vigia::pipeline::{Parts, Rules, Share, Worker};
+use vigia::tagging::Tags;
 use vigia_parsers::registry::PROTOCOLS;
 use vigia_rules::{Engine, Variables};
 use wire::{Session, Way, dnp3, ethernet, prp, read_registers};
@@ -67,6 +68,7 @@ fn worker(metrics: &Arc<Metrics>, journal: &Journal, index: usize) -> Worker {
         names: Names { interfaces: vec!["tap0".to_owned()], capture: String::new() },
         counters: vec![],
         output,
+        tags: Tags::new(metrics.shared()),
         histogram: false,
         shunting: None,
     })

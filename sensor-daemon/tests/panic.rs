@@ -14,6 +14,7 @@ use vigia::inspection::Names;
 use vigia::journal::Journal;
 use vigia::metrics::Metrics;
 use vigia::pipeline::{Parts, Rules, Share, Worker};
+use vigia::tagging::Tags;
 use vigia_parsers::ot::modbus;
 use vigia_parsers::packet::{Captured, LinkType};
 use vigia_parsers::{Direction, Dissector, Envelope, Frame, Probe, Protocol, Sink, Timestamp};
@@ -105,6 +106,7 @@ impl Bench {
             names: Names { interfaces: vec!["capture".to_owned()], capture: String::new() },
             counters: vec![],
             output,
+            tags: Tags::new(metrics.shared()),
             histogram: false,
             shunting: None,
         });

@@ -139,6 +139,14 @@ impl Tagged {
             Self::Until(end) => packet.timestamp <= *end,
         }
     }
+
+    /// Is nothing more to be recorded at `now`?
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        match self {
+            Self::Packets(left) | Self::Bytes(left) => *left == 0,
+            Self::Until(end) => now > *end,
+        }
+    }
 }
 
 /// Takes up to `count` off; false when nothing was left.

@@ -202,7 +202,7 @@ counters! {
     ThresholdsEvicted: Counter Sum "vigia_threshold_evicted_total" "Counters of thresholds given up before their time because there were too many";
     RuleMemories: Gauge Sum "vigia_rule_flows" "Flows of which rules remember something: flowbits, counts, what they raised";
     BoundedRuleMemory: Counter Sum "vigia_rule_flow_bounded_total" "Times that a bound on what rules remember of a flow made them forget the oldest of it, or remember nothing new";
-    TaggedHosts: Gauge Sum "vigia_tagged_hosts" "Pairs of hosts whose packets are recorded because a rule tagged them";
+    TaggedHosts: Gauge Sum "vigia_tagged_hosts" "Hosts whose packets are recorded because a rule tagged them";
     TagsRefused: Counter Sum "vigia_tags_refused_total" "Tags on hosts that were not followed because there were too many";
     RuleReloads: Counter Sum "vigia_rule_reloads_total" {result = "ok"} "Rule reloads";
     RuleReloadsFailed: Counter Sum "vigia_rule_reloads_total" {result = "failed"} "Rule reloads";

@@ -17,6 +17,7 @@ use crate::inspection::Names;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::pipeline::{Rules, Share};
+use crate::tagging::Tags;
 
 /// Starts it for live workers. What is in its way keeps no sensor from starting.
 pub(super) fn start(bench: &Bench<'_>, sources: &mut [Box<dyn Source>]) -> Option<Evidence> {
@@ -52,7 +53,8 @@ pub(super) fn collect(config: &Config, first: &Reading<'_>, (events, folder): (&
     let journal = Journal::more_of_file(events, 1, first.metrics)?;
     let engine = Arc::new(Engine::compile(&[], &Variables::default()).engine);
     let rules = RuleStore::holding(Rules { engine, ruleset: Ruleset::default() });
-    let told = Bench { config: &config, journal: &journal, metrics: first.metrics, rules: &rules };
+    let tags = Tags::new(first.metrics.shared());
+    let told = Bench { config: &config, journal: &journal, metrics: first.metrics, rules: &rules, tags };
     let place = evidence::Place::of_replay(folder, told.evidence());
     let mut evidence = Evidence::start(&config.evidence, place, vec![Vec::new()], first.metrics)
         .with_context(|| folder.display().to_string())?;

@@ -33,6 +33,7 @@ use crate::language::{Language, Message};
 use crate::metrics::{self, Counter, Metrics};
 use crate::pipeline::{Share, Worker};
 use crate::priority::Rank;
+use crate::tagging::Tags;
 
 /// Watches live interfaces until told to stop. `loaded` has the command line's settings over it already.
 pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<Outcome> {
@@ -74,7 +75,13 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
         manager,
     });
     let stop = AtomicBool::new(false);
-    let bench = Bench { config: &loaded.config, journal: &journal, metrics: &sensor.metrics, rules: &sensor.rules };
+    let bench = Bench {
+        config: &loaded.config,
+        journal: &journal,
+        metrics: &sensor.metrics,
+        rules: &sensor.rules,
+        tags: Tags::new(sensor.metrics.shared()),
+    };
     let mut evidence = evidence::start(&bench, &mut sources);
     let count = sources.len();
     let ended = Notify::new();

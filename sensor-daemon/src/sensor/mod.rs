@@ -23,6 +23,7 @@ use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::pipeline::{Parts, Share, Worker};
 use crate::shunting::Shunting;
+use crate::tagging::Tags;
 
 pub use live::run;
 pub use replay::replay;
@@ -35,6 +36,7 @@ struct Bench<'a> {
     journal: &'a Journal,
     metrics: &'a Arc<Metrics>,
     rules: &'a RuleStore,
+    tags: Tags,
 }
 
 /// What tells workers of one sensor apart.
@@ -79,6 +81,7 @@ impl Bench<'_> {
             names,
             counters,
             output,
+            tags: self.tags.clone(),
             histogram,
             shunting,
         })

@@ -24,6 +24,7 @@ use crate::journal::Journal;
 use crate::language::Message;
 use crate::metrics::{Counter, Metrics};
 use crate::pipeline::{Share, Worker};
+use crate::tagging::{Tags, ties_flows};
 
 /// Processes capture files. `loaded` has the command line's settings over it already.
 pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::Result<Outcome> {
@@ -40,13 +41,15 @@ pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::R
     if found.fatal {
         anyhow::bail!(Message::RulesStrict.text(context.language));
     }
-    let workers = usize::from(arguments.workers);
+    // One flow's packets may be recorded for what another says: then whoever sees one sees all.
+    let workers = if ties_flows(&rules.current().engine) { 1 } else { usize::from(arguments.workers) };
     let events = output.join("eve.json");
     if let Some(folder) = arguments.evidence.as_deref().filter(|folder| evidence::is_used(folder)) {
         anyhow::bail!(Message::EvidenceFolderUsed.with([folder.display().to_string().into()]).text(context.language));
     }
     let journal = Journal::single_file(&events, workers, &metrics)?;
-    let bench = Bench { config: &config, journal: &journal, metrics: &metrics, rules: &rules };
+    let tags = Tags::new(metrics.shared());
+    let bench = Bench { config: &config, journal: &journal, metrics: &metrics, rules: &rules, tags };
     let settings = &config.capture.file;
     let reading = Reading { captures: &captures, settings, ahead: reads_ahead(workers), metrics: &metrics };
     let worker = |index| {

@@ -14,6 +14,7 @@ use crate::inspection::{Names, Observer};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::pipeline::{Rules, Share};
+use crate::tagging::Tags;
 
 /// What rules did on captures.
 pub struct Trial {
@@ -45,7 +46,8 @@ pub fn trial(
     let journal = Journal::single_file(&path, 1, &metrics)?;
     let ruleset = Ruleset { generation: 1, hash: engine.hash().to_owned(), loaded_at_s: 0 };
     let rules = RuleStore::holding(Rules { engine, ruleset });
-    let bench = Bench { config: &config, journal: &journal, metrics: &metrics, rules: &rules };
+    let tags = Tags::new(metrics.shared());
+    let bench = Bench { config: &config, journal: &journal, metrics: &metrics, rules: &rules, tags };
     let mut worker = bench.worker(Place {
         index: 0,
         share: Share::ALL,

@@ -179,8 +179,8 @@ impl ServicePorts {
         bits[usize::from(port >> 6)] >> (port & 63) & 1 != 0
     }
 
-    /// Is the sender of a flow's first packet its client? The handshake knows; without one the ports say: a registered
-    /// service, else a privileged port, else one below the ephemeral range against one within it; else who spoke first.
+    /// Is the sender of a flow's first packet its client? The handshake knows; without one the ports may say; else who spoke
+    /// first.
     pub(super) fn sender_is_client(&self, packet: &Packet<'_>) -> bool {
         let tcp = match packet.transport {
             Transport::Tcp(tcp) if tcp.has(Tcp::SYN) => return !tcp.has(Tcp::ACK),
@@ -196,16 +196,26 @@ impl ServicePorts {
         self.by_ports(packet.ports, tcp).unwrap_or(true)
     }
 
-    /// Whether the sender is the client by its port and the receiver's alone; `None` where they say nothing.
-    pub(super) fn by_ports(&self, [source, destination]: [u16; 2], tcp: bool) -> Option<bool> {
-        let looks_like_client = [
-            [source, destination].map(|port| !self.serves(tcp, port)),
-            [source, destination].map(|port| port >= 1024),
-            [source, destination].map(|port| port >= EPHEMERAL),
-        ];
-        looks_like_client.into_iter().find(|[source, destination]| source != destination).map(|[source, _]| source)
+    /// Whether the sender is the client by its port and the receiver's alone; `None` where they say nothing. A registered
+    /// service says most. A TCP connection that is picked up midstream may begin with anyone's segment: there a privileged port
+    /// tells the server, too, and one below the ephemeral range against one within it. Of datagrams the first one mostly asks,
+    /// so only the port of a well-known service tells otherwise.
+    pub(super) fn by_ports(&self, ports: [u16; 2], tcp: bool) -> Option<bool> {
+        let by = |looks_like_client: &dyn Fn(u16) -> bool| {
+            let [source, destination] = ports.map(looks_like_client);
+            (source != destination).then_some(source)
+        };
+        let registered = by(&|port| !self.serves(tcp, port));
+        registered.or_else(|| match tcp {
+            true => by(&|port| port >= 1024).or_else(|| by(&|port| port >= EPHEMERAL)),
+            false => by(&|port| !ANSWERS_FROM.contains(&port)),
+        })
     }
 }
+
+/// Ports of UDP from which answers come and nothing else: Kerberos, port mapper, NTP, SNMP, LDAP, QUIC, RADIUS and its accounting,
+/// NFS.
+const ANSWERS_FROM: [u16; 9] = [88, 111, 123, 161, 389, 443, 1812, 1813, 2049];
 
 /// First ephemeral port of Linux; Windows and IANA begin later (49152).
 const EPHEMERAL: u16 = 32768;
@@ -274,6 +284,12 @@ mod tests {
         assert!(!client(&tcp((a, 8080), (b, 50000), Tcp::ACK, 1, 2, b"x")));
         assert!(client(&tcp((a, 8080), (b, 8081), Tcp::ACK, 1, 2, b"x")));
         assert!(client(&udp((a, 20000), (b, 20000), b"x")));
+        assert!(!client(&udp((a, 20000), (b, 30000), b"x")), "a registered service");
+        assert!(!client(&udp((a, 161), (b, 5000), b"x")), "a well-known service");
+        assert!(client(&udp((a, 123), (b, 161), b"x")), "two of them");
+        for port in [80, 1000, 5095, 1883] {
+            assert!(client(&udp((a, port), (b, 50000), b"x")), "who sends the first datagram from port {port} asks");
+        }
         assert!(client(&udp((a, 502), ("239.0.0.1", 50000), b"x")), "a group is never the client");
         assert!(client(&icmp(a, b, 8, 0, 1)));
         assert!(!client(&icmp(a, b, 0, 0, 1)));

@@ -215,6 +215,11 @@ pub trait Sink {
     /// Bytes that do not parse as far as a record.
     fn anomaly(&mut self, envelope: &Envelope, protocol: &'static Protocol, anomaly: Anomaly);
 
+    /// Detection of the flow's protocol met something that rules may ask for ([`crate::conversation`] has the names).
+    fn undetected(&mut self, envelope: &Envelope, event: &'static str) {
+        let _ = (envelope, event);
+    }
+
     /// A bound of what is kept of the flow bit: the oldest was given up.
     fn bounded(&mut self, bound: Bound) {
         let _ = bound;

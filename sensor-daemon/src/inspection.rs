@@ -114,6 +114,12 @@ const PATIENCE: u64 = 1_000_000_000;
 /// Matches of a flow that wait at the most; further ones are reported at once.
 const HELD: usize = 64;
 
+/// Is what was said in the flow of no known protocol, as far as can be told?
+#[inline]
+fn has_failed(flow: &Flow, conversation: Option<&Conversation>) -> bool {
+    flow.foreign || conversation.is_some_and(Conversation::has_failed)
+}
+
 /// Are there matches of the flow that are not reported yet?
 fn holds(flow: &Flow) -> bool {
     flow.memory.as_ref().is_some_and(|memory| !memory.held.is_empty())
@@ -459,9 +465,12 @@ impl Inspector {
         let Pass { mut inspection, reassembler, tcp } = self.begin(&mut flow, None, 0, at);
         reassembler.finish(tcp, &mut inspection);
         inspection.touch();
+        let mut failed = false;
         if let Some(mut conversation) = inspection.conversation.take() {
             conversation.expire(Timestamp::MAX, &mut inspection);
+            failed = conversation.has_failed();
         }
+        flow.foreign |= failed;
         let reason = match reason {
             EndReason::Timeout => FlowReason::Timeout,
             EndReason::Forced => FlowReason::Forced,
@@ -592,7 +601,8 @@ impl Inspector {
         interface: InterfaceId,
         timestamp: Timestamp,
     ) -> Pass<'p> {
-        let facts = Facts::of(flow, packet, interface, &self.names, timestamp);
+        let failed = has_failed(flow, conversation.as_deref());
+        let facts = Facts::of(flow, failed, packet, interface, &self.names, timestamp);
         let inspection = Inspection {
             rules: &self.rules.engine,
             scratch: &mut self.scratch,
@@ -701,6 +711,8 @@ impl Inspector {
         if flow.is_link() {
             return;
         }
+        let may_speak = matches!(flow.ip_protocol(), 6 | 17);
+        let failed = may_speak && has_failed(flow, flow.conversation.as_deref());
         let tcp = (flow.ip_protocol() == 6).then(|| TcpSummary {
             flags: flow.tcp_flags,
             state: tcp_state(flow.tcp.state()),
@@ -714,7 +726,7 @@ impl Inspector {
             state: if flow.bypass { event::FlowState::Bypassed } else { flow_state(flow.state()) },
             reason,
             alerted: flow.alerted,
-            protocol: flow.protocol,
+            protocol: flow.protocol.or(failed.then_some(&registry::FAILED)),
             transactions: flow.transactions.into(),
             tcp,
         };
@@ -762,6 +774,7 @@ impl<'p> Facts<'p> {
     #[inline]
     fn of(
         flow: &Flow,
+        failed: bool,
         packet: Option<&'p Packet<'p>>,
         interface: InterfaceId,
         names: &'p Names,
@@ -783,7 +796,7 @@ impl<'p> Facts<'p> {
             start: flow.start(),
             sent: flow.tcp.sent(),
             established: flow.state() == FlowState::Established,
-            protocol: flow.protocol.or(flow.foreign.then_some(&registry::FAILED)),
+            protocol: flow.protocol.or(failed.then_some(&registry::FAILED)),
             link: flow.is_link(),
         }
     }
@@ -904,7 +917,7 @@ impl<'p> Inspection<'p> {
             self.facts.sent.swap(0, 1);
         }
         self.facts.established = flow::state_of(tcp, self.facts.packets) == FlowState::Established;
-        if self.conversation.as_ref().is_some_and(|conversation| conversation.is_unknown()) {
+        if self.conversation.as_ref().is_some_and(|conversation| conversation.has_failed()) {
             self.facts.protocol.get_or_insert(&registry::FAILED);
         }
     }
@@ -1184,6 +1197,11 @@ impl Sink for Inspection<'_> {
     fn transaction(&mut self, _envelope: &Envelope, record: &dyn Record) {
         *self.transactions = self.transactions.saturating_add(1);
         self.output.record(record, || Header { source: None, ..self.facts.header(Direction::ToServer) });
+    }
+
+    fn undetected(&mut self, envelope: &Envelope, event: &'static str) {
+        let anomalies = &[Anomaly { kind: event, offset: 0 }];
+        self.inspect(envelope.direction, &Subject::Message { record: None, anomalies, left: None }, &[]);
     }
 
     fn bounded(&mut self, bound: Bound) {

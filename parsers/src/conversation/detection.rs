@@ -25,8 +25,8 @@ const EVIDENCE: usize = 2;
 pub(super) enum Outcome {
     /// Not yet: the chunk is held back, or let go.
     Undecided,
-    /// None of the registry.
-    Unknown,
+    /// None of the registry. `one_sided` says that only one end has spoken.
+    Unknown { one_sided: bool },
     /// It is this one; the chunk in hand is not among those held.
     Found {
         protocol: &'static Protocol,
@@ -39,8 +39,7 @@ pub(super) struct Detection {
     protocols: &'static [&'static Protocol],
     limits: Limits,
     medium: Medium,
-    /// As [`Opening::roles_known`].
-    roles_known: bool,
+    seen: Seen,
     tries: u8,
     /// The protocols that the flow may speak, by their place.
     asked: Places,
@@ -75,6 +74,22 @@ impl Places {
             left &= left.checked_sub(1)?;
             Some(place)
         })
+    }
+}
+
+/// What was seen of the flow, one bit each; the first two say which ends have spoken, by [`Direction::index`].
+#[derive(Clone, Copy)]
+struct Seen(u8);
+
+impl Seen {
+    const BOTH: u8 = 0b11;
+    /// As [`Opening::roles_known`].
+    const ROLES: u8 = 1 << 2;
+    /// Nothing is missing: the flow was seen from its beginning, or its datagrams are whole each.
+    const WHOLE: u8 = 1 << 3;
+
+    fn has(self, bits: u8) -> bool {
+        self.0 & bits == bits
     }
 }
 
@@ -120,7 +135,9 @@ impl Detection {
             }
         }
         let Opening { medium, roles_known, .. } = opening;
-        Self { protocols, limits: *limits, medium, roles_known, tries: 0, asked, hinted, held: None }
+        let whole = roles_known || medium == Medium::Datagram;
+        let seen = Seen(if roles_known { Seen::ROLES } else { 0 } | if whole { Seen::WHOLE } else { 0 });
+        Self { protocols, limits: *limits, medium, seen, tries: 0, asked, hinted, held: None }
     }
 
     /// What the protocol's dissector is to keep to.
@@ -144,10 +161,17 @@ impl Detection {
 
     /// Bytes of this direction were lost: what was held of it no longer joins what comes.
     pub(super) fn gap(&mut self, direction: Direction) {
+        self.seen.0 &= !Seen::WHOLE;
         self.release(direction);
     }
 
+    /// Have both ends begun to speak, and what they said is nothing that is known? What they go on to say may be all the same.
+    pub(super) fn has_failed(&self) -> bool {
+        self.seen.has(Seen::WHOLE | Seen::BOTH) && self.held.is_none()
+    }
+
     pub(super) fn data(&mut self, envelope: &Envelope, chunk: &[u8]) -> Outcome {
+        self.seen.0 |= 1 << envelope.direction.index();
         let held = self.joined(envelope.direction, chunk);
         let bytes = held.as_deref().unwrap_or(chunk);
         let on_port = |protocol: &&'static Protocol| (protocol.probe)(bytes, envelope.direction) == Probe::OnPort;
@@ -172,7 +196,10 @@ impl Detection {
         if !holds || self.is_datagram() {
             self.tries = self.tries.saturating_add(1);
         }
-        if self.tries >= TRIES && self.hinted.is_empty() { Outcome::Unknown } else { Outcome::Undecided }
+        if self.tries >= TRIES && self.hinted.is_empty() {
+            return Outcome::Unknown { one_sided: !self.seen.has(Seen::BOTH) };
+        }
+        Outcome::Undecided
     }
 
     /// The protocols at these places, in their order.
@@ -218,7 +245,7 @@ impl Detection {
             Probe::Maybe if hinted => return Judgement::Decided { reversed: false },
             _ => {}
         }
-        let turned = if self.roles_known { Probe::No } else { (protocol.probe)(bytes, direction.opposite()) };
+        let turned = if self.seen.has(Seen::ROLES) { Probe::No } else { (protocol.probe)(bytes, direction.opposite()) };
         if turned == Probe::Certain {
             return Judgement::Decided { reversed: true };
         }

@@ -6,10 +6,17 @@ use crate::dissector::{Anomaly, Direction, Dissector, Envelope, Frame, Probe, Pr
 use crate::limits::{Bound, Kept, Limits};
 use crate::time::Timestamp;
 
+/// Bytes in which an end that spoke the protocol would have said a message.
+const SILENT_BYTES: usize = 4096;
+
 pub(super) struct Framer {
     protocol: &'static Protocol,
     dissector: Box<dyn Dissector>,
     medium: Medium,
+    /// Directions in which a message was found.
+    framed: [bool; 2],
+    /// It was told that only one direction speaks the protocol.
+    told: bool,
     /// Made when a message does not lie whole in the bytes at hand for the first time: in most flows, never.
     sides: Option<Box<[Side; 2]>>,
 }
@@ -37,7 +44,8 @@ enum Boundary {
 
 impl Framer {
     pub(super) fn new(protocol: &'static Protocol, limits: &Limits, medium: Medium) -> Self {
-        Self { protocol, dissector: (protocol.open)(limits), medium, sides: None }
+        let dissector = (protocol.open)(limits);
+        Self { protocol, dissector, medium, framed: [false; 2], told: false, sides: None }
     }
 
     pub(super) fn protocol(&self) -> &'static Protocol {
@@ -145,13 +153,16 @@ impl Framer {
                         return at + offset;
                     }
                     Boundary::Nowhere => {
-                        self.side(direction).lost = Some(skipped + bytes.len() - at);
+                        let skipped = skipped + bytes.len() - at;
+                        self.side(direction).lost = Some(skipped);
+                        self.doubt(envelope, skipped, sink);
                         return bytes.len();
                     }
                 }
             }
             match self.frame(direction, &bytes[at..]) {
                 Frame::Whole(length) => {
+                    self.framed[direction.index()] = true;
                     self.dissector.parse(envelope, &bytes[at..at + length], sink);
                     at += length;
                 }
@@ -218,6 +229,16 @@ impl Framer {
     fn possible(&self, direction: Direction, bytes: &[u8]) -> bool {
         bytes.is_empty()
             || (self.frame(direction, bytes) != Frame::Not && (self.protocol.probe)(bytes, direction) != Probe::No)
+    }
+
+    /// So many bytes of a stream were skipped, and no message is in sight: tells once that only the other end speaks the
+    /// protocol, if it does and this one never has.
+    fn doubt(&mut self, envelope: &Envelope, skipped: usize, sink: &mut dyn Sink) {
+        let [here, there] = [envelope.direction, envelope.direction.opposite()].map(|way| self.framed[way.index()]);
+        if skipped > SILENT_BYTES && there && !here && !self.told {
+            self.told = true;
+            sink.undetected(envelope, super::ONE_DIRECTION);
+        }
     }
 
     fn resynchronised(&self, envelope: &Envelope, skipped: usize, sink: &mut dyn Sink) {

@@ -20,6 +20,12 @@ use framing::Framer;
 /// The anomaly of bytes skipped until the next message.
 pub const RESYNCHRONISED: &str = "resynchronised";
 
+/// Told when the protocol was given up though only one end has spoken ([`Sink::undetected`]).
+pub const DETECTION_SKIPPED: &str = "applayer_proto_detection_skipped";
+
+/// Told when one end speaks the protocol, and of the other, which said a lot, nothing was a message of it.
+pub const ONE_DIRECTION: &str = "applayer_detect_protocol_only_one_direction";
+
 /// Anomalies that framing reports for every protocol, besides the protocol's own.
 pub const ANOMALIES: &[AnomalyKind] = &[
     AnomalyKind {
@@ -92,7 +98,12 @@ impl Conversation {
             State::Known(framer) => framer.data(&envelope, bytes, sink),
             State::Detecting(detection) => match detection.data(&envelope, bytes) {
                 Outcome::Undecided => {}
-                Outcome::Unknown => self.state = State::Unknown,
+                Outcome::Unknown { one_sided } => {
+                    self.state = State::Unknown;
+                    if one_sided {
+                        sink.undetected(&envelope, DETECTION_SKIPPED);
+                    }
+                }
                 Outcome::Found { protocol, reversed } => self.begin(protocol, reversed, &envelope, bytes, sink),
             },
             State::Unknown => {}
@@ -133,6 +144,17 @@ impl Conversation {
     /// True once no protocol of the registry is to be expected any more: the flow's payload need not be handed on.
     pub fn is_unknown(&self) -> bool {
         matches!(self.state, State::Unknown)
+    }
+
+    /// Is what was said so far of no protocol of the registry, as far as can be told? It is once both ends have spoken from the
+    /// beginning and nothing was recognised, and once nothing is to be expected any more. While it is not
+    /// [unknown](Self::is_unknown) for good, a protocol may still be found.
+    pub fn has_failed(&self) -> bool {
+        match &self.state {
+            State::Detecting(detection) => detection.has_failed(),
+            State::Known(_) => false,
+            State::Unknown => true,
+        }
     }
 
     /// True once after detection found that client and server are the other way round than the flow assumed. The sink has

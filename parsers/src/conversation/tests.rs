@@ -79,6 +79,7 @@ struct Heard {
     messages: Vec<(Direction, Vec<u8>)>,
     skipped: usize,
     truncated: usize,
+    events: Vec<&'static str>,
 }
 
 impl Sink for Heard {
@@ -93,6 +94,9 @@ impl Sink for Heard {
             "resynchronised" => self.skipped += anomaly.offset,
             _ => self.truncated += 1,
         }
+    }
+    fn undetected(&mut self, _: &Envelope, event: &'static str) {
+        self.events.push(event);
     }
 }
 
@@ -418,5 +422,56 @@ fn what_only_the_port_tells_apart_is_decided_by_the_port() {
         talk.gap(ToServer, 1);
         say(&mut talk, &mut heard, ToServer, &[b"lost".as_slice(), &strong(b"again")].concat());
         assert_eq!(heard.messages.last(), Some(&(ToServer, strong(b"again"))));
+    }
+}
+
+#[test]
+fn what_both_ends_said_from_the_beginning_and_nobody_knows_has_failed_until_a_protocol_is_found() {
+    let opening = |server_port, medium, roles_known| Opening { client_port: 40000, server_port, medium, roles_known };
+    for (server_port, medium) in [(7, Medium::Stream), (9999, Medium::Stream), (9999, Medium::Datagram)] {
+        let mut talk = Conversation::new(opening(server_port, medium, true), BOTH, &Limits::DEFAULT);
+        let mut heard = Heard::default();
+        say(&mut talk, &mut heard, ToServer, b"noise");
+        assert!(!talk.has_failed(), "one end has not spoken");
+        say(&mut talk, &mut heard, ToClient, b"noise");
+        assert!(talk.has_failed() && !talk.is_unknown());
+        say(&mut talk, &mut heard, ToServer, &strong(b"hello"));
+        assert!(!talk.has_failed() && talk.protocol() == Some(&STRONG), "{server_port} {medium:?}");
+    }
+    // Neither what was picked up midstream, nor what lost its beginning, nor what may still be a message.
+    let failed = |roles_known: bool, lost: bool, answer: &[u8]| {
+        let mut talk = Conversation::new(opening(9999, Medium::Stream, roles_known), BOTH, &Limits::DEFAULT);
+        let mut heard = Heard::default();
+        if lost {
+            talk.gap(ToServer, 10);
+        }
+        say(&mut talk, &mut heard, ToServer, b"noise");
+        say(&mut talk, &mut heard, ToClient, answer);
+        talk.has_failed()
+    };
+    assert!(failed(true, false, b"noise"));
+    assert!(!failed(false, false, b"noise") && !failed(true, true, b"noise") && !failed(true, false, &[0xaa, 9]));
+}
+
+#[test]
+fn detection_tells_of_an_end_that_never_spoke_and_of_one_that_speaks_something_else() {
+    let opening = Opening { client_port: 40000, server_port: 9999, medium: Medium::Stream, roles_known: true };
+    let (mut talk, mut heard) = (Conversation::new(opening, BOTH, &Limits::DEFAULT), Heard::default());
+    (0..20).for_each(|_| say(&mut talk, &mut heard, ToServer, b"noise"));
+    assert_eq!(heard.events, [DETECTION_SKIPPED]);
+    let (mut talk, mut heard) = (Conversation::new(opening, BOTH, &Limits::DEFAULT), Heard::default());
+    for _ in 0..20 {
+        say(&mut talk, &mut heard, ToServer, b"noise");
+        say(&mut talk, &mut heard, ToClient, b"noise");
+    }
+    assert!(talk.is_unknown() && heard.events.is_empty());
+    for answered in [false, true] {
+        let (mut talk, mut heard) = (Conversation::new(opening, BOTH, &Limits::DEFAULT), Heard::default());
+        say(&mut talk, &mut heard, ToServer, &strong(b"hello"));
+        if answered {
+            say(&mut talk, &mut heard, ToClient, &strong(b"hello"));
+        }
+        (0..100).for_each(|_| say(&mut talk, &mut heard, ToClient, &[b'n'; 100]));
+        assert_eq!(heard.events, if answered { vec![] } else { vec![ONE_DIRECTION] });
     }
 }

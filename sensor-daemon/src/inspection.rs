@@ -678,7 +678,9 @@ impl Inspector {
             route: None,
         };
         let (observer, engine) = (self.observer.as_deref_mut(), &self.rules.engine);
-        ask(observer, engine, &moment, &Subject::Packet, &mut None, &mut self.scratch);
+        // Of a packet without a flow nothing is remembered; what was found in it is told with it.
+        let mut memory = None;
+        ask(observer, engine, &moment, &Subject::Packet, &mut memory, &mut self.scratch);
         count_limits(&mut self.output, &self.scratch, &Subject::Packet);
         let header = packet_header(packet, &self.names, interface, 0);
         let alert = Alert {
@@ -699,7 +701,7 @@ impl Inspector {
             let noted = self.scratch.noted(rule);
             let found = Match { source, destination, timestamp: header.timestamp, value: noted };
             if let Some(entry) = self.output.matched(rule, header.number, found) {
-                let told = told.get_or_init(|| self.rules.engine.told(None, &self.scratch));
+                let told = told.get_or_init(|| self.rules.engine.told(memory.as_deref(), &self.scratch));
                 let remarks = self.scratch.remarks(rule);
                 self.output.alert(entry, &header, &Alert { noted, told, remarks, ..alert });
             }
@@ -743,7 +745,8 @@ impl Inspector {
             icmp: (flow.ip_protocol() == 1 || flow.ip_protocol() == 58).then_some((flow.icmp[0], flow.icmp[1])),
             ..Header::default()
         };
-        self.output.flow(&header, &summary);
+        let told = self.rules.engine.told_of_flow(flow.memory.as_deref());
+        self.output.flow(&header, &summary, &told);
     }
 }
 

@@ -10,9 +10,11 @@ alert tcp any any -> any any (content:"user="; pcre:"/user=(\w+)/, flow:user"; f
 alert tcp any any -> any any (msg:"Used"; content:"open"; flowbits:isset,login; flowvar:user,"oo"; entropy:value > 0; sid:2;)
 alert tcp any any -> any any (pkt_data; content:"open valve"; dataset:isset,valves,type string,load valves.json,format json,value_key name,context_key valve; sid:3;)
 alert tcp:flow_start any any -> any any (msg:"A flow begins"; sid:4;)
+alert tcp any any -> any any (msg:"Never"; content:"root"; entropy:value > 7.9; sid:5;)
 "#;
 
-fn alerts() -> Vec<Value> {
+/// The events of a kind.
+fn events(kind: &str) -> Vec<Value> {
     let mut session = Session::new(([10, 4, 0, 1], 40_000), ([10, 4, 0, 20], 7));
     let mut capture = Capture::default();
     session.handshake().iter().for_each(|frame| capture.push(frame));
@@ -30,12 +32,12 @@ fn alerts() -> Vec<Value> {
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let text = std::fs::read_to_string(at("eve.json")).unwrap();
     let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    events.filter(|event| event["event_type"] == "alert").collect()
+    events.filter(|event| event["event_type"] == kind).collect()
 }
 
 #[test]
 fn an_alert_tells_what_rules_left_on_its_flow_and_what_its_match_found_out() {
-    let alerts = alerts();
+    let alerts = events("alert");
     let of = |sid: u64| alerts.iter().filter(|it| it["alert"]["signature_id"] == sid).collect::<Vec<_>>();
     assert_eq!(of(4).len(), 2, "the first packet of each direction");
     assert_eq!(of(4)[0].get("metadata"), None);
@@ -48,6 +50,17 @@ fn an_alert_tells_what_rules_left_on_its_flow_and_what_its_match_found_out() {
     assert_eq!(used["traffic"], json!({"id": ["shell"]}));
     let [valve] = of(3)[..] else { panic!("{alerts:?}") };
     assert_eq!(valve["alert"]["context"], json!({"valve": {"name": "open valve", "plant": "north"}}));
+    assert!(of(5).is_empty());
+}
+
+#[test]
+fn the_record_of_a_flow_tells_what_rules_left_on_it_and_entropies_be_they_matched_or_not() {
+    let [flow] = &events("flow")[..] else { panic!("one flow") };
+    assert_eq!(flow["metadata"]["flowbits"], json!(["login"]));
+    assert_eq!(flow["metadata"]["flowints"], json!({"logins": 1}));
+    assert_eq!(flow["metadata"]["flowvars"], json!([{"user": "root"}]));
+    assert_eq!(flow["traffic"], json!({"id": ["shell"]}));
+    assert!(flow["metadata"]["entropy"]["payload"].as_f64().is_some_and(|found| found < 7.9), "{flow}");
 }
 
 /// A session whose roles the ports mislead about: what its messages, its packets and its flow say.

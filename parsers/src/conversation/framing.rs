@@ -150,6 +150,7 @@ impl Framer {
                     }
                     Boundary::Perhaps(offset) => {
                         self.side(direction).lost = Some(skipped + offset);
+                        self.doubt(envelope, skipped + offset, sink);
                         return at + offset;
                     }
                     Boundary::Nowhere => {

@@ -7,7 +7,7 @@ use super::bytes::{ByteExtract, ByteJump, ByteMath, ByteTest};
 use super::content::{Content, Needle};
 use super::dataset::{DatasetTest, ReputationTest};
 use super::regex::Expression;
-use super::told::{Note, Remark};
+use super::told::Note;
 use super::transform::{Base64, Transform};
 use super::value::{Number, Registers};
 use super::view::{Condition, View};
@@ -67,7 +67,7 @@ impl Entropy {
             return false;
         }
         let found = entropy(part);
-        registers.note(Note::Remark(Remark::Entropy(Arc::clone(&self.buffer), found)));
+        registers.note(Note::Entropy(Arc::clone(&self.buffer), found));
         self.test.holds(found)
     }
 }

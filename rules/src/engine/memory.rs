@@ -2,6 +2,8 @@
 //!
 //! Rules are remembered by their own numbers, not by their place in an engine, so that the memory outlives a reload.
 
+use std::sync::Arc;
+
 use vigia_parsers::Direction;
 use vigia_parsers::packet::Packet;
 
@@ -24,6 +26,9 @@ const INTEGERS: usize = 64;
 /// Captured values kept at a time.
 const VARIABLES: usize = 32;
 
+/// Buffers of which the entropy is kept.
+const ENTROPIES: usize = 16;
+
 /// What rules remember of a flow: bits, and which transactions raised what. Made on first use; bounded.
 #[derive(Debug, Default)]
 pub struct FlowMemory {
@@ -39,6 +44,8 @@ pub struct FlowMemory {
     integers: Vec<(u64, u32)>,
     /// Values that expressions captured.
     variables: Vec<(u64, Box<[u8]>)>,
+    /// Entropies found last, by buffer.
+    entropies: Vec<(Arc<str>, f64)>,
     streams: [StreamTail; 2],
     passed: Passed,
     bounded: u32,
@@ -320,6 +327,22 @@ impl FlowMemory {
         }
     }
 
+    /// Keeps an entropy in place of the one before it of this buffer.
+    pub(crate) fn keep_entropy(&mut self, buffer: Arc<str>, value: f64) {
+        if let Some(known) = self.entropies.iter_mut().find(|known| known.0 == buffer) {
+            known.1 = value;
+        } else if self.entropies.len() < ENTROPIES {
+            self.entropies.push((buffer, value));
+        } else {
+            self.bite(1);
+        }
+    }
+
+    /// The entropies found last, by buffer.
+    pub(crate) fn entropies(&self) -> &[(Arc<str>, f64)] {
+        &self.entropies
+    }
+
     /// The captured values, by the numbers of their names.
     pub(crate) fn variables(&self) -> &[(u64, Box<[u8]>)] {
         &self.variables
@@ -518,6 +541,7 @@ mod tests {
         told(&mut |memory, at| memory.set(at), BITS);
         told(&mut |memory, at| memory.change_integer(at, |value| value + 1), INTEGERS);
         told(&mut |memory, at| memory.keep_variable(at, [].into()), VARIABLES);
+        told(&mut |memory, at| memory.keep_entropy(at.to_string().into(), 1.0), ENTROPIES);
         told(&mut |memory, at| memory.fire(at, 1), FIRED);
         told(&mut |memory, at| memory.mark(at, 1, true), FIRED);
         told(&mut |memory, at| assert!(memory.first(at, 0)), ONCE);

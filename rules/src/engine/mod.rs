@@ -749,6 +749,9 @@ impl Engine {
                 _ => !(early && program.is_of_packets_alone()) && program.matches_stream(view, memory.as_deref()),
             };
             if !watch.rule(RuleId(candidate), matches) {
+                if view.registers.has_notes.get() {
+                    view.registers.keep_entropies(memory);
+                }
                 continue;
             }
             let fresh = match (program.scope, transaction) {

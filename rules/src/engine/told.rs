@@ -9,7 +9,7 @@ use super::value::Registers;
 use super::{Engine, Scratch};
 
 /// What rules have left on a flow, and captured of the packet in hand, by their names.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Told<'e> {
     /// Flowbits that are set.
     pub flowbits: Vec<&'e str>,
@@ -19,6 +19,8 @@ pub struct Told<'e> {
     pub flow_variables: Vec<(&'e str, Box<[u8]>)>,
     /// The same for the packet; their names may have been captured, too.
     pub packet_variables: Vec<(Cow<'e, str>, Box<[u8]>)>,
+    /// Entropies that were last found in the flow, in bits a byte, by buffer: whether rules matched by them or not.
+    pub entropies: Vec<(Arc<str>, f64)>,
 }
 
 impl Told<'_> {
@@ -29,6 +31,7 @@ impl Told<'_> {
             flowints: Vec::new(),
             flow_variables: Vec::new(),
             packet_variables: Vec::new(),
+            entropies: Vec::new(),
         };
         &NOTHING
     }
@@ -53,6 +56,8 @@ pub(crate) enum Note {
     /// A value captured for the packet.
     Packet(Name, Box<[u8]>),
     Remark(Remark),
+    /// The entropy of a buffer: it is of the flow, match or none.
+    Entropy(Arc<str>, f64),
 }
 
 /// The name of a value that was captured for a packet.
@@ -73,9 +78,9 @@ impl Note {
         match (self, other) {
             (Self::Flow(one, _), Self::Flow(two, _)) => one == two,
             (Self::Packet(one, _), Self::Packet(two, _)) => one == two,
-            (Self::Remark(Remark::Entropy(one, _)), Self::Remark(Remark::Entropy(two, _)))
-            | (Self::Remark(Remark::Context(one, _)), Self::Remark(Remark::Context(two, _)))
-            | (Self::Remark(Remark::Captured(one, _)), Self::Remark(Remark::Captured(two, _))) => one == two,
+            (Self::Remark(Remark::Context(one, _)), Self::Remark(Remark::Context(two, _)))
+            | (Self::Remark(Remark::Captured(one, _)), Self::Remark(Remark::Captured(two, _)))
+            | (Self::Entropy(one, _), Self::Entropy(two, _)) => one == two,
             _ => false,
         }
     }
@@ -120,6 +125,21 @@ impl Registers {
                     }
                 }
                 Note::Remark(found) => remark(found),
+                Note::Entropy(buffer, value) => {
+                    memory.get_or_insert_default().keep_entropy(Arc::clone(&buffer), value);
+                    remark(Remark::Entropy(buffer, value));
+                }
+            }
+        }
+        self.has_notes.set(false);
+    }
+
+    /// A rule did not match: of what it noted only what is of the flow all the same stays.
+    #[cold]
+    pub(super) fn keep_entropies(&self, memory: &mut Option<Box<FlowMemory>>) {
+        for note in self.notes.borrow_mut().drain(..) {
+            if let Note::Entropy(buffer, value) = note {
+                memory.get_or_insert_default().keep_entropy(buffer, value);
             }
         }
         self.has_notes.set(false);
@@ -127,17 +147,25 @@ impl Registers {
 }
 
 impl Engine {
+    /// What is to be told of a flow: what `memory` has of it.
+    pub fn told_of_flow(&self, memory: Option<&FlowMemory>) -> Told<'_> {
+        let Some(memory) = memory else { return Told::default() };
+        let name = |number: u64| self.bits.get(&number).map(String::as_str);
+        let variables = memory.variables().iter();
+        Told {
+            flowbits: memory.bits().iter().filter_map(|&bit| name(bit)).collect(),
+            flowints: memory.integers().filter_map(|(number, value)| Some((name(number)?, value))).collect(),
+            flow_variables: variables.filter_map(|(number, it)| Some((name(*number)?, it.clone()))).collect(),
+            entropies: memory.entropies().to_vec(),
+            ..Told::default()
+        }
+    }
+
     /// What is to be told of matches of the last inspection, whichever rules they are of: what `memory` has of the flow,
     /// and what was captured of the packet.
     pub fn told(&self, memory: Option<&FlowMemory>, scratch: &Scratch) -> Told<'_> {
         let name = |number: u64| self.bits.get(&number).map(String::as_str);
-        let mut told = Told::default();
-        if let Some(memory) = memory {
-            told.flowbits = memory.bits().iter().filter_map(|&bit| name(bit)).collect();
-            told.flowints = memory.integers().filter_map(|(number, value)| Some((name(number)?, value))).collect();
-            let variables = memory.variables().iter();
-            told.flow_variables = variables.filter_map(|(number, it)| Some((name(*number)?, it.clone()))).collect();
-        }
+        let mut told = self.told_of_flow(memory);
         if let Some(registers) = scratch.registers.as_deref() {
             let variables = registers.packet_variables.borrow();
             let known = |of: &Name| match of {

@@ -307,9 +307,9 @@ impl Eve {
         });
     }
 
-    /// Appends a `flow` line.
-    pub fn flow(&mut self, out: &mut Lines, header: &Header<'_>, flow: &FlowSummary) {
-        let mut json = self.envelope.begin((out, &mut self.phrases), header, "flow", None);
+    /// Appends a `flow` line; `told` is what rules have left on the flow.
+    pub fn flow(&mut self, out: &mut Lines, header: &Header<'_>, flow: &FlowSummary, told: &Told<'_>) {
+        let mut json = self.envelope.begin((out, &mut self.phrases), header, "flow", Some((told, &[])));
         if let Some(protocol) = flow.protocol {
             json.name("app_proto", protocol.name);
         }

@@ -134,6 +134,7 @@ fn alert_with_all_it_can_hold() {
         flowints: vec![("writes", 3)],
         flow_variables: vec![("unit", (*b"7").into())],
         packet_variables: vec![("user".into(), (*b"ro\"ot").into())],
+        entropies: vec![("modbus.data".into(), 1.5)],
     };
     let remarks = [
         Remark::Entropy("modbus.data".into(), 4.25),
@@ -200,7 +201,7 @@ fn flow_of_tcp() {
         transactions: 4,
         tcp: Some(TcpSummary { flags: [0x1a, 0x12], state: TcpState::Established, gap: [true, false] }),
     };
-    insta::assert_snapshot!(line(&EventSettings::default(), |eve, out| eve.flow(out, &header, &flow)));
+    insta::assert_snapshot!(line(&EventSettings::default(), |eve, out| eve.flow(out, &header, &flow, Told::nothing())));
 }
 
 #[test]

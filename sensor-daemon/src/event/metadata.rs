@@ -1,5 +1,5 @@
-//! `metadata` of alerts: what rules have left on the flow, and what the match found out; and `traffic`, which flowbits of
-//! certain names make.
+//! `metadata` of alerts and flows: what rules have left on the flow, and what the match found out; and `traffic`, which flowbits
+//! of certain names make.
 
 use vigia_rules::{Remark, Told};
 
@@ -30,12 +30,15 @@ fn variables<'t>(json: &mut JsonWriter<'_>, key: &'static str, values: impl Iter
 /// Writes both members, as far as there is something in them.
 pub(super) fn write(json: &mut JsonWriter<'_>, told: &Told<'_>, remarks: &[Remark]) {
     let bits = || told.flowbits.iter().filter(|bit| !is_traffic(bit));
-    let entropies = || {
+    let found = || {
         remarks.iter().filter_map(|remark| match remark {
             Remark::Entropy(buffer, value) => Some((buffer, *value)),
             Remark::Context(..) | Remark::Captured(..) => None,
         })
     };
+    // What the match itself found stands before what was found last in the flow.
+    let others = || told.entropies.iter().filter(|other| found().all(|(buffer, _)| *buffer != other.0));
+    let entropies = || found().chain(others().map(|(buffer, value)| (buffer, *value)));
     let any = bits().next().is_some()
         || entropies().next().is_some()
         || !(told.flowints.is_empty() && told.flow_variables.is_empty() && told.packet_variables.is_empty());

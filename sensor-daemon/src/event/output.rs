@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use vigia_parsers::packet::Packet;
 use vigia_parsers::{Record, Timestamp};
-use vigia_rules::{Engine, Match, RuleId, Silence};
+use vigia_rules::{Engine, Match, RuleId, Silence, Told};
 
 use crate::evidence::Recorder;
 use crate::journal::{AlertBatch, AlertEntry, BATCH_BYTES, Decision, Outcome, RecordBatch, Submitter};
@@ -120,10 +120,10 @@ impl Output {
     }
 
     /// A flow ended, or has gone on for long.
-    pub fn flow(&mut self, header: &Header<'_>, flow: &FlowSummary) {
+    pub fn flow(&mut self, header: &Header<'_>, flow: &FlowSummary, told: &Told<'_>) {
         self.counters.add(Counter::FlowEvents, 1);
         if self.settings.flow && !self.sheds() {
-            self.eve.flow(&mut self.records.lines, header, flow);
+            self.eve.flow(&mut self.records.lines, header, flow, told);
             self.recorded(header.timestamp);
         }
     }

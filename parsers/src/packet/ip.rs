@@ -383,7 +383,7 @@ impl Decoder<'_, '_> {
         if rest.first().is_none_or(|byte| byte >> 4 != version) {
             return self.fault(wrong_version);
         }
-        self.enter_tunnel(Tunnel::Ip);
+        self.enter_tunnel(if outer_v4 { Tunnel::Ipv4 } else { Tunnel::Ipv6 });
         if inner_v4 { Layer::Ipv4 } else { Layer::Ipv6 }
     }
 }

@@ -24,6 +24,7 @@ pub(super) mod ethertype {
     pub(crate) const VN_TAG: u16 = 0x8926;
     pub(crate) const HSR: u16 = 0x892f;
     pub(crate) const E_TAG: u16 = 0x893f;
+    pub(crate) const NSH: u16 = 0x894f;
     pub(crate) const OLD_QINQ: u16 = 0x9100;
 }
 
@@ -88,7 +89,7 @@ pub(super) const fn is_payload_ethertype(value: u16) -> bool {
             | 0x8915 // RoCE
             | 0x891d // TTEthernet
             | 0x893a // 1905.1
-            | 0x8940 | 0x8947 | 0x894f | 0x8951 // ECP, GeoNetworking, NSH, LoRa
+            | 0x8940 | 0x8947 | 0x8951 // ECP, GeoNetworking, LoRa
             | 0x9000 // Loopback
             | 0x9003 // Broadcom
             | 0xcafe | 0xfefe // Veritas, VMware beacon probing
@@ -128,6 +129,7 @@ impl Decoder<'_, '_> {
             ethertype::SERVICE_TAG => Layer::ServiceTag,
             ethertype::FABRIC_PATH => Layer::FabricPath,
             ethertype::METADATA => Layer::Metadata,
+            ethertype::NSH => Layer::Nsh,
             payload if is_payload_ethertype(payload) => Layer::Payload,
             _ => {
                 self.event(unknown);

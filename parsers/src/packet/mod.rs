@@ -163,8 +163,10 @@ pub enum Tunnel {
     /// Not tunnelled.
     #[default]
     None,
-    /// IPv4 or IPv6 in IP.
-    Ip,
+    /// IPv4 or IPv6 in IPv4.
+    Ipv4,
+    /// IPv4 or IPv6 in IPv6.
+    Ipv6,
     /// GRE (RFC 2784, 2890, PPTP's version 1).
     Gre,
     /// ERSPAN type I, II or III.

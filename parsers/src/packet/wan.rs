@@ -1,4 +1,4 @@
-//! MPLS (RFC 3032), with pseudo-wires (RFC 4448), PPPoE (RFC 2516) and PPP (RFC 1661).
+//! MPLS (RFC 3032), with pseudo-wires (RFC 4448), network service headers (RFC 8300), PPPoE (RFC 2516) and PPP (RFC 1661).
 
 use super::decoder::{Decoder, Layer, be16};
 use super::event::DecodeEvent;
@@ -69,6 +69,39 @@ impl Decoder<'_, '_> {
             _ if rest.len() < 4 => self.short(DecodeEvent::MplsPktTooSmall),
             _ => self.fault(DecodeEvent::MplsUnknownPayloadType),
         }
+    }
+
+    /// A network service header, which states how long it is, metadata included, and what follows (RFC 8300, 2.2).
+    pub(super) fn nsh(&mut self) -> Layer {
+        let Some([version, length, metadata, next, ..]) = self.header::<8>() else {
+            return self.short(DecodeEvent::NshHeaderTooSmall);
+        };
+        if version >> 6 != 0 {
+            return self.fault(DecodeEvent::NshUnsupportedVersion);
+        }
+        let length = 4 * usize::from(length & 0x3f);
+        let fits = match metadata & 0x0f {
+            1 => length == 24,
+            2 => length >= 8,
+            0 | 15 => return self.fault(DecodeEvent::NshReservedType),
+            _ => return self.fault(DecodeEvent::NshUnsupportedType),
+        };
+        if !fits {
+            return self.fault(DecodeEvent::NshBadHeaderLength);
+        }
+        if length > self.rest().len() {
+            return self.short(DecodeEvent::NshBadHeaderLength);
+        }
+        let layer = match next {
+            1 => Layer::Ipv4,
+            2 => Layer::Ipv6,
+            3 => Layer::Ethernet,
+            4 => Layer::Nsh,
+            5 => Layer::Mpls,
+            _ => return self.fault(DecodeEvent::NshUnknownPayload),
+        };
+        self.skip(length);
+        layer
     }
 
     /// PPPoE discovery: checked, and left as payload.

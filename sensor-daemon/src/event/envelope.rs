@@ -41,7 +41,8 @@ impl PacketSource {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Wire(Tunnel::None) => "wire/pcap",
-            Self::Wire(Tunnel::Ip) => "ipv4 tunnel",
+            Self::Wire(Tunnel::Ipv4) => "ipv4 tunnel",
+            Self::Wire(Tunnel::Ipv6) => "ipv6 tunnel",
             Self::Wire(Tunnel::Gre | Tunnel::Erspan) => "gre tunnel",
             Self::Wire(Tunnel::Vxlan) => "vxlan encapsulation",
             Self::Wire(Tunnel::Geneve) => "geneve encapsulation",

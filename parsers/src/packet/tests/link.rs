@@ -227,3 +227,30 @@ fn link_types_have_their_registered_numbers() {
         assert_eq!(LinkType::from_number(number).is_some(), known.contains(&number), "{number}");
     }
 }
+
+#[test]
+fn network_service_headers_lead_to_the_packet_behind_their_metadata() {
+    let nsh = |words: u8, metadata: u8, next: u8, inner: &[u8]| {
+        cat(&[&[0x0f, 0xc0 | words, metadata, next, 0, 0, 7, 255], &vec![0x55; 4 * usize::from(words) - 8], inner])
+    };
+    let (four, six) = (ipv4(TCP, &tcp(b"four")), ipv6(TCP, &tcp(b"six")));
+    for (header, payload) in [
+        (nsh(6, 1, 1, &four), &b"four"[..]),
+        (nsh(2, 2, 1, &four), b"four"),
+        (nsh(63, 2, 2, &six), b"six"),
+        (nsh(6, 1, 3, &ethernet(IPV4, &four)), b"four"),
+        (nsh(6, 1, 3, &ethernet(VLAN, &tag(7, IPV4, &four))), b"four"),
+        (nsh(2, 2, 4, &nsh(3, 2, 1, &four)), b"four"),
+        (nsh(2, 2, 5, &cat(&[&[0, 1, 1, 64], &four])), b"four"),
+    ] {
+        let frame = ethernet(0x894f, &header);
+        let packet = decode_frame(&frame);
+        assert_eq!(clean_payload(&packet), payload);
+        assert_eq!((packet.tunnel, packet.tunnel_depth), (Tunnel::None, 0));
+    }
+    // Where the capture ends within it, that is no fault of its own.
+    let frame = ethernet(0x894f, &nsh(6, 1, 1, &four));
+    for length in 14..14 + 24 {
+        assert_eq!(names(&decode_cut(LinkType::Ethernet, &frame[..length], frame.len())), [""; 0], "{length}");
+    }
+}

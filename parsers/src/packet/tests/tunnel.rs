@@ -170,15 +170,16 @@ fn the_packet_that_carries_a_tunnel_is_had_by_entering_fewer() {
 #[test]
 fn ip_in_ip_of_every_pair_of_versions_leads_to_the_packet() {
     let inner = ipv4(TCP, &tcp(b"data"));
-    assert_tunnel(&ethernet(IPV4, &ipv4(4, &inner)), Tunnel::Ip);
+    assert_tunnel(&ethernet(IPV4, &ipv4(4, &inner)), Tunnel::Ipv4);
     let frame = ethernet(IPV6, &ipv6(4, &inner));
     assert_plain(&decode_frame(&frame), b"data");
-    for frame in
-        [ethernet(IPV4, &ipv4(41, &ipv6(TCP, &tcp(b"six")))), ethernet(IPV6, &ipv6(41, &ipv6(TCP, &tcp(b"six"))))]
+    let six = ipv6(TCP, &tcp(b"six"));
+    for (frame, outer) in
+        [(ethernet(IPV4, &ipv4(41, &six)), Tunnel::Ipv4), (ethernet(IPV6, &ipv6(41, &six)), Tunnel::Ipv6)]
     {
         let packet = decode_frame(&frame);
         assert_eq!(clean_payload(&packet), b"six");
-        assert_eq!((packet.tunnel, packet.tunnel_depth), (Tunnel::Ip, 1));
+        assert_eq!((packet.tunnel, packet.tunnel_depth), (outer, 1));
     }
 }
 

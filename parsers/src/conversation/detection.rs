@@ -87,6 +87,10 @@ impl Seen {
     const ROLES: u8 = 1 << 2;
     /// Nothing is missing: the flow was seen from its beginning, or its datagrams are whole each.
     const WHOLE: u8 = 1 << 3;
+    /// A datagram was a whole message of some protocol, which is not decided.
+    const PROMISING: u8 = 1 << 4;
+    /// Both ends have spoken, and nothing was recognised.
+    const FAILED: u8 = 1 << 5;
 
     fn has(self, bits: u8) -> bool {
         self.0 & bits == bits
@@ -167,7 +171,7 @@ impl Detection {
 
     /// Have both ends begun to speak, and what they said is nothing that is known? What they go on to say may be all the same.
     pub(super) fn has_failed(&self) -> bool {
-        self.seen.has(Seen::WHOLE | Seen::BOTH) && self.held.is_none()
+        self.seen.has(Seen::FAILED)
     }
 
     pub(super) fn data(&mut self, envelope: &Envelope, chunk: &[u8]) -> Outcome {
@@ -178,11 +182,14 @@ impl Detection {
         if let Some(protocol) = self.at(self.hinted).map(|(_, protocol)| protocol).find(on_port) {
             return Outcome::Found { protocol, reversed: false };
         }
-        let mut possible = false;
+        let (mut possible, mut promising) = (false, false);
         for (place, protocol) in self.at(self.asked) {
             match self.judge(protocol, self.hinted.has(place), envelope.direction, bytes) {
                 Judgement::Decided { reversed } => return Outcome::Found { protocol, reversed },
-                Judgement::Possible => possible = true,
+                Judgement::Possible { whole } => {
+                    possible = true;
+                    promising |= whole;
+                }
                 Judgement::No => {}
             }
         }
@@ -192,6 +199,7 @@ impl Detection {
         } else {
             self.release(envelope.direction);
         }
+        self.give_hope(promising);
         // Datagrams are whole: one that does not tell is no beginning of what will.
         if !holds || self.is_datagram() {
             self.tries = self.tries.saturating_add(1);
@@ -200,6 +208,20 @@ impl Detection {
             return Outcome::Unknown { one_sided: !self.seen.has(Seen::BOTH) };
         }
         Outcome::Undecided
+    }
+
+    /// Notes whether there is still something that may become a message: once there was nothing, the flow has failed until a
+    /// protocol is found.
+    fn give_hope(&mut self, promising: bool) {
+        let hope = if self.is_datagram() {
+            self.seen.0 |= if promising { Seen::PROMISING } else { 0 };
+            self.seen.has(Seen::PROMISING)
+        } else {
+            self.held.is_some()
+        };
+        if !hope && self.seen.has(Seen::WHOLE | Seen::BOTH) {
+            self.seen.0 |= Seen::FAILED;
+        }
     }
 
     /// The protocols at these places, in their order.
@@ -260,7 +282,10 @@ impl Detection {
             (Some(evidence), _) if evidence.suffices(hinted) => Judgement::Decided { reversed: false },
             (_, Some(evidence)) if evidence.suffices(hinted) => Judgement::Decided { reversed: true },
             (None, None) => Judgement::No,
-            _ => Judgement::Possible,
+            found => {
+                let whole = |evidence: Option<Evidence>| evidence.is_some_and(|found| found.own > 0 || found.shared);
+                Judgement::Possible { whole: whole(found.0) || whole(found.1) }
+            }
         }
     }
 
@@ -301,8 +326,13 @@ fn ports(protocol: &Protocol, medium: Medium) -> &'static [u16] {
 }
 
 enum Judgement {
-    Decided { reversed: bool },
-    Possible,
+    Decided {
+        reversed: bool,
+    },
+    /// It may be; `whole` says that there is a message, not only the beginning of one.
+    Possible {
+        whole: bool,
+    },
     No,
 }
 

@@ -449,6 +449,22 @@ fn what_both_ends_said_from_the_beginning_and_nobody_knows_has_failed_until_a_pr
         say(&mut talk, &mut heard, ToClient, answer);
         talk.has_failed()
     };
+    // What may become a message does not take it back, unless it does.
+    let mut talk = Conversation::new(opening(9999, Medium::Stream, true), BOTH, &Limits::DEFAULT);
+    let mut heard = Heard::default();
+    [ToServer, ToClient].into_iter().for_each(|way| say(&mut talk, &mut heard, way, b"noise"));
+    say(&mut talk, &mut heard, ToServer, &[0xaa, 1]);
+    assert!(talk.has_failed() && talk.buffered() == 2);
+    say(&mut talk, &mut heard, ToServer, &strong(b"x")[2..]);
+    assert!(!talk.has_failed() && talk.protocol() == Some(&STRONG));
+    // A datagram that ends before its message does is none; one that is a message of a kind may be one.
+    for (datagram, fails) in [(vec![0xaa, 9, 1], true), (weak(ToServer, b"x"), false)] {
+        let mut talk = Conversation::new(opening(9999, Medium::Datagram, true), BOTH, &Limits::DEFAULT);
+        let mut heard = Heard::default();
+        say(&mut talk, &mut heard, ToServer, &datagram);
+        say(&mut talk, &mut heard, ToClient, b"noise");
+        assert_eq!(talk.has_failed(), fails, "{datagram:?}");
+    }
     assert!(failed(true, false, b"noise"));
     assert!(!failed(false, false, b"noise") && !failed(true, true, b"noise") && !failed(true, false, &[0xaa, 9]));
 }

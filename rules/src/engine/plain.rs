@@ -140,7 +140,7 @@ impl Plain {
     #[inline]
     pub(super) fn select_on(&self, path: &[u64], view: &View<'_>, work: &mut Work, out: &mut Vec<u32>) {
         match *path {
-            [] => {}
+            [] | [0] => {}
             [path] => {
                 self.append(&[self.narrow(0..self.varying, path, view)], out);
             }

@@ -140,6 +140,19 @@ fn a_set_of_a_file_can_be_added_to() {
 }
 
 #[test]
+fn a_value_of_a_file_can_be_taken_out_and_put_back() {
+    let rules = "alert udp any any -> any any (content:\"forget\"; startswith; pkt_data; subslice:7; \
+                 dataset:unset,words,type string,load words.lst; sid:1;)\n\
+                 alert udp any any -> any any (content:\"learn\"; startswith; pkt_data; subslice:6; dataset:set,words; sid:2;)\n\
+                 alert udp any any -> any any (pkt_data; dataset:isset,words; sid:3;)\n\
+                 alert udp any any -> any any (pkt_data; dataset:isnotset,words; sid:4;)\n";
+    let engine = engine(rules, &variables());
+    let said = ["bad", "learn bad", "forget bad", "forget bad", "bad", "learn bad", "bad", "forget new"];
+    let expected = [vec![3], vec![4], vec![1, 4], vec![4], vec![4], vec![2, 4], vec![3], vec![4]];
+    assert_eq!(reported(&engine, &said), expected);
+}
+
+#[test]
 fn the_reputation_of_an_address_is_asked() {
     let mut list = Reputation::default();
     let found = list.read_categories(&source("1,BadHosts,Known bad\n2,CnC,Command\n"));

@@ -1,7 +1,8 @@
 //! Sets of values that rules look buffers up in: `dataset` and `datarep`.
 //!
-//! What a set was loaded with never changes, so a worker answers for it. What rules add to it while the sensor runs is
-//! the gate's to know, like marks on hosts: it sees the matches of all workers in packet order.
+//! A worker answers for what a set was loaded with, and for the rest of the values, unless rules add to the set or take
+//! from it. What they changed while the sensor runs is the gate's to know, like marks on hosts: it sees the matches of all
+//! workers in packet order.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -84,13 +85,16 @@ pub(crate) struct Dataset {
     pub(crate) loaded: HashSet<Box<[u8]>>,
     /// What a file of JSON says of each of its values, as JSON.
     contexts: HashMap<Box<[u8]>, Arc<str>>,
-    /// A rule adds to it or takes from it.
-    dynamic: AtomicBool,
+    /// A rule adds to it.
+    grows: AtomicBool,
+    /// A rule takes from it.
+    shrinks: AtomicBool,
 }
 
 impl Dataset {
     pub(crate) fn new(kind: Kind, loaded: HashSet<Box<[u8]>>) -> Self {
-        Self { kind, loaded, contexts: HashMap::new(), dynamic: AtomicBool::new(false) }
+        let [grows, shrinks] = [false; 2].map(AtomicBool::new);
+        Self { kind, loaded, contexts: HashMap::new(), grows, shrinks }
     }
 
     /// A set of the values of a file of JSON, with what it says of each.
@@ -98,8 +102,13 @@ impl Dataset {
         Self { contexts: contexts.clone(), ..Self::new(kind, contexts.into_keys().collect()) }
     }
 
-    pub(crate) fn make_dynamic(&self) {
-        self.dynamic.store(true, Ordering::Relaxed);
+    /// A rule uses it so.
+    pub(crate) fn expect(&self, how: Use) {
+        match how {
+            Use::Is(_) => {}
+            Use::Add => self.grows.store(true, Ordering::Relaxed),
+            Use::Remove => self.shrinks.store(true, Ordering::Relaxed),
+        }
     }
 }
 
@@ -134,23 +143,30 @@ impl DatasetTest {
             {
                 registers.note(Note::Remark(Remark::Context(Arc::clone(key), Arc::clone(known))));
             }
-            match self.how {
-                Use::Is(wanted) if loaded || !set.dynamic.load(Ordering::Relaxed) => loaded == wanted,
-                Use::Add if loaded => false,
-                _ => {
-                    registers.noted.set(note(value));
-                    true
-                }
+            let changes = if loaded { &set.shrinks } else { &set.grows };
+            if changes.load(Ordering::Relaxed) || matches!((self.how, loaded), (Use::Add, false) | (Use::Remove, true))
+            {
+                registers.noted.set(note(value, loaded));
+                return true;
             }
+            self.how == Use::Is(loaded)
         })
     }
 }
 
+/// The bit of a noted value that says whether its set was loaded with it.
+const LOADED: u64 = 1;
+
 /// A value in 64 bits, never 0.
-fn note(value: &[u8]) -> u64 {
+fn note(value: &[u8], loaded: bool) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
-    hasher.finish().max(1)
+    (hasher.finish() & !LOADED).max(LOADED << 1) | if loaded { LOADED } else { 0 }
+}
+
+/// Was the set loaded with the value that was noted so?
+pub(super) fn was_loaded(noted: u64) -> bool {
+    noted & LOADED != 0
 }
 
 /// `datarep`: a set whose values have a reputation.

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use vigia_parsers::Timestamp;
 
+use super::dataset::was_loaded;
 use super::gate::Match;
 
 /// Whose mark it is.
@@ -18,7 +19,7 @@ pub(crate) enum Owner {
     Destination,
     /// The pair of hosts, whichever sends.
     Pair,
-    /// The value that the rule noted: a mark on it makes it one of a set.
+    /// The value that the rule noted: a mark on it makes it one of a set, or takes it out where the set was loaded with it.
     Value,
 }
 
@@ -31,9 +32,9 @@ pub(crate) enum Mark {
     Toggle(u32),
     /// The rule matches only when it is (or is not) set.
     Is(bool),
-    /// Set for ever; the rule matches only when it was not.
+    /// Puts the value into its set for ever; the rule matches only when it was not in it.
     Add,
-    /// Unset; the rule matches only when it was set.
+    /// Takes the value out of its set; the rule matches only when it was in it.
     Remove,
 }
 
@@ -95,7 +96,9 @@ impl Hosts {
             };
             (session, bit.name, whose)
         };
-        let is_set = |hosts: &Self, bit: &HostBit| hosts.marks.get(&key(bit)).is_some_and(|until| now <= *until);
+        let is_marked = |hosts: &Self, bit: &HostBit| hosts.marks.get(&key(bit)).is_some_and(|until| now <= *until);
+        let loaded = |bit: &HostBit| bit.owner == Owner::Value && was_loaded(found.value);
+        let is_set = |hosts: &Self, bit: &HostBit| is_marked(hosts, bit) != loaded(bit);
         // Of a value that was not noted the worker knew what it had to.
         let known = |bit: &HostBit| bit.owner == Owner::Value && found.value == 0;
         let allowed = bits.iter().all(|bit| match bit.mark {
@@ -114,8 +117,8 @@ impl Hosts {
                 _ if known(bit) => {}
                 Mark::Toggle(seconds) if !is_set(self, bit) => self.set(key(bit), seconds, now),
                 Mark::Set(seconds) => self.set(key(bit), seconds, now),
-                Mark::Add => self.set(key(bit), u32::MAX, now),
-                Mark::Unset | Mark::Toggle(_) | Mark::Remove => drop(self.marks.remove(&key(bit))),
+                Mark::Add | Mark::Remove if !is_marked(self, bit) => self.set(key(bit), u32::MAX, now),
+                Mark::Unset | Mark::Toggle(_) | Mark::Add | Mark::Remove => drop(self.marks.remove(&key(bit))),
             }
         }
         true
@@ -197,9 +200,12 @@ mod tests {
     fn a_value_is_new_once_and_out_when_it_is_taken() {
         let mut hosts = Hosts::default();
         let mut admit = |mark, value| hosts.admit(&bit(Owner::Value, mark), &Match { value, ..found(A, B, at(0)) });
-        assert!(admit(Mark::Is(false), 7) && admit(Mark::Add, 7) && !admit(Mark::Add, 7) && admit(Mark::Add, 8));
-        assert!(admit(Mark::Is(true), 7) && admit(Mark::Remove, 7) && !admit(Mark::Remove, 7));
-        assert!(!admit(Mark::Is(true), 7) && admit(Mark::Is(true), 0));
+        assert!(admit(Mark::Is(false), 6) && admit(Mark::Add, 6) && !admit(Mark::Add, 6) && admit(Mark::Add, 8));
+        assert!(admit(Mark::Is(true), 6) && admit(Mark::Remove, 6) && !admit(Mark::Remove, 6));
+        assert!(!admit(Mark::Is(true), 6) && admit(Mark::Is(true), 0));
+        // Its set was loaded with this one.
+        assert!(admit(Mark::Is(true), 7) && !admit(Mark::Add, 7) && admit(Mark::Remove, 7) && !admit(Mark::Remove, 7));
+        assert!(admit(Mark::Is(false), 7) && admit(Mark::Add, 7) && !admit(Mark::Add, 7) && admit(Mark::Is(true), 7));
     }
 
     #[test]

@@ -192,9 +192,7 @@ fn dataset(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Out
         name.ok_or_else(|| Problem::new("missing-value", say!("the name of the set is missing"), it.value.span()))?;
     let options = options(draft, parts)?;
     let set = set(environment, name, &options)?;
-    if !matches!(how, dataset::Use::Is(_)) {
-        set.make_dynamic();
-    }
+    set.expect(how);
     let name = identify(&format!("dataset:{}", name.text));
     draft.host_bits.push(HostBit { name, owner: Owner::Value, mark });
     draft.selective = true;

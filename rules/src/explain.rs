@@ -536,7 +536,8 @@ impl Probe {
     /// Stream bytes after those that were inspected before: what matched in those alone does not count again.
     fn look_at_stream(&self, view: &View<'_>, bytes: &[u8], memory: Option<&FlowMemory>) -> Sighting {
         let known = memory.zip(view.moment.direction);
-        let mut old = known.map_or(&[][..], |(memory, direction)| memory.tail(direction));
+        let tail = known.map(|(memory, direction)| memory.tail(direction).concat()).unwrap_or_default();
+        let mut old = tail.as_slice();
         let program = &self.anatomy.ready.program;
         if program.in_turns {
             let turn = known.and_then(|(memory, direction)| memory.turn(direction)).unwrap_or(0);

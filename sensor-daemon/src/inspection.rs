@@ -973,7 +973,9 @@ impl<'p> Inspection<'p> {
                 self.report(direction, moment.protocol, subject, bytes);
             }
         }
-        self.remember(is_new);
+        if self.scratch.has_tried() || is_new {
+            self.remember(is_new);
+        }
     }
 
     /// What fields and flow leave of the rules on a message; `None` when there is nothing to be inspected.

@@ -8,7 +8,7 @@ use vigia_parsers::Direction;
 use vigia_parsers::packet::Packet;
 
 use super::counter::{Counter, Threshold};
-use super::group::LONGEST;
+use super::tail::{Spare, StreamTail, TAIL};
 use super::told::Remark;
 use super::{RuleId, Scratch, TagLimit, Timestamp, Verdict};
 
@@ -47,6 +47,7 @@ pub struct FlowMemory {
     /// Entropies found last, by buffer.
     entropies: Vec<(Arc<str>, f64)>,
     streams: [StreamTail; 2],
+    waiting: [Waiting; 2],
     passed: Passed,
     bounded: u32,
     /// Packets of the flow that a rule wants recorded.
@@ -163,105 +164,38 @@ fn take(left: &mut u32, count: u32) -> bool {
     any
 }
 
-/// Bytes of a stream that rules may look back to, so that what they look for may be spread over segments.
-const TAIL: usize = 1024;
-/// Bytes at the end in which a pattern may stand that goes on in the next ones.
-pub(super) const SEAM: usize = LONGEST - 1;
-/// Bytes kept beyond these.
-const SLACK: usize = 256;
-/// Rules remembered because their fast pattern stands in the tail.
+/// Rules remembered because their fast pattern stands in the end of a stream.
 const WAITING: usize = 32;
-/// Buffers of streams that are over, kept for others.
-const SPARE: usize = 64;
 
-/// Buffers of streams that are over: the next stream's tail is written where memory is near the processor.
+/// The rules to come back to when a stream goes on.
 #[derive(Debug, Default)]
-pub(super) struct Spare(Vec<Vec<u8>>);
-
-impl Spare {
-    fn give_back(&mut self, mut buffer: Vec<u8>) {
-        if buffer.capacity() >= TAIL + SLACK && self.0.len() < SPARE {
-            buffer.clear();
-            self.0.push(buffer);
-        }
-    }
-
-    fn take(&mut self) -> Vec<u8> {
-        self.0.pop().unwrap_or_default()
-    }
-}
-
-/// The end of what was inspected of one direction's stream.
-#[derive(Debug, Default)]
-struct StreamTail {
-    bytes: Vec<u8>,
-    /// The last of them, at the end: nearly always they are all that is looked at, and they need not be fetched.
-    last: [u8; SEAM],
-    /// How many of `last` there are.
-    known: usize,
-    /// Bytes inspected so far.
-    through: u64,
-    /// How many had been when its sender took its turn: when it spoke first, or first after the other had spoken.
-    turn: u64,
-    /// The other has spoken since.
-    answered: bool,
-    /// Rules whose fast pattern was found, with how far it may be looked back to.
-    waiting: Vec<(u32, u64)>,
-    /// The engine that the rules are of.
+struct Waiting {
+    /// Each with how far its fast pattern may be looked back to.
+    rules: Vec<(u32, u64)>,
+    /// The engine that they are of.
     engine: u64,
 }
 
-impl StreamTail {
-    /// Takes note of the next bytes of the stream, and of the rules to come back to; returns how many of them there was no
-    /// room for.
-    fn follow(&mut self, new: &[u8], engine: u64, waiting: impl Iterator<Item = u32>, spare: &mut Spare) -> u32 {
-        if std::mem::take(&mut self.answered) {
-            self.turn = self.through;
-        }
-        self.through += new.len() as u64;
-        self.end_with(new);
-        let new = new.get(new.len().saturating_sub(TAIL)..).unwrap_or_default();
-        if self.bytes.len() + new.len() > TAIL + SLACK {
-            // Moved once for so many bytes, not for every small segment.
-            let keep = TAIL - new.len();
-            let from = self.bytes.len().saturating_sub(keep);
-            self.bytes.copy_within(from.., 0);
-            self.bytes.truncate(keep);
-        }
-        let needed = self.bytes.len() + new.len();
-        if self.bytes.capacity() == 0 {
-            self.bytes = spare.take();
-        }
-        if needed > self.bytes.capacity() {
-            // Twice what is needed, but no more than can be: flows are many.
-            let room = (2 * needed).min(TAIL + SLACK);
-            self.bytes.reserve_exact(room - self.bytes.len());
-        }
-        self.bytes.extend_from_slice(new);
+impl Waiting {
+    /// So many bytes of the stream were inspected, and these rules found: forgets those whose patterns are too far back, and
+    /// returns how many there was no room for.
+    fn follow(&mut self, through: u64, engine: u64, found: impl Iterator<Item = u32>) -> u32 {
         if self.engine != engine {
-            self.waiting.clear();
+            self.rules.clear();
             self.engine = engine;
         }
-        let through = self.through;
-        self.waiting.retain(|entry| entry.1 >= through);
-        let mut refused = 0;
-        for rule in waiting {
-            if let Some(entry) = self.waiting.iter_mut().find(|entry| entry.0 == rule) {
-                entry.1 = through + TAIL as u64;
-            } else if self.waiting.len() < WAITING {
-                self.waiting.push((rule, through + TAIL as u64));
+        self.rules.retain(|entry| entry.1 >= through);
+        let (until, mut refused) = (through + TAIL as u64, 0);
+        for rule in found {
+            if let Some(entry) = self.rules.iter_mut().find(|entry| entry.0 == rule) {
+                entry.1 = until;
+            } else if self.rules.len() < WAITING {
+                self.rules.push((rule, until));
             } else {
                 refused += 1;
             }
         }
         refused
-    }
-
-    fn end_with(&mut self, new: &[u8]) {
-        let new = new.get(new.len().saturating_sub(SEAM)..).unwrap_or_default();
-        self.last.copy_within(new.len().., 0);
-        self.last[SEAM - new.len()..].copy_from_slice(new);
-        self.known = (self.known + new.len()).min(SEAM);
     }
 }
 
@@ -413,30 +347,31 @@ impl FlowMemory {
         self.counters.get_mut(at).map_or(Verdict::Report, |counter| counter.1.count(threshold, now))
     }
 
-    /// What was inspected last of this direction's stream.
-    pub(crate) fn tail(&self, direction: Direction) -> &[u8] {
-        let bytes = self.streams.get(direction.index()).map_or(&[][..], |stream| &stream.bytes);
-        bytes.get(bytes.len().saturating_sub(TAIL)..).unwrap_or_default()
+    /// What was inspected last of this direction's stream, in two parts.
+    pub(crate) fn tail(&self, direction: Direction) -> [&[u8]; 2] {
+        self.stream(direction).map(StreamTail::parts).unwrap_or_default()
     }
 
     /// The end of the tail: as much as a pattern may begin before new bytes.
     pub(crate) fn last(&self, direction: Direction) -> &[u8] {
-        let stream = self.streams.get(direction.index());
-        stream.map_or(&[], |stream| &stream.last[SEAM - stream.known..])
+        self.stream(direction).map(StreamTail::last).unwrap_or_default()
     }
 
     /// How many bytes at the end of the tail its sender has said in one turn; none when its turn begins now, or began
     /// further back than the tail goes.
     pub(crate) fn turn(&self, direction: Direction) -> Option<usize> {
-        let stream = self.streams.get(direction.index()).filter(|stream| !stream.answered)?;
-        let said = usize::try_from(stream.through - stream.turn).ok()?;
-        (1..=stream.bytes.len().min(TAIL)).contains(&said).then_some(said)
+        self.stream(direction)?.turn()
+    }
+
+    fn stream(&self, direction: Direction) -> Option<&StreamTail> {
+        self.streams.get(direction.index())
     }
 
     /// Rules of this engine whose fast pattern stands in the tail.
     pub(crate) fn waiting(&self, direction: Direction, engine: u64) -> impl Iterator<Item = u32> + '_ {
-        let stream = self.streams.get(direction.index()).filter(|stream| stream.engine == engine);
-        stream.into_iter().flat_map(|stream| stream.waiting.iter().map(|entry| entry.0))
+        let awaited = self.stream(direction).is_some_and(|stream| stream.awaited);
+        let waiting = self.waiting.get(direction.index()).filter(|waiting| awaited && waiting.engine == engine);
+        waiting.into_iter().flat_map(|waiting| waiting.rules.iter().map(|entry| entry.0))
     }
 
     /// Keeps the end of what was inspected of this direction's stream, of which `new` is new, and the rules to come
@@ -446,12 +381,19 @@ impl FlowMemory {
         direction: Direction,
         new: &[u8],
         engine: u64,
-        waiting: impl Iterator<Item = u32>,
+        found: impl Iterator<Item = u32>,
         spare: &mut Spare,
     ) {
-        let stream = self.streams.get_mut(direction.index());
-        let refused = stream.map_or(0, |stream| stream.follow(new, engine, waiting, spare));
-        self.bite(refused);
+        let mut found = found.peekable();
+        let at = direction.index();
+        if let (Some(stream), Some(waiting)) = (self.streams.get_mut(at), self.waiting.get_mut(at)) {
+            stream.follow(new, spare);
+            if stream.awaited || found.peek().is_some() {
+                let refused = waiting.follow(stream.through(), engine, found);
+                stream.awaited = !waiting.rules.is_empty();
+                self.bite(refused);
+            }
+        }
         if let Some(other) = self.streams.get_mut(direction.opposite().index()) {
             other.answered = true;
         }
@@ -459,21 +401,21 @@ impl FlowMemory {
 
     /// Bytes of this direction's stream are missing: what follows does not continue what was before.
     pub fn gap(&mut self, direction: Direction) {
-        if let Some(stream) = self.streams.get_mut(direction.index()) {
-            *stream = StreamTail::default();
+        let at = direction.index();
+        if let (Some(stream), Some(waiting)) = (self.streams.get_mut(at), self.waiting.get_mut(at)) {
+            (*stream, *waiting) = Default::default();
         }
     }
 
     /// The flow is over: what was kept of its streams is for other flows. Not before: neither a FIN nor a reset ends a stream.
     pub fn close(&mut self, scratch: &mut Scratch) {
-        for stream in &mut self.streams {
-            scratch.spare.give_back(std::mem::take(stream).bytes);
-        }
+        self.streams.iter_mut().for_each(|stream| stream.close(&mut scratch.spare));
     }
 
     /// The flow's client and server have changed places.
     pub fn reverse(&mut self) {
         self.streams.swap(0, 1);
+        self.waiting.swap(0, 1);
         self.held.iter_mut().for_each(|held| held.direction = held.direction.opposite());
         for (_, direction) in &mut self.once {
             *direction = super::column::opposite(*direction);
@@ -503,31 +445,6 @@ impl FlowMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_was_kept_of_a_flow_that_is_over_is_gone_and_its_room_is_for_others() {
-        let mut scratch = Scratch::default();
-        let mut memory = FlowMemory::default();
-        let follow = |memory: &mut FlowMemory, bytes: &[u8], scratch: &mut Scratch| {
-            memory.follow(Direction::ToServer, bytes, 1, std::iter::empty(), &mut scratch.spare);
-        };
-        follow(&mut memory, &[b'a'; TAIL], &mut scratch);
-        follow(&mut memory, b"end", &mut scratch);
-        assert_eq!(memory.tail(Direction::ToServer).len(), TAIL);
-        assert_eq!(memory.last(Direction::ToServer), b"aaaaaaaaaaaaaaaaaaaaend");
-        memory.close(&mut scratch);
-        assert!(memory.tail(Direction::ToServer).is_empty() && memory.last(Direction::ToServer).is_empty());
-        let mut other = FlowMemory::default();
-        follow(&mut other, b"b", &mut scratch);
-        assert_eq!((other.tail(Direction::ToServer), other.last(Direction::ToServer)), (&b"b"[..], &b"b"[..]));
-        assert_eq!(other.streams[0].bytes.capacity(), TAIL + SLACK);
-        for _ in 0..2 * SPARE {
-            let mut memory = FlowMemory::default();
-            memory.streams[0].bytes.reserve_exact(TAIL + SLACK);
-            memory.close(&mut scratch);
-        }
-        assert_eq!(scratch.spare.0.len(), SPARE);
-    }
 
     #[test]
     fn each_bound_is_told_when_it_bites() {

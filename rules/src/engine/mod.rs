@@ -26,6 +26,7 @@ pub(crate) mod regex;
 mod route;
 mod sieve;
 mod standing;
+mod tail;
 mod told;
 pub(crate) mod transform;
 pub(crate) mod value;
@@ -42,7 +43,6 @@ use vigia_parsers::{Anomaly, Direction, Protocol, Record, Timestamp};
 pub(crate) use buffer::{Buffer, HeaderBuffer};
 pub use gate::{Gate, Match, Silence, Verdict};
 pub use memory::{Delayed, FlowMemory, Tagged};
-use memory::{SEAM, Spare};
 
 use crate::language::{Diagnostic, Source, Variables};
 use crate::tuning::{Change, Override, Unmatched};
@@ -55,6 +55,7 @@ use program::{Extent, Program, Scope};
 pub use route::Route;
 use route::{Classes, GROUPS, Routes};
 use standing::Standings;
+use tail::{SEAM, Spare};
 pub use told::{Remark, Told};
 pub use value::GivenUp;
 use value::Registers;
@@ -349,6 +350,12 @@ pub struct Scratch {
 }
 
 impl Scratch {
+    /// Did the last inspection try any rule? If not, nothing but the end of a stream was remembered.
+    #[inline]
+    pub fn has_tried(&self) -> bool {
+        !self.candidates.is_empty()
+    }
+
     /// Did the last inspection end before all candidates were tried, since it had used up its steps?
     pub fn is_cut(&self) -> bool {
         self.cut
@@ -602,11 +609,12 @@ impl Engine {
                 let turn = memory.as_deref().zip(moment.direction).and_then(|(it, way)| it.turn(way));
                 let turn = turn.filter(|_| !self.turns.is_empty());
                 if turn.is_some() || !scratch.candidates.is_empty() {
-                    let tail = memory.as_deref().zip(moment.direction).map_or(&[][..], |(it, way)| it.tail(way));
+                    let tail = memory.as_deref().zip(moment.direction).map(|(it, way)| it.tail(way));
                     joined.clear();
-                    joined.extend_from_slice(tail);
+                    tail.into_iter().flatten().for_each(|part| joined.extend_from_slice(part));
+                    let seen = joined.len();
                     joined.extend_from_slice(bytes);
-                    view = View { payload: &joined, seen: tail.len(), turn: turn.unwrap_or(0), ..view };
+                    view = View { payload: &joined, seen, turn: turn.unwrap_or(0), ..view };
                 }
                 if let Some(turn) = turn {
                     let payload = joined.get(view.seen.saturating_sub(turn)..).unwrap_or_default();

@@ -482,6 +482,29 @@ fn packets_of_another_size_or_port_than_rules_ask_for_are_not_wanted() {
 }
 
 /// What is said at these seconds, with the ids that it raises and the matches that are found silent.
+#[test]
+fn packets_without_payload_are_left_alone_once_it_is_known_that_no_rule_is_about_them() {
+    // It is known of a direction after its first packet.
+    let of_contents = "alert tcp any any -> any any (content:\"x\"; depth:9; sid:1;)";
+    let engine = engine(&format!("{of_contents}\nalert tcp any any -> any 503 (dsize:0; sid:2;)"));
+    let mut flow = Flow::new(&engine);
+    assert!(!flow.leaves_alone(ToServer));
+    assert!(flow.packet(6, b"", ToServer).is_empty());
+    assert!(flow.leaves_alone(ToServer) && !flow.leaves_alone(ToClient));
+    // With the protocol the rules on it may be others.
+    flow.protocol = Some(&MODBUS);
+    assert!(!flow.leaves_alone(ToServer));
+    assert_eq!(flow.packet(6, b"x", ToServer), [1]);
+    assert!(flow.leaves_alone(ToServer));
+    // Nor are they left alone where a rule may be about any of them.
+    for rule in ["dsize:0;", "flags:A;", "tcp.hdr; content:\"|50|\";", "flowbits:isset,a;"] {
+        let engine = common::engine(&format!("alert tcp any any -> any 502 ({rule} sid:2;)"));
+        let mut flow = Flow::new(&engine);
+        flow.packet(6, b"", ToServer);
+        assert!(!flow.leaves_alone(ToServer), "{rule}");
+    }
+}
+
 fn counted(rule: &str, gate: vigia_rules::Gate, said: &[(u64, Direction, u16)]) -> Vec<(Vec<u32>, u64)> {
     let engine = engine(rule);
     let mut talk = Talk::new(&engine, &MODBUS);

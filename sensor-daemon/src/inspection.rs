@@ -363,7 +363,7 @@ impl Inspector {
             _ => {}
         }
         let direction = inspection.way(found.direction);
-        if !inspection.facts.link && inspection.rules.wants_packet(packet) {
+        if !inspection.facts.link && inspection.wants_packet(packet, direction) {
             inspection.update(pass.tcp);
             inspection.inspect(direction, &Subject::Packet, payload);
         }
@@ -911,6 +911,17 @@ impl<'p> Inspection<'p> {
     /// The direction of what is said to go this way by the flow.
     fn way(&self, direction: Direction) -> Direction {
         if self.turned { direction.opposite() } else { direction }
+    }
+
+    /// Is the packet to be shown to the rules? An observer wants to see all that any rule may be about.
+    #[inline]
+    fn wants_packet(&self, packet: &Packet<'_>, direction: Direction) -> bool {
+        let is_idle = || {
+            let known = self.conversation.as_ref().and_then(|conversation| conversation.protocol());
+            let protocol = known.or(self.facts.protocol);
+            self.rules.is_idle(packet, (self.route, direction), protocol, self.scratch)
+        };
+        self.rules.wants_packet(packet) && (self.observer.is_some() || !is_idle())
     }
 
     /// The packet has been through its flow: what rules are told of the flow is what it is now.

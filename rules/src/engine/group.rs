@@ -171,6 +171,11 @@ impl Group {
         self.plain.is_empty() && self.shelves.is_empty()
     }
 
+    /// Are all patterns looked for in the payload?
+    pub(super) fn seeks_payload_only(&self) -> bool {
+        self.shelves.is_empty() || self.shelves.payload_only
+    }
+
     /// Appends the words of the [`Path`] that the packets of one direction of a flow have in common.
     pub(super) fn path(&self, moment: &Moment<'_>, words: &mut Vec<u64>) {
         words.extend(self.shelves.path(moment).map(u64::from));
@@ -245,6 +250,12 @@ impl<'w> Path<'w> {
     pub(super) fn of(words: &'w [u64]) -> Self {
         let (cells, plain) = words.split_first_chunk().unwrap_or((&[0; SHELVES], &[]));
         Self { cells: cells.map(|cell| cell as u32), plain }
+    }
+
+    /// Does it leave no rule without a pattern?
+    #[inline]
+    pub(super) fn is_bare(&self) -> bool {
+        self.plain.iter().all(|&word| word == 0)
     }
 }
 

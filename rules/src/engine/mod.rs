@@ -440,6 +440,22 @@ impl Engine {
         self.reach.covers(packet) || !self.flows.is_empty() || !packet.events.is_empty()
     }
 
+    /// Is it known that no rule would be tried on this packet of a flow? It carries nothing, and all that is the same for
+    /// the packets of its direction was looked up before. Much cheaper than to inspect it.
+    #[inline]
+    pub fn is_idle(
+        &self,
+        packet: &Packet<'_>,
+        (route, direction): (&Route, Direction),
+        protocol: Option<&'static Protocol>,
+        scratch: &Scratch,
+    ) -> bool {
+        packet.payload.is_empty()
+            && packet.events.is_empty()
+            && self.packets.seeks_payload_only()
+            && scratch.routes.is_bare(self, route, direction, route::protocol(protocol))
+    }
+
     /// Is any rule inspected at [`Subject::Stream`]? When not, the caller need not ask for stream bytes.
     pub fn wants_stream(&self) -> bool {
         !self.streams.is_empty() || !self.turns.is_empty()

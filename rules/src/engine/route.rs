@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use vigia_parsers::Direction;
+use vigia_parsers::{Direction, Protocol};
 
 use super::column::address;
 use super::group::{Group, Path};
 use super::line::{Kind, Line};
-use super::{Engine, Moment};
+use super::{Engine, Moment, PACKETS};
 
 /// What a flow keeps of the way that its packets go among the rules. Of use only to the [`Scratch`] that wrote it: to all
 /// others, and after other rules came, it says nothing, and is written anew.
@@ -24,6 +24,12 @@ pub struct Route(Cell<u32>);
 
 /// The bits of a route that are the number of its way; 0 for none.
 const NUMBER: u32 = (1 << 30) - 1;
+
+/// The bit of a route that says that rules were shown a packet of this direction.
+#[inline]
+fn passed(direction: Direction) -> u32 {
+    (NUMBER + 1) << direction.index()
+}
 
 impl Route {
     #[inline]
@@ -39,9 +45,14 @@ impl Route {
     /// Have the rules been shown a packet of this direction before, on the way that it goes now? They have then.
     #[inline]
     pub(super) fn pass(&self, direction: Direction) -> bool {
-        let (bits, passed) = (self.0.get(), (NUMBER + 1) << direction.index());
-        self.0.set(bits | passed);
-        bits & passed != 0
+        let before = self.has_passed(direction);
+        self.0.set(self.0.get() | passed(direction));
+        before
+    }
+
+    #[inline]
+    fn has_passed(&self, direction: Direction) -> bool {
+        self.0.get() & passed(direction) != 0
     }
 }
 
@@ -83,7 +94,7 @@ impl Classes {
     fn of(&self, moment: &Moment<'_>) -> Ends {
         let class = |end: (_, u16)| [self.addresses.at(address(end.0)), self.ports.at(end.1.into())];
         Ends {
-            protocol: protocol(moment),
+            protocol: protocol(moment.protocol),
             ends: client_first(moment).map(class),
             ip_protocol: moment.ip_protocol,
             directed: moment.direction.is_some(),
@@ -138,9 +149,24 @@ impl Routes {
         }
         let route = moment.route.filter(|_| moment.direction.is_some());
         let known = route.and_then(|route| self.place(route.number()));
-        let known = known.filter(|&at| self.words.get(at) == Some(&protocol(moment)));
+        let known = known.filter(|&at| self.words.get(at) == Some(&protocol(moment.protocol)));
         let at = known.unwrap_or_else(|| self.find(engine, moment, route));
-        let from = at + 1 + moment.direction.map_or(0, Direction::index) * self.places[GROUPS];
+        self.way(at, moment.direction.map_or(0, Direction::index))
+    }
+
+    /// Is it known that a packet of this flow and direction has none of the rules without a pattern to be asked?
+    #[inline]
+    pub(super) fn is_bare(&self, engine: &Engine, route: &Route, direction: Direction, protocol: u64) -> bool {
+        if self.engine != engine.stamp || !route.has_passed(direction) {
+            return false;
+        }
+        let known = self.place(route.number()).filter(|&at| self.words.get(at) == Some(&protocol));
+        known.is_some_and(|at| self.way(at, direction.index()).through(PACKETS).is_bare())
+    }
+
+    #[inline]
+    fn way(&self, at: usize, direction: usize) -> Way<'_> {
+        let from = at + 1 + direction * self.places[GROUPS];
         Way { words: self.words.get(from..).unwrap_or_default(), places: &self.places }
     }
 
@@ -208,8 +234,8 @@ fn first_of(table: u32) -> u32 {
 }
 
 /// The flow's protocol, told by its place; 0 before it is detected.
-fn protocol(moment: &Moment<'_>) -> u64 {
-    moment.protocol.map_or(0, |protocol| std::ptr::from_ref(protocol).addr() as u64)
+pub(super) fn protocol(protocol: Option<&'static Protocol>) -> u64 {
+    protocol.map_or(0, |protocol| std::ptr::from_ref(protocol).addr() as u64)
 }
 
 #[cfg(test)]

@@ -133,8 +133,27 @@ impl<'e> Flow<'e> {
         let frame = frame(moment.ip_protocol, moment.source, moment.destination, b"a packet");
         let carrier = decode(&Captured { number: self.number, ..captured(&frame) }, &DecodeLimits::default());
         let packet = moment.packet.or((self.number > 0).then_some(&carrier));
-        self.engine.inspect(&Moment { route, packet, ..*moment }, subject, &mut self.memory, &mut self.scratch);
+        let moment = Moment { route, packet, ..*moment };
+        let idle = self.is_idle(&moment, subject);
+        self.engine.inspect(&moment, subject, &mut self.memory, &mut self.scratch);
+        assert!(!idle || !self.scratch.has_tried(), "the sensor would not have shown this packet");
         self.scratch.matches().iter().map(|&id| self.engine.rule(id).sid).collect()
+    }
+
+    /// Would the sensor not show this to the rules?
+    fn is_idle(&self, moment: &Moment<'_>, subject: &Subject<'_>) -> bool {
+        let way = moment.route.zip(moment.direction).zip(moment.packet);
+        matches!(subject, Subject::Packet)
+            && way.is_some_and(|(way, packet)| self.engine.is_idle(packet, way, moment.protocol, &self.scratch))
+    }
+
+    /// The same of a packet of TCP without payload.
+    pub(crate) fn leaves_alone(&self, direction: Direction) -> bool {
+        let moment = self.moment(direction);
+        let frame = frame(6, moment.source, moment.destination, b"");
+        let packet = decode(&captured(&frame), &DecodeLimits::default());
+        let moment = Moment { packet: Some(&packet), route: Some(&self.route), ..moment };
+        self.is_idle(&moment, &Subject::Packet)
     }
 
     /// A packet with this IP protocol (6 or 17) and payload.

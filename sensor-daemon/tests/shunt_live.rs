@@ -82,6 +82,8 @@ fn flows_are_left_to_the_kernel(capture: &str) {
         sessions.push((port, session));
     }
     send(7000, Way::ToServer, &datagram(Way::ToServer, 7000, 1, b"BYPASS"));
+    // On ports that nobody knows, who speaks first is the client.
+    send(7001, Way::ToServer, &datagram(Way::ToServer, 7001, 50, b"send it"));
     for number in 0..30 {
         send(7001, Way::ToClient, &datagram(Way::ToClient, 7001, number, &b"proprietary ".repeat(80)));
     }

@@ -321,6 +321,9 @@ impl Inspector {
             self.ended(*ended);
         }
         let flow = flows.get_mut(found.id);
+        if let (Some(memory), false) = (flow.memory.as_deref(), packet.payload.is_empty()) {
+            memory.fetch(found.direction);
+        }
         self.keep_packet(flow, packet, interface);
         if found.created {
             self.count_flow(packet);

@@ -363,6 +363,13 @@ impl FlowMemory {
         self.stream(direction)?.turn()
     }
 
+    /// To be called some time before bytes of this direction's stream are inspected: what is kept of it is then on its way
+    /// from memory while others work is done.
+    #[inline]
+    pub fn fetch(&self, direction: Direction) {
+        std::hint::black_box(self.stream(direction).map(StreamTail::next));
+    }
+
     fn stream(&self, direction: Direction) -> Option<&StreamTail> {
         self.streams.get(direction.index())
     }

@@ -88,6 +88,12 @@ impl StreamTail {
         self.known = (usize::from(self.known) + new.len()).min(SEAM) as u8;
     }
 
+    /// What stands in the place of the next byte.
+    #[inline]
+    pub(super) fn next(&self) -> Option<u8> {
+        self.ring.get((self.through % TAIL as u64) as usize).copied()
+    }
+
     /// Bytes inspected so far.
     pub(super) fn through(&self) -> u64 {
         self.through

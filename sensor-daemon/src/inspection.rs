@@ -480,11 +480,11 @@ impl Inspector {
             EndReason::Shutdown => FlowReason::Shutdown,
             EndReason::TcpReuse => FlowReason::TcpReuse,
         };
-        if let Some(memory) = &mut flow.memory {
+        self.report_flow(&flow, reason, at);
+        if let Some(memory) = flow.memory {
             self.held.remembered = self.held.remembered.wrapping_sub(1);
             memory.close(&mut self.scratch);
         }
-        self.report_flow(&flow, reason, at);
     }
 
     /// Reports the matches held of a flow that wait no longer: the receiver has acknowledged their bytes, it is not seen,

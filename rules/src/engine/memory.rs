@@ -8,7 +8,7 @@ use vigia_parsers::Direction;
 use vigia_parsers::packet::Packet;
 
 use super::counter::{Counter, Threshold};
-use super::tail::{Spare, StreamTail, TAIL};
+use super::tail::{StreamTail, TAIL};
 use super::told::Remark;
 use super::{RuleId, Scratch, TagLimit, Timestamp, Verdict};
 
@@ -199,6 +199,30 @@ impl Waiting {
     }
 }
 
+/// Memories of flows that are over, kept for others: what a new flow writes is then near the processor, and nothing is
+/// allocated for it.
+#[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "the boxes go to flows and come back")]
+pub(super) struct Spare(Vec<Box<FlowMemory>>);
+
+/// Memories kept for others at the most.
+const SPARE: usize = 256;
+
+impl Spare {
+    pub(super) fn take(&mut self) -> Box<FlowMemory> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    fn give_back(&mut self, mut memory: Box<FlowMemory>) {
+        if self.0.len() < SPARE {
+            let mut streams = std::mem::take(&mut memory.streams);
+            streams.iter_mut().for_each(StreamTail::begin_anew);
+            *memory = FlowMemory { streams, ..FlowMemory::default() };
+            self.0.push(memory);
+        }
+    }
+}
+
 impl FlowMemory {
     /// How often a bound made it forget the oldest of what it kept, or keep nothing new, since this was asked last.
     pub fn take_bounded(&mut self) -> u32 {
@@ -383,18 +407,11 @@ impl FlowMemory {
 
     /// Keeps the end of what was inspected of this direction's stream, of which `new` is new, and the rules to come
     /// back to.
-    pub(super) fn follow(
-        &mut self,
-        direction: Direction,
-        new: &[u8],
-        engine: u64,
-        found: impl Iterator<Item = u32>,
-        spare: &mut Spare,
-    ) {
+    pub(super) fn follow(&mut self, direction: Direction, new: &[u8], engine: u64, found: impl Iterator<Item = u32>) {
         let mut found = found.peekable();
         let at = direction.index();
         if let (Some(stream), Some(waiting)) = (self.streams.get_mut(at), self.waiting.get_mut(at)) {
-            stream.follow(new, spare);
+            stream.follow(new);
             if stream.awaited || found.peek().is_some() {
                 let refused = waiting.follow(stream.through(), engine, found);
                 stream.awaited = !waiting.rules.is_empty();
@@ -414,9 +431,9 @@ impl FlowMemory {
         }
     }
 
-    /// The flow is over: what was kept of its streams is for other flows. Not before: neither a FIN nor a reset ends a stream.
-    pub fn close(&mut self, scratch: &mut Scratch) {
-        self.streams.iter_mut().for_each(|stream| stream.close(&mut scratch.spare));
+    /// The flow is over: its memory is for other flows. Not before: neither a FIN nor a reset ends a stream.
+    pub fn close(self: Box<Self>, scratch: &mut Scratch) {
+        scratch.spare.give_back(self);
     }
 
     /// The flow's client and server have changed places.
@@ -454,6 +471,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_memory_of_a_flow_that_is_over_remembers_nothing_for_the_next() {
+        let mut spare = Spare::default();
+        let mut memory = spare.take();
+        memory.set(1);
+        memory.fire(1, 1);
+        memory.follow(Direction::ToServer, b"said", 1, std::iter::once(7));
+        memory.pass();
+        spare.give_back(memory);
+        let memory = spare.take();
+        assert!(spare.0.is_empty());
+        assert!(!memory.bit(1) && !memory.has_fired(1, 1) && !memory.passed(None));
+        assert_eq!(
+            (memory.tail(Direction::ToServer).concat(), memory.waiting(Direction::ToServer, 1).count()),
+            (vec![], 0)
+        );
+        for _ in 0..2 * SPARE {
+            spare.give_back(Box::default());
+        }
+        assert_eq!(spare.0.len(), SPARE);
+    }
+
+    #[test]
     fn each_bound_is_told_when_it_bites() {
         let mut memory = FlowMemory::default();
         let mut told = |fill: &mut dyn FnMut(&mut FlowMemory, u64), room: usize| {
@@ -485,7 +524,7 @@ mod tests {
         told(
             &mut |memory, at| {
                 let waiting = std::iter::once(at as u32);
-                memory.follow(Direction::ToServer, b"x", 1, waiting, &mut Spare::default());
+                memory.follow(Direction::ToServer, b"x", 1, waiting);
             },
             WAITING,
         );

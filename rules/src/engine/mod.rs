@@ -50,12 +50,13 @@ pub(crate) use column::direction as direction_number;
 use counter::Track;
 use gate::Gated;
 use group::{Group, Reach, Work};
+use memory::Spare;
 use plain::Word;
 use program::{Extent, Program, Scope};
 pub use route::Route;
 use route::{Classes, GROUPS, Routes};
 use standing::Standings;
-use tail::{SEAM, Spare};
+use tail::SEAM;
 pub use told::{Remark, Told};
 pub use value::GivenUp;
 use value::Registers;
@@ -340,7 +341,6 @@ pub struct Scratch {
     bypass: bool,
     /// The part of it in which a pattern may stand that began before.
     seam: Vec<u8>,
-    /// Room of streams that are over.
     spare: Spare,
     /// The last inspection ended early.
     cut: bool,
@@ -640,7 +640,8 @@ impl Engine {
                 if let Some(direction) = moment.direction {
                     let found = scratch.candidates.iter().take(fresh).copied();
                     let found = found.filter(|&rule| self.has_pattern(rule));
-                    memory.get_or_insert_default().follow(direction, bytes, self.stamp, found, &mut scratch.spare);
+                    let memory = memory.get_or_insert_with(|| scratch.spare.take());
+                    memory.follow(direction, bytes, self.stamp, found);
                 }
             }
             Subject::StreamEvent(event) => {

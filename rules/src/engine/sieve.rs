@@ -69,15 +69,22 @@ pub(super) struct Sieve {
 
 /// Patterns that are looked for only in buffers that begin with certain bytes.
 struct Begun {
-    /// A bit for each of these, in either letter case.
-    firsts: [u64; 4],
+    firsts: Firsts,
     searches: Searches,
 }
+
+/// Bytes that a buffer may begin with, in either letter case: a bit for each.
+#[derive(Default)]
+struct Firsts([u64; 4]);
 
 /// Walks over a buffer.
 struct Searches {
     few: Box<[Few]>,
+    /// First those for beginnings.
     lanes: Box<[Lane]>,
+    heads: usize,
+    /// What the beginnings begin with.
+    firsts: Firsts,
 }
 
 /// Patterns that may end no further than this are searched apart: the rest of a buffer need not be walked for them.
@@ -111,7 +118,7 @@ impl Sieve {
             ends.search(pool, buffer, found);
         }
         self.anywhere.search(pool, buffer, found);
-        if let Some(begun) = self.begun.as_deref().filter(|begun| begun.admits(buffer)) {
+        if let Some(begun) = self.begun.as_deref().filter(|begun| begun.firsts.admit(buffer)) {
             begun.searches.search(pool, buffer, found);
         }
     }
@@ -119,15 +126,24 @@ impl Sieve {
 
 impl Begun {
     fn new(pool: &Pool, wanted: &[Wanted]) -> Self {
-        let mut firsts = [0; 4];
-        for byte in wanted.iter().filter_map(|it| it.first).flat_map(|byte| [byte, byte.to_ascii_uppercase()]) {
-            firsts[usize::from(byte / 64)] |= 1 << (byte % 64);
-        }
-        Self { firsts, searches: Searches::new(pool, wanted) }
+        Self { firsts: wanted.iter().filter_map(|it| it.first).collect(), searches: Searches::new(pool, wanted) }
     }
+}
 
-    fn admits(&self, buffer: &[u8]) -> bool {
-        buffer.first().is_some_and(|&byte| self.firsts[usize::from(byte / 64)] >> (byte % 64) & 1 != 0)
+impl FromIterator<u8> for Firsts {
+    fn from_iter<I: IntoIterator<Item = u8>>(bytes: I) -> Self {
+        let mut firsts = Self::default();
+        for byte in bytes.into_iter().flat_map(|byte| [byte.to_ascii_lowercase(), byte.to_ascii_uppercase()]) {
+            firsts.0[usize::from(byte / 64)] |= 1 << (byte % 64);
+        }
+        firsts
+    }
+}
+
+impl Firsts {
+    #[inline]
+    fn admit(&self, buffer: &[u8]) -> bool {
+        buffer.first().is_some_and(|&byte| self.0[usize::from(byte / 64)] >> (byte % 64) & 1 != 0)
     }
 }
 
@@ -157,14 +173,19 @@ impl Searches {
         };
         wanted.sort_by_key(kind);
         let lanes = wanted.chunk_by(|a, b| kind(a) == kind(b)).map(|same| Lane::new(pool, kind(&same[0]), same));
-        Self { few, lanes: lanes.collect() }
+        let lanes: Box<[Lane]> = lanes.collect();
+        let heads = lanes.iter().take_while(|lane| lane.part == Part::Head).count();
+        let begin = wanted.iter().filter(|it| kind(it).0 == Part::Head);
+        let firsts = begin.filter_map(|it| pool.get(it.pattern).first().copied()).collect();
+        Self { few, lanes, heads, firsts }
     }
 
     fn search(&self, pool: &Pool, buffer: &[u8], found: &mut Found) {
         for few in &self.few {
             few.search(pool, buffer.get(..few.reach).unwrap_or(buffer), found);
         }
-        for lane in &self.lanes {
+        let passed = if self.firsts.admit(buffer) { 0 } else { self.heads };
+        for lane in self.lanes.iter().skip(passed) {
             lane.search(pool, buffer, found);
         }
     }

@@ -5,26 +5,6 @@
 pub(super) const TAIL: usize = 1024;
 /// Bytes at the end in which a pattern may stand that goes on in the next ones.
 pub(super) const SEAM: usize = super::group::LONGEST - 1;
-/// Buffers of streams that are over, kept for others.
-const SPARE: usize = 64;
-
-/// Buffers of streams that are over: the next stream's end is written where memory is near the processor.
-#[derive(Debug, Default)]
-pub(super) struct Spare(Vec<Vec<u8>>);
-
-impl Spare {
-    fn give_back(&mut self, mut buffer: Vec<u8>) {
-        if buffer.capacity() >= TAIL && self.0.len() < SPARE {
-            buffer.clear();
-            self.0.push(buffer);
-        }
-    }
-
-    fn take(&mut self) -> Vec<u8> {
-        self.0.pop().unwrap_or_default()
-    }
-}
-
 /// The end of a stream. All that is asked of it for nearly every piece of a stream stands in one line of the processor's cache.
 #[derive(Debug, Default)]
 #[repr(align(64))]
@@ -47,7 +27,7 @@ pub(super) struct StreamTail {
 
 impl StreamTail {
     /// Takes note of the next bytes of the stream.
-    pub(super) fn follow(&mut self, new: &[u8], spare: &mut Spare) {
+    pub(super) fn follow(&mut self, new: &[u8]) {
         if std::mem::take(&mut self.answered) {
             self.said = 0;
         }
@@ -55,7 +35,7 @@ impl StreamTail {
         self.through += new.len() as u64;
         self.end_with(new);
         let new = new.get(new.len().saturating_sub(TAIL)..).unwrap_or_default();
-        self.make_room(spare);
+        self.make_room();
         let begin = ((self.through - new.len() as u64) % TAIL as u64) as usize;
         let (fitting, rest) = new.split_at(new.len().min(TAIL - begin));
         for (at, part) in [(begin, fitting), (0, rest)] {
@@ -66,13 +46,10 @@ impl StreamTail {
     }
 
     /// Makes the ring as long as it is to be after [`through`](Self::through) bytes.
-    fn make_room(&mut self, spare: &mut Spare) {
+    fn make_room(&mut self) {
         let needed = usize::try_from(self.through).unwrap_or(TAIL).min(TAIL);
         if needed <= self.ring.len() {
             return;
-        }
-        if self.ring.capacity() == 0 {
-            self.ring = spare.take();
         }
         if needed > self.ring.capacity() {
             // Twice what is needed, but no more than can be: flows are many.
@@ -118,9 +95,11 @@ impl StreamTail {
         (!self.answered && (1..=self.ring.len()).contains(&said)).then_some(said)
     }
 
-    /// The stream is over: what was kept of it is for others.
-    pub(super) fn close(&mut self, spare: &mut Spare) {
-        spare.give_back(std::mem::take(self).ring);
+    /// The stream is over: another begins, in the same room.
+    pub(super) fn begin_anew(&mut self) {
+        let mut ring = std::mem::take(&mut self.ring);
+        ring.clear();
+        *self = Self { ring, ..Self::default() };
     }
 }
 
@@ -140,34 +119,26 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_of_a_stream_that_is_over_is_gone_and_its_room_is_for_others() {
-        let mut spare = Spare::default();
+    fn nothing_is_left_of_a_stream_that_is_over_but_its_room() {
         let mut tail = StreamTail::default();
-        tail.follow(&[b'a'; TAIL], &mut spare);
-        tail.follow(b"end", &mut spare);
+        tail.follow(&[b'a'; TAIL]);
+        tail.follow(b"end");
         assert_eq!((kept(&tail).len(), tail.last()), (TAIL, &b"aaaaaaaaaaaaaaaaaaaaend"[..]));
-        tail.close(&mut spare);
-        assert!(kept(&tail).is_empty() && tail.last().is_empty());
-        let mut other = StreamTail::default();
-        other.follow(b"b", &mut spare);
-        assert_eq!((kept(&other).as_slice(), other.last()), (&b"b"[..], &b"b"[..]));
-        assert_eq!(other.ring.capacity(), TAIL);
-        for _ in 0..2 * SPARE {
-            let mut tail = StreamTail::default();
-            tail.follow(&[0; TAIL], &mut Spare::default());
-            tail.close(&mut spare);
-        }
-        assert_eq!(spare.0.len(), SPARE);
+        tail.begin_anew();
+        assert_eq!((kept(&tail).as_slice(), tail.last(), tail.turn()), (&b""[..], &b""[..], None));
+        tail.follow(b"b");
+        assert_eq!((kept(&tail).as_slice(), tail.last(), tail.turn()), (&b"b"[..], &b"b"[..], Some(1)));
+        assert_eq!(tail.ring.capacity(), TAIL);
     }
 
     proptest! {
         #[test]
         fn the_end_of_a_stream_is_kept_however_it_comes(lengths in prop::collection::vec(0usize..1500, 0..40)) {
-            let (mut tail, mut spare, mut all) = (StreamTail::default(), Spare::default(), Vec::new());
+            let (mut tail, mut all) = (StreamTail::default(), Vec::new());
             for length in lengths {
                 let new: Vec<u8> = (all.len()..all.len() + length).map(|at| (at % 251) as u8).collect();
                 all.extend_from_slice(&new);
-                tail.follow(&new, &mut spare);
+                tail.follow(&new);
                 prop_assert_eq!(kept(&tail), &all[all.len().saturating_sub(TAIL)..]);
                 prop_assert_eq!(tail.last(), &all[all.len().saturating_sub(SEAM)..]);
                 prop_assert_eq!(tail.turn(), Some(all.len()).filter(|said| (1..=TAIL).contains(said)));

@@ -14,6 +14,7 @@ use vigia_parsers::packet::{DecodeEvent, DecodeEvents, Packet, Tcp, Transport, V
 use vigia_parsers::{Anomaly, Bound, Direction, Envelope, Protocol, Record, Sink, Timestamp, registry};
 use vigia_rules::{
     Asked, Delayed, Engine, FlowFacts, FlowMemory, GivenUp, Left, Match, Moment, Route, RuleId, Scratch, Subject, Told,
+    Ways,
 };
 
 use crate::capture::InterfaceId;
@@ -95,7 +96,8 @@ pub struct Inspector {
     names: Names,
     observer: Option<Box<dyn Observer>>,
     held: Held,
-    tags: Tags,
+    /// Packets that rules want recorded.
+    pub tags: Tags,
     /// Leaves flows to the kernel; live only.
     shunting: Option<Shunting>,
     /// Flows with matches that wait for an acknowledgement, and since when.
@@ -257,6 +259,11 @@ impl Inspector {
     /// What all conversations hold.
     pub fn held(&self) -> Held {
         self.held
+    }
+
+    /// The ways that flows go among the rules.
+    pub fn ways(&self) -> Ways {
+        self.scratch.ways()
     }
 
     /// What reassembly did.

@@ -344,6 +344,7 @@ impl Worker {
         let now = self.now;
         self.end_flows(|flows, ended| flows.advance(now, ended));
         self.inspector.release_late(&mut self.state.flows, now, false);
+        self.inspector.tags.settle(now);
         self.inspector.settle_shunts(&mut self.state.flows);
         if let Some(recorder) = &mut self.inspector.output.evidence {
             recorder.settle(now);
@@ -446,7 +447,7 @@ impl Worker {
         let defrag = self.state.defragmenter.stats();
         let copies = self.state.duplicates.stats();
         let streams = self.inspector.streams();
-        let held = self.inspector.held();
+        let (held, ways) = (self.inspector.held(), self.inspector.ways());
         let evicted = table.evicted_closed + table.evicted_new + table.evicted_established + table.evicted_ot;
         let counters = &mut self.inspector.output.counters;
         for (gauge, value) in [
@@ -462,6 +463,7 @@ impl Worker {
             (Counter::RequestMemory, held.request_bytes),
             (Counter::JoinedMemory, held.joined_bytes),
             (Counter::RuleMemories, held.remembered),
+            (Counter::RuleWays, ways.known),
         ] {
             counters.set(gauge, value);
         }
@@ -469,6 +471,7 @@ impl Worker {
             counters,
             [
                 (Counter::FlowServersForgotten, table.servers_begun_anew),
+                (Counter::RuleWaysForgotten, ways.begun_anew),
                 (Counter::FlowsTimeout, table.timed_out),
                 (Counter::FlowsReused, table.reused),
                 (Counter::FlowsShutdown, table.shut_down),

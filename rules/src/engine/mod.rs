@@ -53,8 +53,8 @@ use group::{Group, Reach, Work};
 use memory::Spare;
 use plain::Word;
 use program::{Extent, Program, Scope};
-pub use route::Route;
 use route::{Classes, GROUPS, Routes};
+pub use route::{Route, Ways};
 use standing::Standings;
 use tail::SEAM;
 pub use told::{Remark, Told};
@@ -391,6 +391,11 @@ impl Scratch {
     #[inline]
     pub fn hear(&mut self, forgotten: u64) {
         self.standings.hear(forgotten);
+    }
+
+    /// The ways that flows go among the rules, which are looked up once each.
+    pub fn ways(&self) -> Ways {
+        self.routes.ways()
     }
 
     /// Did a rule of the last inspection ask that its flow be passed by (`bypass`)?

@@ -122,6 +122,17 @@ pub(super) struct Routes {
     known: HashMap<Ends, u32, foldhash::fast::RandomState>,
     /// Where what a group leaves begins among the words of a direction, and their end.
     places: [usize; GROUPS + 1],
+    /// How often the table was full and begun anew.
+    begun_anew: u64,
+}
+
+/// The ways that flows go among the rules ([`Scratch::ways`](super::Scratch::ways)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ways {
+    /// Known now.
+    pub known: u64,
+    /// How often there were too many, so that all were forgotten and are looked up anew. It costs time, and no match.
+    pub begun_anew: u64,
 }
 
 /// One direction of a way, through all groups.
@@ -164,6 +175,10 @@ impl Routes {
         known.is_some_and(|at| self.way(at, direction.index()).through(PACKETS).is_bare())
     }
 
+    pub(super) fn ways(&self) -> Ways {
+        Ways { known: self.known.len() as u64, begun_anew: self.begun_anew }
+    }
+
     #[inline]
     fn way(&self, at: usize, direction: usize) -> Way<'_> {
         let from = at + 1 + direction * self.places[GROUPS];
@@ -193,6 +208,7 @@ impl Routes {
     /// Looks up a way in all groups, and gives it a number.
     fn explore(&mut self, engine: &Engine, moment: &Moment<'_>, ends: Ends) -> u32 {
         if self.known.len() >= WAYS as usize {
+            self.begun_anew += 1;
             self.empty();
         }
         let number = self.first + self.known.len() as u32;

@@ -202,6 +202,8 @@ counters! {
     ThresholdsEvicted: Counter Sum "vigia_threshold_evicted_total" "Counters of thresholds given up before their time because there were too many";
     RuleMemories: Gauge Sum "vigia_rule_flows" "Flows of which rules remember something: flowbits, counts, what they raised";
     BoundedRuleMemory: Counter Sum "vigia_rule_flow_bounded_total" "Times that a bound on what rules remember of a flow made them forget the oldest of it, or remember nothing new";
+    RuleWays: Gauge Sum "vigia_rule_ways" "Ways among the groups of rules that are known: flows with the same kind of ends share one";
+    RuleWaysForgotten: Counter Sum "vigia_rule_ways_begun_anew_total" "Times that there were too many ways to be known, so that all were looked up anew";
     TaggedHosts: Gauge Sum "vigia_tagged_hosts" "Hosts whose packets are recorded because a rule tagged them";
     TagsRefused: Counter Sum "vigia_tags_refused_total" "Tags on hosts that were not followed because there were too many";
     RuleReloads: Counter Sum "vigia_rule_reloads_total" {result = "ok"} "Rule reloads";

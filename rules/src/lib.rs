@@ -16,8 +16,8 @@ pub mod tuning;
 
 pub use engine::{
     Action, Asked, Compiled, Delayed, Engine, FlowFacts, FlowMemory, Gate, GivenUp, Leaving, Left, Match, Moment,
-    Reference, Remark, Route, Rule, RuleId, Scratch, Silence, Subject, Tag, TagLimit, TagScope, Tagged, Target, Told,
-    Verdict, Watch, Ways,
+    Noted, Reference, Remark, Route, Rule, RuleId, SavedSet, Scratch, SetChanges, Silence, Subject, Tag, TagLimit,
+    TagScope, Tagged, Target, Told, Verdict, Watch, Ways,
 };
 pub use keyword::{KeywordInfo, keywords};
 pub use language::{Countries, Diagnostic, Library, Part, Reputation, Said, Severity, Source, Variables};

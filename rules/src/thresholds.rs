@@ -277,7 +277,7 @@ mod tests {
         [0, 1].map(|at| {
             let admitted = |second| {
                 let (source, destination) = (([10, 0, 0, 1].into(), 0), ([10, 0, 0, 2].into(), 0));
-                let found = Match { source, destination, timestamp: Timestamp::new(second, 0), value: 0 };
+                let found = Match { source, destination, timestamp: Timestamp::new(second, 0), noted: Box::default() };
                 gate.admit(&compiled.engine, RuleId(at), &found) == Verdict::Report
             };
             (0..10).map(admitted).filter(|admitted| *admitted).count()

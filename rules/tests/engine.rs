@@ -457,7 +457,12 @@ fn thresholds_by_flow_count_in_the_flow_and_others_at_the_gate() {
         gate.admit(
             &engine,
             id,
-            &vigia_rules::Match { source: common::CLIENT, destination: common::SERVER, timestamp, value: 0 },
+            &vigia_rules::Match {
+                source: common::CLIENT,
+                destination: common::SERVER,
+                timestamp,
+                noted: Box::default(),
+            },
         )
     };
     use vigia_rules::Verdict::{Report, Suppress};

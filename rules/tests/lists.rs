@@ -84,12 +84,17 @@ fn engine(rules: &str, variables: &Variables) -> Engine {
 
 /// Signature ids that payloads of one flow report, once the gate has had its say.
 fn reported(engine: &Engine, payloads: &[&str]) -> Vec<Vec<u32>> {
-    let (mut flow, mut gate) = (Flow::new(engine), Gate::default());
+    reported_by(engine, &mut Gate::default(), payloads)
+}
+
+/// The same with a gate that has heard of more.
+fn reported_by(engine: &Engine, gate: &mut Gate, payloads: &[&str]) -> Vec<Vec<u32>> {
+    let mut flow = Flow::new(engine);
     let mut one = |payload: &&str| {
         flow.packet(17, payload.as_bytes(), ToServer);
         let admitted = |id: &&vigia_rules::RuleId| {
-            let value = flow.scratch.noted(**id);
-            let found = Match { source: CLIENT, destination: SERVER, timestamp: Timestamp::new(9, 0), value };
+            let noted = flow.scratch.noted(**id);
+            let found = Match { source: CLIENT, destination: SERVER, timestamp: Timestamp::new(9, 0), noted };
             gate.admit(engine, **id, &found) == Verdict::Report
         };
         flow.scratch.matches().iter().filter(admitted).map(|&id| engine.rule(id).sid).collect()
@@ -150,6 +155,157 @@ fn a_value_of_a_file_can_be_taken_out_and_put_back() {
     let said = ["bad", "learn bad", "forget bad", "forget bad", "bad", "learn bad", "bad", "forget new"];
     let expected = [vec![3], vec![4], vec![1, 4], vec![4], vec![4], vec![2, 4], vec![3], vec![4]];
     assert_eq!(reported(&engine, &said), expected);
+}
+
+/// The rules with the set in this file as it was saved last.
+#[track_caller]
+fn engine_with(rules: &str, saved: Option<&str>) -> Engine {
+    let saved = saved.map(|text| text.as_bytes().to_vec());
+    let read = move |name: &str| Ok(saved.clone().filter(|_| name == "seen.lst"));
+    let variables = variables();
+    engine(rules, &Variables { library: variables.library.with_saved(read), ..variables })
+}
+
+/// The files of sets that are to be saved.
+fn saved(engine: &Engine, gate: &Gate) -> Vec<(String, String)> {
+    let sets = engine.saved_sets(&gate.set_changes());
+    assert!(sets.iter().all(|set| set.left_out == 0));
+    sets.into_iter().map(|set| (set.file.into(), set.text)).collect()
+}
+
+/// What is said after `learn ` is put into the set, after `forget ` taken out of it.
+fn learning(options: &str) -> String {
+    format!(
+        "alert udp any any -> any any (content:\"learn\"; startswith; pkt_data; subslice:6; dataset:set,seen,{options}; sid:1;)\n\
+         alert udp any any -> any any (content:\"forget\"; startswith; pkt_data; subslice:7; dataset:unset,seen; sid:2;)\n\
+         alert udp any any -> any any (pkt_data; dataset:isset,seen; sid:3;)\n"
+    )
+}
+
+#[test]
+fn a_set_is_saved_as_rules_have_made_it() {
+    let said =
+        ["learn new", "learn a", "learn a", "forget bad", "learn gone", "forget gone", "learn bad", "forget bad"];
+    // A file that the set is loaded from, what it says, and what is to be saved.
+    for (options, files) in [
+        ("type string", vec![]),
+        ("type string,load words.lst", vec![]),
+        ("type string,save seen.lst", vec![("seen.lst", "YQ==\nbmV3\n")]),
+        ("type string,state plant/seen.lst", vec![("plant/seen.lst", "YQ==\nbmV3\n")]),
+        ("type string,load words.lst,save seen.lst", vec![("seen.lst", "YQ==\nbmV3\nd29yc2U=\n")]),
+        ("type string,state words.lst", vec![("words.lst", "YQ==\nbmV3\nd29yc2U=\n")]),
+    ] {
+        let engine = engine(&learning(options), &variables());
+        let mut gate = Gate::default();
+        reported_by(&engine, &mut gate, &said);
+        let files: Vec<_> = files.into_iter().map(|(file, text)| (file.to_owned(), text.to_owned())).collect();
+        assert_eq!(saved(&engine, &gate), files, "{options}");
+    }
+}
+
+#[test]
+fn a_set_that_no_rule_changes_is_not_saved() {
+    let engine = engine(
+        "alert udp any any -> any any (pkt_data; dataset:isset,a,type string,state words.lst; sid:1;)",
+        &variables(),
+    );
+    assert_eq!(saved(&engine, &Gate::default()), []);
+}
+
+#[test]
+fn values_are_saved_as_their_type_is_spelt_and_read_back_as_the_same() {
+    for (buffer, kind, spelt) in [
+        ("pkt_data; to_md5", "md5", "900150983cd24fb0d6963f7d28e17f72\n"),
+        ("pkt_data; to_sha256", "sha256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"),
+        ("pkt_data", "string", "YWJj\n"),
+        ("ip.src", "ip", "10.0.0.10\n"),
+        ("ip.src", "ipv4", "10.0.0.10\n"),
+        ("ip.src", "ipv6", "::ffff:10.0.0.10\n"),
+        // What a file cannot say.
+        ("pkt_data; subslice:3", "string", ""),
+    ] {
+        let rule =
+            format!("alert udp any any -> any any ({buffer}; dataset:set,seen,type {kind},state seen.lst; sid:1;)");
+        let (first, mut gate) = (engine_with(&rule, None), Gate::default());
+        assert_eq!(reported_by(&first, &mut gate, &["abc", "abc"]), [vec![1], NONE], "{rule}");
+        assert_eq!(saved(&first, &gate), [("seen.lst".to_owned(), spelt.to_owned())], "{rule}");
+        let expected = if spelt.is_empty() { vec![1] } else { NONE };
+        assert_eq!(reported(&engine_with(&rule, Some(spelt)), &["abc"]), [expected], "{rule}");
+    }
+}
+
+/// The same sensor goes on with rules that are loaded anew: its gate stays, the set is read as it was saved. Or it was not,
+/// since the disk was full.
+#[test]
+fn a_saved_set_is_the_same_after_every_reload() {
+    let rules = learning("type string,state seen.lst");
+    for is_saved in [true, false] {
+        let mut gate = Gate::default();
+        let mut file: Option<String> = None;
+        let mut run = |said: &[&str]| {
+            let engine = engine_with(&rules, file.as_deref().filter(|_| is_saved));
+            let found = reported_by(&engine, &mut gate, said);
+            file = saved(&engine, &gate).pop().map(|(_, text)| text);
+            (found, file.clone().unwrap())
+        };
+        let text = |text: &str| text.to_owned();
+        assert_eq!(run(&["learn a", "a"]), (vec![vec![1], vec![3]], text("YQ==\n")));
+        assert_eq!(run(&["a", "learn a", "forget a", "a"]), (vec![vec![3], NONE, vec![2], NONE], text("")));
+        assert_eq!(run(&["a", "forget a", "learn a", "a"]), (vec![NONE, NONE, vec![1], vec![3]], text("YQ==\n")));
+        assert_eq!(run(&["a", "forget a", "a"]), (vec![vec![3], vec![2], NONE], text("")));
+        assert_eq!(run(&["a", "learn a", "a"]), (vec![NONE, vec![1], vec![3]], text("YQ==\n")));
+    }
+}
+
+#[test]
+fn a_rule_may_ask_one_set_and_add_to_another() {
+    let rules = "alert udp any any -> any any (pkt_data; dataset:isset,words,type string,load words.lst; \
+                 ip.src; dataset:set,seen,type ip,state seen.lst; sid:1;)\n\
+                 alert udp any any -> any any (content:\"forget\"; startswith; pkt_data; subslice:7; dataset:unset,words; sid:2;)\n";
+    let (engine, mut gate) = (engine(rules, &variables()), Gate::default());
+    let said = ["good", "forget bad", "bad", "worse", "worse"];
+    assert_eq!(reported_by(&engine, &mut gate, &said), [NONE, vec![2], NONE, vec![1], NONE]);
+    assert_eq!(saved(&engine, &gate), [("seen.lst".to_owned(), "10.0.0.10\n".to_owned())]);
+}
+
+#[test]
+fn sets_are_saved_below_their_folder_each_in_a_file_of_its_own() {
+    let rule = |sid: u32, options: &str| {
+        format!("alert udp any any -> any any (pkt_data; dataset:set,{options}; sid:{sid};)\n")
+    };
+    let first = rule(1, "a,type string,state a.lst");
+    for (options, code, at) in [
+        ("b,type string,state /etc/passwd", "invalid-value", "/etc/passwd"),
+        ("b,type string,save ../b.lst", "invalid-value", "../b.lst"),
+        ("b,type string,save x/../../b.lst", "invalid-value", "x/../../b.lst"),
+        ("b,type string,save ./b.lst", "invalid-value", "./b.lst"),
+        ("b,type string,save", "invalid-value", ""),
+        ("b,type string,load words.lst,state b.lst", "conflict", "b.lst"),
+        ("b,type string,save c.lst,state b.lst", "conflict", "b.lst"),
+        ("b,type string,save a.lst", "conflict", "a.lst"),
+        ("a,type string,save b.lst", "conflict", "b.lst"),
+        (
+            "b,type string,load threats.json,format json,value_key host,array_key response.threats,save b.lst",
+            "not-supported",
+            "b.lst",
+        ),
+    ] {
+        let text = first.clone() + &rule(2, options);
+        let found = Engine::compile(&[source(&text)], &variables()).diagnostics;
+        let [problem] = &found[..] else { panic!("{options}: {found:?}") };
+        assert_eq!((problem.code, &text[problem.span.clone()]), (code, at), "{options}");
+    }
+    let both = first.clone() + &rule(2, "a,state a.lst") + &rule(3, "a");
+    assert!(Engine::compile(&[source(&both)], &variables()).diagnostics.is_empty());
+}
+
+#[test]
+fn a_saved_set_that_cannot_be_read_leaves_the_rule_out() {
+    let variables = variables();
+    let library = variables.library.with_saved(|_| Err("permission denied".to_owned()));
+    let text = "alert udp any any -> any any (pkt_data; dataset:set,a,type string,state a.lst; sid:1;)";
+    let compiled = Engine::compile(&[source(text)], &Variables { library, ..variables });
+    assert_eq!((compiled.failed, compiled.diagnostics[0].code), (1, "unreadable"));
 }
 
 #[test]
@@ -291,7 +447,7 @@ fn a_mark_on_a_host_lasts_as_long_as_its_rule_says() {
     let mut gate = Gate::default();
     let mut admit = |rule, seconds| {
         let timestamp = Timestamp::new(seconds, 0);
-        let found = Match { source: CLIENT, destination: SERVER, timestamp, value: 0 };
+        let found = Match { source: CLIENT, destination: SERVER, timestamp, noted: Box::default() };
         gate.admit(&engine, vigia_rules::RuleId(rule), &found) == Verdict::Report
     };
     assert!(admit(0, 0) && admit(1, 10) && !admit(1, 11));

@@ -13,8 +13,8 @@ use vigia_parsers::conversation::{self, Conversation, Medium, Opening};
 use vigia_parsers::packet::{DecodeEvent, DecodeEvents, Packet, Tcp, Transport, Vlans};
 use vigia_parsers::{Anomaly, Bound, Direction, Envelope, Protocol, Record, Sink, Timestamp, registry};
 use vigia_rules::{
-    Asked, Delayed, Engine, FlowFacts, FlowMemory, GivenUp, Left, Match, Moment, Route, RuleId, Scratch, Subject, Told,
-    Ways,
+    Asked, Delayed, Engine, FlowFacts, FlowMemory, GivenUp, Left, Match, Moment, Noted, Route, RuleId, Scratch,
+    Subject, Told, Ways,
 };
 
 use crate::capture::InterfaceId;
@@ -703,17 +703,16 @@ impl Inspector {
             stream: false,
             told: Told::nothing(),
             remarks: &[],
-            noted: 0,
         };
         let [source, destination] = header.endpoints.map_or([NOWHERE; 2], |ends| [ends.source, ends.destination]);
         let told = OnceCell::new();
         for &rule in self.scratch.matches() {
             let noted = self.scratch.noted(rule);
-            let found = Match { source, destination, timestamp: header.timestamp, value: noted };
+            let found = Match { source, destination, timestamp: header.timestamp, noted };
             if let Some(entry) = self.output.matched(rule, header.number, found) {
                 let told = told.get_or_init(|| self.rules.engine.told(memory.as_deref(), &self.scratch));
                 let remarks = self.scratch.remarks(rule);
-                self.output.alert(entry, &header, &Alert { noted, told, remarks, ..alert });
+                self.output.alert(entry, &header, &Alert { told, remarks, ..alert });
             }
         }
     }
@@ -1066,13 +1065,13 @@ impl<'p> Inspection<'p> {
 
     /// Reports a match that was held back.
     fn report_held(&mut self, held: &Delayed) {
-        let Some(entry) = self.admit(held.rule, held.direction, held.noted, None) else { return };
+        let Some(entry) = self.admit(held.rule, held.direction, held.noted.clone(), None) else { return };
         let header = self.facts.header(held.direction);
         let protocol = self.conversation.as_ref().and_then(|conversation| conversation.protocol());
         let alert = self.alert(held.direction, protocol.or(self.facts.protocol), None, &held.payload, true);
         let rules = self.rules;
         let told = rules.told(self.memory.as_deref(), self.scratch);
-        self.output.alert(entry, &header, &Alert { noted: held.noted, told: &told, remarks: &held.remarks, ..alert });
+        self.output.alert(entry, &header, &Alert { told: &told, remarks: &held.remarks, ..alert });
     }
 
     #[cold]
@@ -1097,17 +1096,23 @@ impl<'p> Inspection<'p> {
             let (header, alert) = written.get_or_insert_with(whole);
             let told = told.get_or_init(|| rules.told(self.memory.as_deref(), self.scratch));
             let remarks = self.scratch.remarks(rule);
-            self.output.alert(entry, header, &Alert { noted, told, remarks, ..*alert });
+            self.output.alert(entry, header, &Alert { told, remarks, ..*alert });
         }
     }
 
     /// Counts a match; `None` when nobody is to see it. Most matches of rules with a threshold are such, so this comes
     /// before anything is made of them, and where a rule was `left` for a message, it is not inspected again for as long as
     /// it is silent.
-    fn admit(&mut self, rule: RuleId, direction: Direction, noted: u64, left: Option<Left>) -> Option<AlertEntry> {
+    fn admit(
+        &mut self,
+        rule: RuleId,
+        direction: Direction,
+        noted: Box<[Noted]>,
+        left: Option<Left>,
+    ) -> Option<AlertEntry> {
         let [source, destination] = self.facts.ends(direction);
         let number = self.facts.packet.map_or(0, |packet| packet_number(packet, self.facts.names));
-        let found = Match { source, destination, timestamp: self.facts.timestamp, value: noted };
+        let found = Match { source, destination, timestamp: self.facts.timestamp, noted };
         let entry = self.output.matched(rule, number, found);
         self.scratch.hear(self.output.forgotten());
         if let Some((left, silence)) = left.zip(self.output.silence()) {
@@ -1146,7 +1151,6 @@ impl<'p> Inspection<'p> {
             stream,
             told: Told::nothing(),
             remarks: &[],
-            noted: 0,
         }
     }
 }

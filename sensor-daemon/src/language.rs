@@ -633,6 +633,7 @@ messages! {
     Watching: "watching {0}; {1} rules in force", "vigila {0}; {1} reglas en vigor";
     Reloading: "loading rules again takes up to {0} MiB of memory, beyond the {1} MiB now resident",
         "recargar las reglas ocupa hasta {0} MiB de memoria, además de los {1} MiB ahora residentes";
+    SetNotSaved: "the set in {0} is not saved: {1}", "no se guarda el conjunto de {0}: {1}";
     Reloaded: "reloaded: {0} rules in force, hash {1}", "recargado: {0} reglas en vigor, hash {1}";
     ProbesNone: "the sensor has no programs in the kernel", "el sensor no tiene programas en el núcleo";
     ColumnProgram: "program", "programa";

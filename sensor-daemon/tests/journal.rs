@@ -55,7 +55,12 @@ fn entry(packet: u64, length: usize) -> AlertEntry {
         session: 0,
         admitted: false,
         rule: RuleId(0),
-        found: Match { source: (nobody, 0), destination: (nobody, 0), timestamp: Timestamp::new(START, 0), value: 0 },
+        found: Match {
+            source: (nobody, 0),
+            destination: (nobody, 0),
+            timestamp: Timestamp::new(START, 0),
+            noted: Box::default(),
+        },
         length,
     }
 }

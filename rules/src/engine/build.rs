@@ -101,7 +101,8 @@ pub(crate) fn compile(
     diagnostics.extend(waiting.diagnostics(sources));
     let (changes, unmatched) = tuning::apply(&mut ready, variables, overrides);
     diagnostics.extend(variables.thresholds.apply(&mut ready));
-    let engine = assemble(ready, sources, variables, protocols, &changes);
+    let mut engine = assemble(ready, sources, variables, protocols, &changes);
+    engine.sets = environment.into_sets();
     Compiled { engine, diagnostics, failed, skipped, switched_off, changes, unmatched }
 }
 
@@ -266,6 +267,7 @@ fn assemble(
         passes,
         step_limit: None,
         bits,
+        sets: Vec::new(),
         stamp: u64::from_str_radix(hash.get(..16).unwrap_or_default(), 16).unwrap_or(0),
         hash,
     }

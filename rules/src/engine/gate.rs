@@ -6,7 +6,9 @@ use std::net::IpAddr;
 
 use vigia_parsers::Timestamp;
 
+use super::changes::SetChanges;
 use super::counter::{Counter, End, Mode, Threshold, Track};
+use super::dataset::Noted;
 use super::hosts::{HostBit, Hosts};
 use super::{Engine, RuleId};
 use crate::language::header::AddressSet;
@@ -93,7 +95,7 @@ pub(super) struct Gated<'e> {
 }
 
 /// A match as the gate sees it: sender, receiver and time of what matched.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Match {
     /// Address and port of the sender.
     pub source: (IpAddr, u16),
@@ -101,8 +103,8 @@ pub struct Match {
     pub destination: (IpAddr, u16),
     /// When.
     pub timestamp: Timestamp,
-    /// The value that it noted for a set ([`Scratch::noted`](super::Scratch::noted)).
-    pub value: u64,
+    /// The values that it noted for sets ([`Scratch::noted`](super::Scratch::noted)).
+    pub noted: Box<[Noted]>,
 }
 
 /// Entries of a gate that was not told another bound.
@@ -274,6 +276,22 @@ impl Gate {
         self.evicted + self.hosts.evicted
     }
 
+    /// Values in use of which rules have changed whether they are in a set, and how many of them were forgotten because they
+    /// were too many.
+    pub fn set_values(&self) -> (usize, u64) {
+        (self.hosts.sets.len(), self.hosts.sets.evicted)
+    }
+
+    /// Another number than before when rules have changed a set since.
+    pub fn set_revision(&self) -> u64 {
+        self.hosts.sets.revision()
+    }
+
+    /// What rules have changed of sets so far ([`Engine::saved_sets`]).
+    pub fn set_changes(&self) -> SetChanges {
+        self.hosts.sets.copy()
+    }
+
     /// How often counters were forgotten to make room: what was said to be silent may not be any more.
     pub fn forgotten(&self) -> u64 {
         self.forgotten
@@ -394,7 +412,7 @@ mod tests {
     const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
 
     fn found(source: IpAddr, destination: IpAddr, timestamp: Timestamp) -> Match {
-        Match { source: (source, 1), destination: (destination, 2), timestamp, value: 0 }
+        Match { source: (source, 1), destination: (destination, 2), timestamp, noted: Box::default() }
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::net::IpAddr;
 
 use vigia_parsers::Timestamp;
 
-use super::dataset::was_loaded;
+use super::changes::Changes;
+use super::dataset::Noted;
 use super::gate::Match;
 
 /// Whose mark it is.
@@ -19,8 +20,8 @@ pub(crate) enum Owner {
     Destination,
     /// The pair of hosts, whichever sends.
     Pair,
-    /// The value that the rule noted: a mark on it makes it one of a set, or takes it out where the set was loaded with it.
-    Value,
+    /// The value that this use of a set noted: what is marked is whether it is in there.
+    Value(usize),
 }
 
 /// What is done with a mark.
@@ -32,7 +33,7 @@ pub(crate) enum Mark {
     Toggle(u32),
     /// The rule matches only when it is (or is not) set.
     Is(bool),
-    /// Puts the value into its set for ever; the rule matches only when it was not in it.
+    /// Puts the value into its set; the rule matches only when it was not in it.
     Add,
     /// Takes the value out of its set; the rule matches only when it was in it.
     Remove,
@@ -59,13 +60,13 @@ type Key = (u32, u64, Whose);
 enum Whose {
     Host(IpAddr),
     Pair(IpAddr, IpAddr),
-    Value(u64),
 }
 
-/// The marks set now, until when. Bounded: when it is full, what expired goes first, then what expires first.
+/// The marks set now, until when, and what is in sets. Bounded: when it is full, what expired goes first, then what expires first.
 #[derive(Debug)]
 pub(super) struct Hosts {
     marks: HashMap<Key, Timestamp, foldhash::fast::RandomState>,
+    pub(super) sets: Changes,
     /// Marks of other sessions are none of this one's.
     pub(super) session: u32,
     capacity: usize,
@@ -74,7 +75,7 @@ pub(super) struct Hosts {
 
 impl Default for Hosts {
     fn default() -> Self {
-        Self { marks: HashMap::default(), session: 0, capacity: CAPACITY, evicted: 0 }
+        Self { marks: HashMap::default(), sets: Changes::default(), session: 0, capacity: CAPACITY, evicted: 0 }
     }
 }
 
@@ -85,43 +86,47 @@ impl Hosts {
 
     /// Do the marks of a match allow it? If so, it leaves its own.
     pub(super) fn admit(&mut self, bits: &[HostBit], found: &Match) -> bool {
-        let (source, destination, now) = (found.source.0, found.destination.0, found.timestamp);
-        let session = self.session;
-        let key = |bit: &HostBit| {
-            let whose = match bit.owner {
-                Owner::Source => Whose::Host(source),
-                Owner::Destination => Whose::Host(destination),
-                Owner::Pair => Whose::Pair(source.min(destination), source.max(destination)),
-                Owner::Value => Whose::Value(found.value),
-            };
-            (session, bit.name, whose)
-        };
-        let is_marked = |hosts: &Self, bit: &HostBit| hosts.marks.get(&key(bit)).is_some_and(|until| now <= *until);
-        let loaded = |bit: &HostBit| bit.owner == Owner::Value && was_loaded(found.value);
-        let is_set = |hosts: &Self, bit: &HostBit| is_marked(hosts, bit) != loaded(bit);
-        // Of a value that was not noted the worker knew what it had to.
-        let known = |bit: &HostBit| bit.owner == Owner::Value && found.value == 0;
-        let allowed = bits.iter().all(|bit| match bit.mark {
-            _ if known(bit) => true,
-            Mark::Is(wanted) => is_set(self, bit) == wanted,
-            Mark::Add => !is_set(self, bit),
-            Mark::Remove => is_set(self, bit),
-            _ => true,
-        });
-        if !allowed {
-            return false;
-        }
-        for bit in bits {
+        let allowed = bits.iter().all(|bit| {
+            let is_set = || self.is_set(bit, found);
             match bit.mark {
-                Mark::Is(_) => {}
-                _ if known(bit) => {}
-                Mark::Toggle(seconds) if !is_set(self, bit) => self.set(key(bit), seconds, now),
-                Mark::Set(seconds) => self.set(key(bit), seconds, now),
-                Mark::Add | Mark::Remove if !is_marked(self, bit) => self.set(key(bit), u32::MAX, now),
-                Mark::Unset | Mark::Toggle(_) | Mark::Add | Mark::Remove => drop(self.marks.remove(&key(bit))),
+                // Of a value that was not noted the worker knew what it had to.
+                Mark::Is(wanted) => is_set().is_none_or(|is_set| is_set == wanted),
+                Mark::Add => is_set() != Some(true),
+                Mark::Remove => is_set() != Some(false),
+                Mark::Set(_) | Mark::Unset | Mark::Toggle(_) => true,
             }
+        });
+        if allowed {
+            bits.iter().for_each(|bit| self.mark(bit, found));
         }
-        true
+        allowed
+    }
+
+    /// Does the mark stand? `None` for a value that was not noted.
+    fn is_set(&self, bit: &HostBit, found: &Match) -> Option<bool> {
+        match whose(bit.owner, found) {
+            Some(whose) => Some(self.is_marked(&(self.session, bit.name, whose), found.timestamp)),
+            None => Some(self.sets.has(self.session, bit.name, value(bit.owner, found)?)),
+        }
+    }
+
+    fn is_marked(&self, key: &Key, now: Timestamp) -> bool {
+        self.marks.get(key).is_some_and(|until| now <= *until)
+    }
+
+    fn mark(&mut self, bit: &HostBit, found: &Match) {
+        let now = found.timestamp;
+        match (bit.mark, whose(bit.owner, found).map(|whose| (self.session, bit.name, whose))) {
+            (Mark::Set(seconds), Some(key)) => self.set(key, seconds, now),
+            (Mark::Toggle(seconds), Some(key)) if !self.is_marked(&key, now) => self.set(key, seconds, now),
+            (Mark::Unset | Mark::Toggle(_), Some(key)) => drop(self.marks.remove(&key)),
+            (mark @ (Mark::Add | Mark::Remove), None) => {
+                if let Some(noted) = value(bit.owner, found) {
+                    self.sets.put(self.session, bit.name, noted, mark == Mark::Add);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn set(&mut self, key: Key, seconds: u32, now: Timestamp) {
@@ -146,6 +151,23 @@ impl Hosts {
     }
 }
 
+/// The hosts that an owner stands for, if it does for hosts.
+fn whose(owner: Owner, found: &Match) -> Option<Whose> {
+    let (source, destination) = (found.source.0, found.destination.0);
+    match owner {
+        Owner::Source => Some(Whose::Host(source)),
+        Owner::Destination => Some(Whose::Host(destination)),
+        Owner::Pair => Some(Whose::Pair(source.min(destination), source.max(destination))),
+        Owner::Value(_) => None,
+    }
+}
+
+/// The value that an owner stands for, if the match noted it.
+fn value(owner: Owner, found: &Match) -> Option<&Noted> {
+    let Owner::Value(step) = owner else { return None };
+    found.noted.iter().find(|noted| noted.step == step)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,7 +180,7 @@ mod tests {
     }
 
     fn found(source: IpAddr, destination: IpAddr, timestamp: Timestamp) -> Match {
-        Match { source: (source, 1), destination: (destination, 2), timestamp, value: 0 }
+        Match { source: (source, 1), destination: (destination, 2), timestamp, noted: Box::default() }
     }
 
     fn bit(owner: Owner, mark: Mark) -> [HostBit; 1] {
@@ -196,16 +218,33 @@ mod tests {
         assert_eq!(hosts.len(), 0);
     }
 
+    fn noted(step: usize, value: u64, loaded: bool) -> Noted {
+        Noted { step, value, loaded, bytes: None }
+    }
+
     #[test]
     fn a_value_is_new_once_and_out_when_it_is_taken() {
         let mut hosts = Hosts::default();
-        let mut admit = |mark, value| hosts.admit(&bit(Owner::Value, mark), &Match { value, ..found(A, B, at(0)) });
-        assert!(admit(Mark::Is(false), 6) && admit(Mark::Add, 6) && !admit(Mark::Add, 6) && admit(Mark::Add, 8));
-        assert!(admit(Mark::Is(true), 6) && admit(Mark::Remove, 6) && !admit(Mark::Remove, 6));
-        assert!(!admit(Mark::Is(true), 6) && admit(Mark::Is(true), 0));
-        // Its set was loaded with this one.
-        assert!(admit(Mark::Is(true), 7) && !admit(Mark::Add, 7) && admit(Mark::Remove, 7) && !admit(Mark::Remove, 7));
-        assert!(admit(Mark::Is(false), 7) && admit(Mark::Add, 7) && !admit(Mark::Add, 7) && admit(Mark::Is(true), 7));
+        let mut admit = |mark, value, loaded| {
+            let noted = [noted(0, value, loaded)].into();
+            hosts.admit(&bit(Owner::Value(0), mark), &Match { noted, ..found(A, B, at(0)) })
+        };
+        let mut new = |mark, value| admit(mark, value, false);
+        assert!(new(Mark::Is(false), 6) && new(Mark::Add, 6) && !new(Mark::Add, 6) && new(Mark::Add, 8));
+        assert!(new(Mark::Is(true), 6) && new(Mark::Remove, 6) && !new(Mark::Remove, 6) && !new(Mark::Is(true), 6));
+        let mut known = |mark| admit(mark, 7, true);
+        assert!(known(Mark::Is(true)) && !known(Mark::Add) && known(Mark::Remove) && !known(Mark::Remove));
+        assert!(known(Mark::Is(false)) && known(Mark::Add) && !known(Mark::Add) && known(Mark::Is(true)));
+    }
+
+    #[test]
+    fn each_use_of_a_set_asks_for_its_own_value_and_none_where_the_worker_knew() {
+        let mut hosts = Hosts::default();
+        let one = |name, step, mark| HostBit { name, owner: Owner::Value(step), mark };
+        let bits = [one(1, 0, Mark::Is(true)), one(2, 1, Mark::Is(true)), one(3, 2, Mark::Add)];
+        let mut admit = |noted: &[Noted]| hosts.admit(&bits, &Match { noted: noted.into(), ..found(A, B, at(0)) });
+        assert!(!admit(&[noted(1, 5, false), noted(2, 6, false)]), "5 is not in set 2");
+        assert!(admit(&[noted(1, 5, true), noted(2, 6, false)]) && !admit(&[noted(2, 6, false)]), "6 is in set 3 now");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use vigia_parsers::Direction;
 use vigia_parsers::packet::Packet;
 
 use super::counter::{Counter, Threshold};
+use super::dataset::Noted;
 use super::tail::{StreamTail, TAIL};
 use super::told::Remark;
 use super::{RuleId, Scratch, TagLimit, Timestamp, Verdict};
@@ -104,8 +105,8 @@ impl Recent {
 pub struct Delayed {
     /// The rule, of the engine in force.
     pub rule: RuleId,
-    /// The value that the match noted ([`Scratch::noted`](super::Scratch::noted)).
-    pub noted: u64,
+    /// The values that the match noted ([`Scratch::noted`](super::Scratch::noted)).
+    pub noted: Box<[Noted]>,
     /// What it found out.
     pub remarks: Box<[Remark]>,
     /// Direction of the bytes.

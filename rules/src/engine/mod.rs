@@ -11,6 +11,7 @@ pub(crate) mod buffer;
 pub(crate) mod build;
 pub(crate) mod bytes;
 pub(crate) mod chain;
+mod changes;
 mod column;
 pub(crate) mod content;
 pub(crate) mod counter;
@@ -41,6 +42,9 @@ use vigia_parsers::packet::Packet;
 use vigia_parsers::{Anomaly, Direction, Protocol, Record, Timestamp};
 
 pub(crate) use buffer::{Buffer, HeaderBuffer};
+pub use changes::SetChanges;
+use dataset::Dataset;
+pub use dataset::{Noted, SavedSet};
 pub use gate::{Gate, Match, Silence, Verdict};
 pub use memory::{Delayed, FlowMemory, Tagged};
 
@@ -222,6 +226,8 @@ pub struct Engine {
     events: Vec<u32>,
     /// Names of flowbits, counts and captured values.
     bits: HashMap<u64, String>,
+    /// The sets that rules look values up in, by the numbers of their names.
+    sets: Vec<(u64, Arc<Dataset>)>,
     hash: String,
     /// Rules that wait for a dissector or another feature.
     #[expect(dead_code, reason = "held so that its memory is measured; see `Engine::compile_whole`")]
@@ -334,7 +340,7 @@ pub struct Scratch {
     /// The end of a stream with what was added to it.
     joined: Vec<u8>,
     /// Values that matches noted for the gate.
-    noted: Vec<(RuleId, u64)>,
+    noted: Vec<(RuleId, Noted)>,
     /// What matches found out, and which of it each.
     remarks: Vec<Remark>,
     remarked: Vec<(RuleId, Range<usize>)>,
@@ -374,11 +380,6 @@ impl Scratch {
     /// Rules that matched in the last inspection and want an alert, in the order in which they are to be reported.
     pub fn matches(&self) -> &[RuleId] {
         &self.matches
-    }
-
-    /// The value that a match of the last inspection noted for a set ([`Match::value`]); 0 without.
-    pub fn noted(&self, rule: RuleId) -> u64 {
-        self.noted.iter().find(|noted| noted.0 == rule).map_or(0, |noted| noted.1)
     }
 
     /// What a match of the last inspection found out.
@@ -768,7 +769,6 @@ impl Engine {
             if program.in_stream && segment {
                 continue;
             }
-            view.registers.noted.set(0);
             view.registers.forget_notes();
             // A pass rule on packets may match the packet before that is inspected.
             let early = program.pass && program.on_packets && !at_packet && packet.is_some();
@@ -798,7 +798,8 @@ impl Engine {
             program.apply(transaction, memory);
             if view.registers.has_notes.get() {
                 let from = scratch.remarks.len();
-                view.registers.keep_notes(memory, &mut |remark| scratch.remarks.push(remark));
+                let noted = &mut |value| scratch.noted.push((RuleId(candidate), value));
+                view.registers.keep_notes(memory, &mut |remark| scratch.remarks.push(remark), noted);
                 scratch.remarked.push((RuleId(candidate), from..scratch.remarks.len()));
             }
             scratch.bypass |= program.bypass;
@@ -807,10 +808,6 @@ impl Engine {
             }
             if is_heard(program, view.moment, memory) {
                 scratch.matches.push(RuleId(candidate));
-                let noted = view.registers.noted.get();
-                if noted != 0 {
-                    scratch.noted.push((RuleId(candidate), noted));
-                }
             }
             if program.pass {
                 return;

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::dataset::Noted;
 use super::memory::FlowMemory;
 use super::value::Registers;
 use super::{Engine, Scratch};
@@ -56,6 +57,8 @@ pub(crate) enum Note {
     /// A value captured for the packet.
     Packet(Name, Box<[u8]>),
     Remark(Remark),
+    /// A value that was looked up in a set.
+    Value(Noted),
     /// The entropy of a buffer: it is of the flow, match or none.
     Entropy(Arc<str>, f64),
 }
@@ -78,6 +81,7 @@ impl Note {
         match (self, other) {
             (Self::Flow(one, _), Self::Flow(two, _)) => one == two,
             (Self::Packet(one, _), Self::Packet(two, _)) => one == two,
+            (Self::Value(one), Self::Value(two)) => one.step == two.step,
             (Self::Remark(Remark::Context(one, _)), Self::Remark(Remark::Context(two, _)))
             | (Self::Remark(Remark::Captured(one, _)), Self::Remark(Remark::Captured(two, _)))
             | (Self::Entropy(one, _), Self::Entropy(two, _)) => one == two,
@@ -111,9 +115,14 @@ impl Registers {
         Some(memchr::memmem::find(&found.1, bytes).is_some())
     }
 
-    /// A rule matched: what it captured stays, and what it found out is handed to `remark`.
+    /// A rule matched: what it captured stays, what it found out is handed to `remark`, and values of sets to `value`.
     #[cold]
-    pub(super) fn keep_notes(&self, memory: &mut Option<Box<FlowMemory>>, remark: &mut dyn FnMut(Remark)) {
+    pub(super) fn keep_notes(
+        &self,
+        memory: &mut Option<Box<FlowMemory>>,
+        remark: &mut dyn FnMut(Remark),
+        value: &mut dyn FnMut(Noted),
+    ) {
         for note in self.notes.borrow_mut().drain(..) {
             match note {
                 Note::Flow(name, value) => memory.get_or_insert_default().keep_variable(name, value),
@@ -125,6 +134,7 @@ impl Registers {
                     }
                 }
                 Note::Remark(found) => remark(found),
+                Note::Value(noted) => value(noted),
                 Note::Entropy(buffer, value) => {
                     memory.get_or_insert_default().keep_entropy(Arc::clone(&buffer), value);
                     remark(Remark::Entropy(buffer, value));

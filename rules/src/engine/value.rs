@@ -19,8 +19,6 @@ pub(crate) struct Registers {
     /// What `base64_decode` gave last.
     pub(crate) decoded: RefCell<Vec<u8>>,
     free: RefCell<Vec<Vec<u8>>>,
-    /// The value that a rule left for the gate to look up; 0 without.
-    pub(crate) noted: Cell<u64>,
     /// What the rule in hand has to tell, if it matches.
     pub(super) notes: RefCell<Vec<Note>>,
     pub(super) has_notes: Cell<bool>,

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::flow::identify;
@@ -21,7 +22,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     Keyword {
         name: "dataset",
         aliases: &[],
-        doc: "The buffer is in a set: isset|isnotset|set|unset, name, then type, load, state",
+        doc: "The buffer is in a set: isset|isnotset|set|unset, name, then type, load, save, state",
         arity: Arity::Required,
         compile: dataset,
     },
@@ -58,6 +59,20 @@ pub(super) struct Sets {
     scores: HashMap<String, (Kind, Arc<Scores>)>,
 }
 
+impl Sets {
+    /// The sets, by the numbers of their names.
+    pub(super) fn into_named(self) -> Vec<(u64, Arc<Dataset>)> {
+        let mut sets: Vec<_> = self.sets.into_iter().collect();
+        sets.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        sets.into_iter().map(|(name, set)| (number(&name), set)).collect()
+    }
+}
+
+/// The number of a set's name.
+fn number(name: &str) -> u64 {
+    identify(&format!("dataset:{name}"))
+}
+
 const KINDS: &[(&str, Kind)] = &[
     ("string", Kind::String),
     ("md5", Kind::Md5),
@@ -72,7 +87,9 @@ const KINDS: &[(&str, Kind)] = &[
 struct Options<'a> {
     kind: Option<Kind>,
     load: Option<Word<'a>>,
-    /// A file that need not be there yet.
+    /// A file that has what rules have made of the set.
+    save: Option<Word<'a>>,
+    /// Both at once: a file that need not be there yet.
     state: Option<Word<'a>>,
     /// What the file is written in; values one a line without.
     json: Option<Json>,
@@ -93,7 +110,7 @@ enum Json {
     Lines,
 }
 
-fn options<'a>(draft: &mut Draft, words: impl Iterator<Item = Word<'a>>) -> Result<Options<'a>, Problem> {
+fn options<'a>(words: impl Iterator<Item = Word<'a>>) -> Result<Options<'a>, Problem> {
     let mut options = Options::default();
     for option in words {
         let (key, value) = option.text.split_once(char::is_whitespace).unwrap_or((option.text, ""));
@@ -112,11 +129,7 @@ fn options<'a>(draft: &mut Draft, words: impl Iterator<Item = Word<'a>>) -> Resu
             }
             "load" => options.load = Some(value),
             "state" => options.state = Some(value),
-            "save" => draft.warnings.push(Problem::new(
-                "not-supported",
-                say!("sets are kept in memory only: what is added to this one is not saved"),
-                option.span(),
-            )),
+            "save" => options.save = Some(value),
             "format" => {
                 options.json = match value.text {
                     "csv" => None,
@@ -145,14 +158,53 @@ fn options<'a>(draft: &mut Draft, words: impl Iterator<Item = Word<'a>>) -> Resu
             }
         }
     }
-    Ok(options)
+    match options.state {
+        Some(file) if options.load.is_some() || options.save.is_some() => Err(Problem::new(
+            "conflict",
+            say!("`state` is both `load` and `save`: it does not go with them"),
+            file.span(),
+        )),
+        _ => Ok(options),
+    }
+}
+
+impl<'a> Options<'a> {
+    /// The file that the set is read from.
+    fn read(&self) -> Option<Word<'a>> {
+        self.load.or(self.state)
+    }
+
+    /// The file that the set is to be saved in, if it is one that may be written.
+    fn saved(&self) -> Result<Option<Box<str>>, Problem> {
+        let Some(file) = self.save.or(self.state) else { return Ok(None) };
+        // Rules come from outside: they must not write what is none of theirs.
+        let parts = Path::new(file.text).components();
+        let path: PathBuf = parts.take_while(|part| matches!(part, Component::Normal(_))).collect();
+        if let Some(within) = path.to_str().filter(|path| !path.is_empty() && Path::new(path) == Path::new(file.text)) {
+            return Ok(Some(within.into()));
+        }
+        let outside = say!("`{}` does not lie in the folder of saved sets", file.text);
+        Err(Problem::new("invalid-value", outside, file.span())
+            .help(say!("expected a name, as seen.lst or plant/seen.lst")))
+    }
+}
+
+fn unreadable(file: Word<'_>, why: String) -> Problem {
+    Problem::new("unreadable", say!("`{}`: {}", file.text, why), file.span())
 }
 
 /// The lines of a file that a rule names.
 fn lines(environment: &Environment<'_>, file: Word<'_>) -> Result<String, Problem> {
-    let bytes = environment.variables.library.read(file.text);
-    let bytes = bytes.map_err(|why| Problem::new("unreadable", say!("`{}`: {}", file.text, why), file.span()))?;
+    let bytes = environment.variables.library.read(file.text).map_err(|why| unreadable(file, why))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The lines of the file of a set: as it was saved, else as it was when rules had not changed it yet, if it is there at all.
+fn state(environment: &Environment<'_>, file: Word<'_>) -> Result<String, Problem> {
+    match environment.variables.library.read_saved(file.text).map_err(|why| unreadable(file, why))? {
+        Some(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        None => Ok(lines(environment, file).unwrap_or_default()),
+    }
 }
 
 fn entry(text: &str) -> Option<&str> {
@@ -190,27 +242,46 @@ fn dataset(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Out
     let name = parts.next().filter(|name| !name.text.is_empty());
     let name =
         name.ok_or_else(|| Problem::new("missing-value", say!("the name of the set is missing"), it.value.span()))?;
-    let options = options(draft, parts)?;
-    let set = set(environment, name, &options)?;
+    let options = options(parts)?;
+    let set = set(draft, environment, name, &options)?;
     set.expect(how);
-    let name = identify(&format!("dataset:{}", name.text));
-    draft.host_bits.push(HostBit { name, owner: Owner::Value, mark });
+    let step = draft.host_bits.len();
+    draft.host_bits.push(HostBit { name: number(name.text), owner: Owner::Value(step), mark });
     draft.selective = true;
     let context = options.context_key.filter(|_| matches!(how, dataset::Use::Is(true))).map(|key| key.text.into());
-    draft.push_step(Step::Dataset(DatasetTest { set, how, context }));
+    draft.push_step(Step::Dataset(DatasetTest { set, how, step, context }));
     Ok(())
 }
 
 /// The set of that name; made by the first rule that says what it is.
-fn set(environment: &Environment<'_>, name: Word<'_>, options: &Options<'_>) -> Result<Arc<Dataset>, Problem> {
+fn set(
+    draft: &mut Draft,
+    environment: &Environment<'_>,
+    name: Word<'_>,
+    options: &Options<'_>,
+) -> Result<Arc<Dataset>, Problem> {
     let mut sets = environment.sets.borrow_mut();
+    let conflict = |message, word: Word<'_>| Err(Problem::new("conflict", message, word.span()));
+    let file = options.save.or(options.state);
+    let saved = options.saved()?.filter(|_| options.json.is_none());
+    if let Some(file) = file.filter(|_| options.json.is_some()) {
+        let message = say!("sets in JSON are only read: what rules change in this one is not saved");
+        draft.warnings.push(Problem::new("not-supported", message, file.span()));
+    }
     if let Some(known) = sets.sets.get(name.text) {
-        return match options.kind {
-            Some(kind) if kind != known.kind => {
-                Err(Problem::new("conflict", say!("set `{}` is of another type elsewhere", name.text), name.span()))
+        return match (options.kind, file) {
+            (Some(kind), _) if kind != known.kind => {
+                conflict(say!("set `{}` is of another type elsewhere", name.text), name)
+            }
+            (_, Some(file)) if saved.is_some() && saved != known.saved => {
+                conflict(say!("the first rule with set `{}` does not save it in this file", name.text), file)
             }
             _ => Ok(Arc::clone(known)),
         };
+    }
+    let is_taken = |other: &Arc<Dataset>| saved.is_some() && other.saved == saved;
+    if let (Some(file), true) = (file, sets.sets.values().any(is_taken)) {
+        return conflict(say!("another set is saved in `{}`", file.text), file);
     }
     let kind = options.kind.ok_or_else(|| {
         Problem::new("missing-value", say!("the type of set `{}` is not known", name.text), name.span())
@@ -218,11 +289,11 @@ fn set(environment: &Environment<'_>, name: Word<'_>, options: &Options<'_>) -> 
     })?;
     let text = match (options.load, options.state) {
         (Some(file), _) => lines(environment, file)?,
-        (None, Some(file)) => lines(environment, file).unwrap_or_default(),
+        (None, Some(file)) => state(environment, file)?,
         (None, None) => String::new(),
     };
     if let Some(json) = options.json {
-        let file = options.load.or(options.state).unwrap_or(name);
+        let file = options.read().unwrap_or(name);
         let set = Arc::new(Dataset::with_contexts(kind, contexts(kind, json, &text, file, options)?));
         sets.sets.insert(name.text.to_owned(), Arc::clone(&set));
         return Ok(set);
@@ -230,12 +301,12 @@ fn set(environment: &Environment<'_>, name: Word<'_>, options: &Options<'_>) -> 
     let mut loaded = HashSet::new();
     for line in text.lines().filter_map(entry) {
         let Some(value) = kind.parse(line) else {
-            let file = options.load.or(options.state).unwrap_or(name);
+            let file = options.read().unwrap_or(name);
             return Err(Problem::new("invalid-value", say!("`{}` is not of the set's type", line), file.span()));
         };
         loaded.insert(value);
     }
-    let set = Arc::new(Dataset::new(kind, loaded));
+    let set = Arc::new(Dataset::new(kind, loaded, saved));
     sets.sets.insert(name.text.to_owned(), Arc::clone(&set));
     Ok(set)
 }
@@ -326,7 +397,7 @@ fn datarep(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Out
     let name = next(&mut parts, say!("the name of the list is missing"), it)?;
     let compare = operator(next(&mut parts, say!("the operator is missing"), it)?)?;
     let score = literal(next(&mut parts, say!("the score is missing"), it)?, 0, u16::MAX.into())? as u16;
-    let options = options(draft, parts)?;
+    let options = options(parts)?;
     let mut sets = environment.sets.borrow_mut();
     let (kind, scores) = match sets.scores.get(name.text) {
         Some((kind, scores)) => (*kind, Arc::clone(scores)),
@@ -336,10 +407,7 @@ fn datarep(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Out
                     .help(say!("expected `type string|md5|sha256|ipv4|ipv6|ip, load FILE`"))
             };
             let kind = options.kind.ok_or_else(|| missing(say!("the type of list `{}` is not known", name.text)))?;
-            let file = options
-                .load
-                .or(options.state)
-                .ok_or_else(|| missing(say!("the file of list `{}` is not known", name.text)))?;
+            let file = options.read().ok_or_else(|| missing(say!("the file of list `{}` is not known", name.text)))?;
             let mut scores = HashMap::new();
             for line in lines(environment, file)?.lines().filter_map(entry) {
                 let parsed = line

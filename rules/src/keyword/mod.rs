@@ -30,10 +30,12 @@ mod transform;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use vigia_parsers::field::{Cardinality, Field, Kind};
 use vigia_parsers::{Protocol, operation};
 
+use crate::engine::dataset::Dataset;
 use crate::language::said::say;
 use crate::language::syntax::{Argument, Word};
 use crate::language::{Problem, Variables, nearest};
@@ -134,6 +136,11 @@ impl<'v> Environment<'v> {
             field_names: OnceCell::new(),
             whole: false,
         }
+    }
+
+    /// The sets that the rules compiled so far name, by the numbers of their names.
+    pub(crate) fn into_sets(self) -> Vec<(u64, Arc<Dataset>)> {
+        self.sets.into_inner().into_named()
     }
 
     /// The protocol of that name.

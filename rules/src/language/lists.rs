@@ -12,18 +12,33 @@ use crate::language::said::{Said, say};
 /// Gives the content of a file by name, or says why not.
 type Reader = dyn Fn(&str) -> Result<Vec<u8>, String> + Send + Sync;
 
-/// The files that rules may name (`dataset: ..., load FILE`).
+/// Gives the content of a file by name, if it is there, or says why not.
+type SavedReader = dyn Fn(&str) -> Result<Option<Vec<u8>>, String> + Send + Sync;
+
+/// The files that rules may name (`dataset: ..., load FILE`), and those in which their sets were saved.
 #[derive(Clone)]
-pub struct Library(Arc<Reader>);
+pub struct Library {
+    files: Arc<Reader>,
+    saved: Arc<SavedReader>,
+}
 
 impl Library {
     /// A library that reads with `read`.
     pub fn new(read: impl Fn(&str) -> Result<Vec<u8>, String> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
+        Self { files: Arc::new(read), saved: Arc::new(|_| Ok(None)) }
+    }
+
+    /// With sets that were saved, which are read with `read`.
+    pub fn with_saved(self, read: impl Fn(&str) -> Result<Option<Vec<u8>>, String> + Send + Sync + 'static) -> Self {
+        Self { saved: Arc::new(read), ..self }
     }
 
     pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>, String> {
-        (self.0)(name)
+        (self.files)(name)
+    }
+
+    pub(crate) fn read_saved(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        (self.saved)(name)
     }
 }
 

@@ -210,7 +210,8 @@ impl<'e> Flow<'e> {
             let Moment { source, destination, timestamp, .. } = moment;
             raised.clear();
             for rule in self.scratch.matches().to_vec() {
-                if gate.admit(self.engine, rule, &Match { source, destination, timestamp, value: 0 }) == Verdict::Report
+                if gate.admit(self.engine, rule, &Match { source, destination, timestamp, noted: Box::default() })
+                    == Verdict::Report
                 {
                     raised.push(self.engine.rule(rule).sid);
                 }

@@ -1,5 +1,6 @@
 //! The files that rules are told beside: reference systems, thresholds, reputation, countries, and those that they name.
 
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,14 +52,14 @@ pub(super) fn read_lists(
     texts
 }
 
-/// The files that rules name, below the folder for them or the folders of the rule files.
+/// The files that rules name, below the folder for them or the folders of the rule files, and the sets that were saved.
 fn library(settings: &Settings, rules: &[PathBuf]) -> Library {
     let mut folders: Vec<PathBuf> = match &settings.data {
         Some(folder) => vec![folder.clone()],
         None => rules.iter().filter_map(|file| file.parent().map(Path::to_owned)).collect(),
     };
     folders.dedup();
-    Library::new(move |name| {
+    let library = Library::new(move |name| {
         // Rules come from outside: they must not read what is none of theirs.
         let within = Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         if !within {
@@ -72,6 +73,12 @@ fn library(settings: &Settings, rules: &[PathBuf]) -> Library {
             }
         }
         Err(reason)
+    });
+    let Some(saved) = settings.saved.clone() else { return library };
+    library.with_saved(move |name| match std::fs::read(saved.join(name)) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
     })
 }
 

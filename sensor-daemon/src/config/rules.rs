@@ -49,6 +49,9 @@ pub struct Settings {
     pub countries: Option<PathBuf>,
     /// The folder of the files that rules name (`dataset: ..., load FILE`); the folders of the rule files unless it is set.
     pub data: Option<PathBuf>,
+    /// The folder of sets that rules change (`dataset: ..., state FILE` or `save FILE`): they are saved in it, and `state`
+    /// finds them there. Unless it is set, `datasets` in the folder of the journal; of a replay, in that of its output.
+    pub saved: Option<PathBuf>,
     /// What the address variables of rules stand for, without the `$`. Names given here are added to the defaults.
     #[serde(deserialize_with = "over_default_addresses")]
     pub addresses: BTreeMap<String, String>,
@@ -75,6 +78,7 @@ impl Default for Settings {
             reputation: Vec::new(),
             countries: None,
             data: None,
+            saved: None,
             addresses,
             ports,
             written: Written::default(),
@@ -152,6 +156,7 @@ impl Settings {
             &mut self.reputation_categories,
             &mut self.countries,
             &mut self.data,
+            &mut self.saved,
         ];
         let paths = self.files.iter_mut().chain(&mut self.reputation).chain(single.into_iter().flatten());
         for path in paths {

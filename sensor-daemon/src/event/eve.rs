@@ -58,8 +58,6 @@ pub struct Alert<'a> {
     pub told: &'a Told<'a>,
     /// What the match found out.
     pub remarks: &'a [Remark],
-    /// The value that the match noted for a set of rules; 0 without.
-    pub noted: u64,
 }
 
 /// State of a flow.

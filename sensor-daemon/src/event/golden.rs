@@ -114,7 +114,6 @@ fn alert<'a>(record: Option<&'a dyn Record>, payload: &'a [u8]) -> Alert<'a> {
         stream: true,
         told: Told::nothing(),
         remarks: &[],
-        noted: 0,
     }
 }
 

@@ -24,7 +24,7 @@ pub struct RecordBatch {
 }
 
 /// A match of a signature, and its line in [`AlertBatch::lines`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct AlertEntry {
     /// Number of the packet that raised it; 0 when the end of a flow did, and live.
     pub packet: u64,

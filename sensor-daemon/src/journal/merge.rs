@@ -67,8 +67,8 @@ struct Late {
 impl Late {
     /// Tells any two apart that differ.
     fn place(&self) -> impl Ord {
-        let AlertEntry { found: Match { timestamp, source, destination, .. }, rule, .. } = self.entry;
-        (self.capture, timestamp, source, destination, rule.0, &self.line)
+        let AlertEntry { found: Match { timestamp, source, destination, noted }, rule, .. } = &self.entry;
+        (self.capture, *timestamp, *source, *destination, rule.0, &self.line, noted)
     }
 }
 
@@ -115,7 +115,7 @@ impl AlertMerge {
                     let line = batch.lines.as_bytes().get(start..start + entry.length).unwrap_or_default().to_vec();
                     self.held += line.len();
                     let (capture, engine) = (worker.captures, Arc::clone(&batch.engine));
-                    self.late.push(Late { capture, entry: *entry, line, engine });
+                    self.late.push(Late { capture, entry: entry.clone(), line, engine });
                 }
                 start += entry.length;
             }
@@ -249,7 +249,12 @@ mod tests {
                 session: 0,
                 admitted: false,
                 rule: RuleId(0),
-                found: Match { source: (nobody, 0), destination: (nobody, 0), timestamp: Timestamp(*packet), value: 0 },
+                found: Match {
+                    source: (nobody, 0),
+                    destination: (nobody, 0),
+                    timestamp: Timestamp(*packet),
+                    noted: Box::default(),
+                },
                 length: line.len(),
             });
         }

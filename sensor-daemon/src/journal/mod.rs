@@ -21,6 +21,7 @@
 //!   records/00000001-20260102T030405.ndjson.zst   sealed: compressed after rotation
 //!   records/00000002-20260102T040405.ndjson   the segment being written is the last one, never compressed
 //!   evidence/                                 packets of alerts, which have bounds of their own (`crate::evidence`)
+//!   datasets/                                 sets that rules change, unless `rules.saved` says where (`crate::sensor`)
 //! ```
 //!
 //! A segment only grows, until it is sealed. Sealing writes `*.zst.tmp`, syncs it, renames it and then removes the plain
@@ -86,6 +87,7 @@ use batch::{Message, Pools};
 use keeper::Keeper;
 use log::{Log, PlainFile};
 use space::Space;
+pub(crate) use space::sync_directory;
 use writer::{Sink, Writer};
 
 /// The two streams of the journal.
@@ -237,8 +239,9 @@ pub struct Journal {
     live: bool,
     metrics: Arc<Metrics>,
     writers: Vec<JoinHandle<Result<(), JournalError>>>,
-    /// Asked by workers themselves where no other's matches could come before theirs.
-    gate: Option<Arc<Mutex<Gate>>>,
+    gate: Arc<Mutex<Gate>>,
+    /// Workers ask it themselves, since no other's matches could come before theirs.
+    asked: bool,
     keeper: Option<Keeper>,
     /// Until somebody writes evidence.
     evidence: Mutex<Option<chain::Chain>>,
@@ -300,7 +303,8 @@ impl Journal {
             metrics: Arc::clone(metrics),
             writers,
             // The alerts' writer is the first.
-            gate: gates.into_iter().next(),
+            gate: gates.into_iter().next().unwrap_or_default(),
+            asked: true,
             keeper: Some(keeper),
             evidence: Mutex::new(evidence),
             catalogue,
@@ -323,7 +327,7 @@ impl Journal {
         let (sender, receiver) = bounded(REPLAY_QUEUE);
         let pools = Arc::<Pools>::default();
         let merge = AlertMerge::new(workers);
-        let gate = (workers == 1).then(|| Arc::clone(merge.gate()));
+        let gate = Arc::clone(merge.gate());
         let writer = Writer::new(receiver, Sink::File(file), merge, &pools, metrics, None);
         Ok(Self {
             alerts: sender.clone(),
@@ -333,6 +337,7 @@ impl Journal {
             metrics: Arc::clone(metrics),
             writers: vec![writer.spawn().at(path)?],
             gate,
+            asked: workers == 1,
             keeper: None,
             evidence: Mutex::default(),
             catalogue: Arc::default(),
@@ -349,8 +354,13 @@ impl Journal {
             (self.alerts.clone(), self.records.clone()),
             Arc::clone(&self.pools),
             Arc::clone(self.metrics.shared()),
-            self.gate.clone(),
+            self.asked.then(|| Arc::clone(&self.gate)),
         )
+    }
+
+    /// What counts matches across flows, and knows what rules have changed of sets: all of it once the journal is closed.
+    pub fn gate(&self) -> &Arc<Mutex<Gate>> {
+        &self.gate
     }
 
     /// What its segments hold.

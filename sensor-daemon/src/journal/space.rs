@@ -157,6 +157,6 @@ fn allocate(mut file: &File, from: u64, to: u64) -> io::Result<()> {
 }
 
 /// Makes the entries of a directory durable.
-pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }

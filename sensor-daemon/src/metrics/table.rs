@@ -200,6 +200,11 @@ counters! {
     MergeHeld: Gauge Sum "vigia_alert_merge_held_bytes" "Bytes of alerts that wait for a worker that is behind";
     ThresholdEntries: Gauge Sum "vigia_threshold_entries" "Counters that thresholds across flows keep";
     ThresholdsEvicted: Counter Sum "vigia_threshold_evicted_total" "Counters of thresholds given up before their time because there were too many";
+    SetValues: Gauge Sum "vigia_rule_set_values" "Values of which rules have changed whether they are in a set, as of the last time that sets were saved";
+    SetValuesEvicted: Counter Sum "vigia_rule_set_values_evicted_total" "Values of which it was forgotten that rules have changed whether they are in a set, because there were too many";
+    SetValuesLeftOut: Gauge Sum "vigia_rule_set_values_left_out" "Values that files of saved sets do not have because these are full";
+    SetSaves: Counter Sum "vigia_rule_set_saves_total" {result = "ok"} "Files of sets that rules change, written";
+    SetSavesFailed: Counter Sum "vigia_rule_set_saves_total" {result = "failed"} "Files of sets that rules change, written";
     RuleMemories: Gauge Sum "vigia_rule_flows" "Flows of which rules remember something: flowbits, counts, what they raised";
     BoundedRuleMemory: Counter Sum "vigia_rule_flow_bounded_total" "Times that a bound on what rules remember of a flow made them forget the oldest of it, or remember nothing new";
     RuleWays: Gauge Sum "vigia_rule_ways" "Ways among the groups of rules that are known: flows with the same kind of ends share one";

@@ -12,11 +12,12 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
-use tokio::time::interval;
+use tokio::time::{Instant as Later, interval, interval_at};
 use vigia_parsers::Timestamp;
 
 use super::affinity::pin;
 use super::service::{Manager, Rounds, Watchdog};
+use super::sets::{self, SAVE_EVERY, SetFiles};
 use super::{Bench, Place, RuleStore, evidence};
 use crate::allocator;
 use crate::capture::TapSettings;
@@ -36,11 +37,12 @@ use crate::priority::Rank;
 use crate::tagging::Tags;
 
 /// Watches live interfaces until told to stop. `loaded` has the command line's settings over it already.
-pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<Outcome> {
+pub fn run(arguments: &Run, mut loaded: Loaded, context: Context) -> anyhow::Result<Outcome> {
     // Before a journal is made for nothing.
     if loaded.config.capture.interfaces.is_empty() {
         anyhow::bail!(Message::NoInterface.text(context.language));
     }
+    settle(&mut loaded);
     let metrics = Metrics::new();
     let (rules, found) = RuleStore::load(&loaded.config.rules, &metrics);
     report(&found.diagnostics, context);
@@ -64,6 +66,7 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
         tell(&format!("{}\n", way.sentence().text(context.language)));
     }
     let sensor = Arc::new(Sensor {
+        sets: SetFiles::new(journal.gate(), &metrics, context.language),
         metrics,
         rules,
         arguments: arguments.clone(),
@@ -148,10 +151,18 @@ pub fn run(arguments: &Run, loaded: Loaded, context: Context) -> anyhow::Result<
     if let Some(evidence) = evidence {
         evidence.finish();
     }
-    journal.close()?;
+    let closed = journal.close();
+    sensor.save_sets();
+    closed?;
     exporter.finish();
     tracing::info!("stopped");
     outcome.map(|()| Outcome::Done)
+}
+
+/// Names the folder of saved sets.
+fn settle(loaded: &mut Loaded) {
+    let journal = loaded.config.journal.directory.clone();
+    sets::settle(&mut loaded.config, &journal);
 }
 
 /// The settings of capture, with waits for packets that end before the service manager would take a quiet interface for a worker
@@ -167,6 +178,7 @@ fn stats_interval(loaded: &Loaded) -> Duration {
 
 /// What the services beside the workers need.
 struct Sensor {
+    sets: SetFiles,
     metrics: Arc<Metrics>,
     rules: RuleStore,
     arguments: Run,
@@ -197,6 +209,16 @@ impl Sensor {
         status
     }
 
+    /// Writes the sets that rules have changed.
+    fn save_sets(&self) {
+        let current = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        self.save_sets_of(&current);
+    }
+
+    fn save_sets_of(&self, current: &Loaded) {
+        self.sets.save(&self.rules.current(), current.config.rules.saved.as_deref());
+    }
+
     /// What a reload is going to take, in bytes of memory.
     fn foresee(&self) -> Value {
         let current = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
@@ -220,7 +242,10 @@ impl Sensor {
         };
         let loaded = config::load(current.path.as_deref())
             .map_err(|diagnostics| failed(Counter::ConfigReloadsFailed, diagnostics))?;
-        let loaded = self.arguments.apply(loaded);
+        let mut loaded = self.arguments.apply(loaded);
+        settle(&mut loaded);
+        // The new rules go on with the sets as they are now.
+        self.save_sets_of(current);
         let report = self
             .rules
             .reload(&loaded.config.rules, &self.metrics)
@@ -345,8 +370,13 @@ fn serve(sensor: &Arc<Sensor>, loaded: &Loaded, ended: &Notify) -> anyhow::Resul
         sensor.tell_ready();
         let pulse = sensor.manager.pulse();
         let (mut pulses, mut watchdog) = (interval(pulse.unwrap_or(UNWATCHED)), Watchdog::of(sensor.rounds.workers()));
+        let mut saves = interval_at(Later::now() + SAVE_EVERY, SAVE_EVERY);
         loop {
             tokio::select! {
+                _ = saves.tick() => {
+                    let sensor = Arc::clone(sensor);
+                    tokio::task::spawn_blocking(move || sensor.save_sets());
+                }
                 _ = pulses.tick(), if pulse.is_some() => if watchdog.all_moved(&sensor.rounds) {
                     sensor.manager.alive();
                 },

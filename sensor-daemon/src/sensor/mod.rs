@@ -8,6 +8,7 @@ mod live;
 mod replay;
 mod rules;
 mod service;
+mod sets;
 mod trial;
 pub(crate) mod watch;
 

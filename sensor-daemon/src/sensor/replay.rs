@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use vigia_parsers::Timestamp;
 use vigia_parsers::packet::Captured;
 
+use super::sets::{self, SetFiles};
 use super::{Bench, Place, RuleStore, evidence};
 use crate::capture::file::FileSource;
 use crate::capture::{FileSettings, Progress, Source, SourceError, directory};
@@ -28,10 +29,11 @@ use crate::tagging::{Tags, ties_flows};
 
 /// Processes capture files. `loaded` has the command line's settings over it already.
 pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::Result<Outcome> {
-    let config = loaded.config;
+    let mut config = loaded.config;
     let captures = directory::expand(&arguments.captures).map_err(|error| error.told(context.language))?;
     let output = arguments.output.clone().unwrap_or_else(|| PathBuf::from("."));
     std::fs::create_dir_all(&output).with_context(|| output.display().to_string())?;
+    sets::settle(&mut config, &output);
     let metrics = Metrics::new();
     let (rules, found) = RuleStore::load(&config.rules, &metrics);
     report(&found.diagnostics, context);
@@ -48,6 +50,7 @@ pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::R
         anyhow::bail!(Message::EvidenceFolderUsed.with([folder.display().to_string().into()]).text(context.language));
     }
     let journal = Journal::single_file(&events, workers, &metrics)?;
+    let files = SetFiles::new(journal.gate(), &metrics, context.language);
     let tags = Tags::new(metrics.shared());
     let bench = Bench { config: &config, journal: &journal, metrics: &metrics, rules: &rules, tags };
     let settings = &config.capture.file;
@@ -86,6 +89,7 @@ pub fn replay(arguments: &Replay, loaded: Loaded, context: Context) -> anyhow::R
     })?;
     bar.finish_and_clear();
     journal.close()?;
+    files.save(&rules.current(), config.rules.saved.as_deref());
     if let Some(folder) = &arguments.evidence {
         evidence::collect(&config, &reading, (&events, folder)).context("collecting evidence")?;
     }

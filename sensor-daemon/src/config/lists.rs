@@ -77,7 +77,7 @@ fn library(settings: &Settings, rules: &[PathBuf]) -> Library {
     let Some(saved) = settings.saved.clone() else { return library };
     library.with_saved(move |name| match std::fs::read(saved.join(name)) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(error.to_string()),
     })
 }

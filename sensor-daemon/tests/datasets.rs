@@ -126,6 +126,9 @@ fn what_cannot_be_saved_is_told_and_counted_and_costs_no_alert() {
         assert_eq!(run.status.code(), Some(0), "{log}");
         assert!(log.contains(told) && log.contains("senders.lst"), "{log}");
         assert_eq!(bench.reported(), [1, 2, 2]);
+        let snapshot: Value = serde_json::from_slice(&run.stdout).unwrap();
+        let failed = &snapshot["series"]["vigia_rule_set_saves_total{result=\"failed\"}"];
+        assert_eq!(failed, 1, "{snapshot:#}");
     }
 }
 

@@ -11,8 +11,15 @@ use vigia::flow::{self, Connection, Deliver, Duplicates, FlowTable, Reassembler,
 use vigia_parsers::packet::{DecodeEvents, Ip, Packet, Tcp, Transport, Tunnel, Vlans};
 use vigia_parsers::{Direction, Timestamp};
 
-const TCP: Tcp =
-    Tcp { sequence: 0, acknowledgement: 0, flags: Tcp::ACK, window: 1, header_length: 20, timestamps: None };
+const TCP: Tcp = Tcp {
+    sequence: 0,
+    acknowledgement: 0,
+    flags: Tcp::ACK,
+    window: 1,
+    header_length: 20,
+    timestamps: None,
+    window_scale: None,
+};
 
 /// An IPv4 TCP packet; the bytes matter only to duplicate discard.
 fn packet(bytes: &[u8], client: u32, tcp: Tcp) -> Packet<'_> {

@@ -237,6 +237,8 @@ pub struct Tcp {
     pub header_length: u8,
     /// Value and echo of the timestamps option (RFC 7323, 3.2).
     pub timestamps: Option<(u32, u32)>,
+    /// Shift of the window scale option (RFC 7323, 2.2), which counts in a segment with SYN.
+    pub window_scale: Option<u8>,
 }
 
 impl Tcp {

@@ -11,6 +11,13 @@ const MAX_CHUNKS: usize = 100;
 /// SCTP data chunks of a packet that are nothing odd.
 const MAX_DATA_CHUNKS: usize = 50;
 
+/// What is read of the options of a TCP segment.
+#[derive(Default)]
+struct Options {
+    timestamps: Option<(u32, u32)>,
+    window_scale: Option<u8>,
+}
+
 impl Decoder<'_, '_> {
     pub(super) fn tcp(&mut self) -> Layer {
         let Some(header) = self.header::<20>() else { return self.short(DecodeEvent::TcpPktTooSmall) };
@@ -18,14 +25,16 @@ impl Decoder<'_, '_> {
         if header_length < 20 {
             return self.fault(DecodeEvent::TcpHlenTooSmall);
         }
-        let mut timestamps = None;
+        let mut known = Options::default();
         if header_length > 20 {
             let Some(options) = self.rest().get(20..usize::from(header_length)) else {
                 return self.short(DecodeEvent::TcpInvalidOptlen);
             };
             // Timestamps alone, as in nearly every segment of those who use them, need no further look.
-            timestamps = match options {
-                [1, 1, 8, 10, times @ ..] if times.len() == 8 => tcp_times(times),
+            known = match options {
+                [1, 1, 8, 10, times @ ..] if times.len() == 8 => {
+                    Options { timestamps: tcp_times(times), window_scale: None }
+                }
                 _ => self.tcp_options(options),
             };
         }
@@ -36,15 +45,16 @@ impl Decoder<'_, '_> {
             flags: header[13],
             window: u16::from_be_bytes([header[14], header[15]]),
             header_length,
-            timestamps,
+            timestamps: known.timestamps,
+            window_scale: known.window_scale,
         });
         self.skip(usize::from(header_length));
         Layer::Payload
     }
 
-    /// Options of TCP (RFC 9293, 3.2); gives the timestamps.
-    fn tcp_options(&mut self, options: &[u8]) -> Option<(u32, u32)> {
-        let mut timestamps = None;
+    /// Options of TCP (RFC 9293, 3.2); gives those that are read.
+    fn tcp_options(&mut self, options: &[u8]) -> Options {
+        let mut known = Options::default();
         let mut seen = 0u64;
         let mut at = 0;
         while let Some(&kind) = options.get(at) {
@@ -62,8 +72,10 @@ impl Decoder<'_, '_> {
                 self.packet.events.push(DecodeEvent::TcpOptInvalidLen, place);
                 break;
             }
-            if kind == 8 {
-                timestamps = options.get(at + 2..).and_then(tcp_times);
+            match kind {
+                3 => known.window_scale = options.get(at + 2).copied(),
+                8 => known.timestamps = options.get(at + 2..).and_then(tcp_times),
+                _ => {}
             }
             // Multipath (30) and the experimental ones (253, 254) may stand more than once.
             if kind < 30 {
@@ -74,7 +86,7 @@ impl Decoder<'_, '_> {
             }
             at += length;
         }
-        timestamps
+        known
     }
 
     pub(super) fn udp(&mut self) -> Layer {

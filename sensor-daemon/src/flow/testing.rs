@@ -130,7 +130,15 @@ pub(crate) fn tcp(source: End<'_>, destination: End<'_>, flags: u8, seq: u32, ac
     header.extend(ack.to_be_bytes());
     header.extend([0x50, flags, 0xfa, 0, 0, 0, 0, 0]);
     let frame = build(source.0, destination.0, 6, &header, payload);
-    let tcp = Tcp { sequence: seq, acknowledgement: ack, flags, window: 0xfa00, header_length: 20, timestamps: None };
+    let tcp = Tcp {
+        sequence: seq,
+        acknowledgement: ack,
+        flags,
+        window: 0xfa00,
+        header_length: 20,
+        timestamps: None,
+        window_scale: None,
+    };
     Frame { transport: Transport::Tcp(tcp), ports: [source.1, destination.1], ..frame }
 }
 

@@ -8,7 +8,7 @@ fn tcp_options_belong_to_the_header() {
     let packet = decode_frame(&frame);
     assert_plain(&packet, b"data");
     let Transport::Tcp(tcp) = packet.transport else { panic!() };
-    assert_eq!((tcp.header_length, tcp.timestamps), (40, Some((1, 0))));
+    assert_eq!((tcp.header_length, tcp.timestamps, tcp.window_scale), (40, Some((1, 0)), Some(7)));
     assert!(tcp.has(Tcp::PSH | Tcp::ACK) && !tcp.has(Tcp::SYN));
 }
 

@@ -5,6 +5,8 @@ use vigia_parsers::Timestamp;
 use vigia_parsers::packet::Tcp;
 
 use super::super::overlap::Pieces;
+use super::WINDOW;
+use super::window::Windows;
 
 /// State of a connection; EVE's `tcp.state`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,7 +63,7 @@ impl TcpState {
 /// One side of a connection: the stream it sends.
 #[derive(Debug, Default)]
 pub(super) struct Side {
-    /// Its SYN's sequence number.
+    /// Its SYN's sequence number; where none was seen, that before the first byte of it that is known.
     pub(super) initial: u32,
     /// Sequence number of the next byte to hand on.
     pub(super) next: u32,
@@ -81,7 +83,7 @@ pub(super) struct Side {
 pub(super) const KNOWN: u16 = 1;
 /// [`Side::acked`] is known.
 pub(super) const ACKED: u16 = 1 << 1;
-/// [`Side::initial`] is known.
+/// [`Side::initial`] is of a SYN.
 pub(super) const SYN: u16 = 1 << 2;
 /// Its FIN came, all bytes before it were handed on.
 pub(super) const FIN: u16 = 1 << 3;
@@ -98,6 +100,10 @@ pub(super) const NEW_SYN: u16 = 1 << 8;
 
 /// Its SYN carried timestamps.
 pub(super) const TIMED: u16 = 1 << 9;
+/// Neither its SYN nor that of the other side answers the other.
+pub(super) const CROSSED: u16 = 1 << 10;
+/// It has gone further than a window from [`Side::initial`]; it may have come round to there.
+pub(super) const LONG: u16 = 1 << 11;
 
 impl Side {
     pub(super) fn has(&self, flag: u16) -> bool {
@@ -110,6 +116,19 @@ impl Side {
 
     pub(super) fn clear(&mut self, flag: u16) {
         self.flags &= !flag;
+    }
+
+    /// What is known of its stream begins here.
+    pub(super) fn begin(&mut self, first: u32) {
+        self.initial = first.wrapping_sub(1);
+        self.next = first;
+        self.clear(LONG);
+    }
+
+    /// Does what ends here, and is close to what comes next, end before all that is known?
+    pub(super) fn is_before(&self, end: u32) -> bool {
+        let beginning = self.initial.wrapping_add(1);
+        !self.has(LONG) && beginning.wrapping_sub(end) <= WINDOW
     }
 }
 
@@ -145,6 +164,7 @@ pub struct Connection {
     /// By direction.
     pub(super) sides: [Side; 2],
     pub(super) waiting: Option<Box<[Waiting; 2]>>,
+    pub(super) windows: Windows,
     pub(super) state: TcpState,
     /// The server sent its FIN before the client.
     pub(super) server_closed_first: bool,
@@ -203,6 +223,7 @@ impl Connection {
             let side = &mut self.sides[direction.index()];
             if side.has(KNOWN) && !side.has(HOLE) && next.wrapping_sub(side.next).cast_signed() > 0 {
                 side.next = next;
+                side.set(LONG);
             }
         }
     }
@@ -212,6 +233,7 @@ impl Connection {
         if let Some(waiting) = &mut self.waiting {
             waiting.swap(0, 1);
         }
+        self.windows.reverse();
         self.server_closed_first = !self.server_closed_first;
         self.update_state();
     }

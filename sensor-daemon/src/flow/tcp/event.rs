@@ -110,11 +110,23 @@ pub enum StreamEvent {
     HandshakeWrongAck,
     /// The data that came with a SYN are not acknowledged with it.
     SynDataIgnored,
+    /// After the SYNs of both sides crossed, a SYN/ACK that does not acknowledge that of the other side.
+    CrossingSynAckWrongAck,
+    /// The same, with another sequence number than the SYN of its side.
+    CrossingSynAckWrongSyn,
+    /// After the SYNs of both sides crossed, a segment far from where its side began.
+    CrossingWrongSequence,
+    /// The same, with an acknowledgement far from where the other side began.
+    CrossingInvalidAck,
+    /// Acknowledges what was never sent, and takes back what its sender had offered to take.
+    BadWindowUpdate,
+    /// A segment of which every byte is before all that is known of its stream.
+    BeforeBeginning,
 }
 
 impl StreamEvent {
     /// All of them.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 59] = [
         Self::SequenceGap,
         Self::OverlapDifferentData,
         Self::Retransmission,
@@ -168,6 +180,12 @@ impl StreamEvent {
         Self::HandshakeWrongSequenceAndAck,
         Self::HandshakeWrongAck,
         Self::SynDataIgnored,
+        Self::CrossingSynAckWrongAck,
+        Self::CrossingSynAckWrongSyn,
+        Self::CrossingWrongSequence,
+        Self::CrossingInvalidAck,
+        Self::BadWindowUpdate,
+        Self::BeforeBeginning,
     ];
 
     /// The name in rules, after `stream-event:`.
@@ -226,6 +244,12 @@ impl StreamEvent {
             Self::HandshakeWrongSequenceAndAck => "3whs_wrong_seq_wrong_ack",
             Self::HandshakeWrongAck => "3whs_right_seq_wrong_ack_evasion",
             Self::SynDataIgnored => "3whs_synack_tfo_data_ignored",
+            Self::CrossingSynAckWrongAck => "4whs_synack_with_wrong_ack",
+            Self::CrossingSynAckWrongSyn => "4whs_synack_with_wrong_syn",
+            Self::CrossingWrongSequence => "4whs_wrong_seq",
+            Self::CrossingInvalidAck => "4whs_invalid_ack",
+            Self::BadWindowUpdate => "pkt_bad_window_update",
+            Self::BeforeBeginning => "reassembly_segment_before_base_seq",
         }
     }
 }

@@ -9,16 +9,18 @@
 //! whether it believed the reset.
 
 mod connection;
+mod crossing;
 mod event;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use serde::{Deserialize, Serialize};
 use vigia_parsers::packet::Tcp;
 use vigia_parsers::{Direction, Timestamp};
 
 use super::overlap::{OverlapPolicy, Pool};
-use connection::{ACKED, FIN, GAP, HOLE, KNOWN, NEW_SYN, RST, SOFT, SYN, Side, TIMED, Waiting};
+use connection::{ACKED, CROSSED, FIN, GAP, HOLE, KNOWN, LONG, NEW_SYN, RST, SOFT, SYN, Side, TIMED, Waiting};
 pub use connection::{Connection, TcpState};
 pub use event::StreamEvent;
 
@@ -164,7 +166,10 @@ impl Reassembler {
         } else if !self.picked_up(connection, tcp, !payload.is_empty(), direction, out) {
             return;
         }
-        if tcp.has(Tcp::ACK) {
+        if tcp.has(Tcp::ACK) && window::takes_back(connection, tcp, direction) {
+            // Who is told so takes no notice: neither of what it never sent, nor of the window.
+            out.event(direction, StreamEvent::BadWindowUpdate);
+        } else if tcp.has(Tcp::ACK) {
             self.acknowledge(connection, tcp, direction, out);
         } else if tcp.acknowledgement != 0 && !tcp.has(Tcp::RST) {
             out.event(direction, StreamEvent::BrokenAck);
@@ -207,6 +212,10 @@ impl Reassembler {
                 self.stats.midstream += 1;
                 c.state = TcpState::Established;
             }
+            TcpState::SynSent | TcpState::SynRecv if c.crosses() => {
+                let wrong = crossing::end(c, tcp, direction);
+                wrong.into_iter().flatten().for_each(|event| out.event(direction, event));
+            }
             TcpState::SynSent | TcpState::SynRecv => {
                 if let Some(event) = wrong_end(c, tcp, direction) {
                     out.event(direction, event);
@@ -240,13 +249,20 @@ impl Reassembler {
             return self.reset(c, tcp, direction, out);
         }
         let answer = tcp.has(Tcp::ACK);
+        if c.crosses() && answer {
+            let wrong = crossing::answer(c, tcp, direction);
+            return wrong.into_iter().flatten().for_each(|event| out.event(direction, event));
+        }
+        if c.crosses() && c.sides[direction.index()].initial == tcp.sequence {
+            return; // sent again
+        }
         if answer && direction == Direction::ToServer && c.state == TcpState::SynSent && !c.sides[1].has(SYN) {
             out.event(direction, StreamEvent::SynAckInWrongDirection);
         }
         if let Some(event) = contradiction(c, tcp, direction) {
             out.event(direction, event);
         }
-        let (established, answered) = (established(c.state), c.state == TcpState::SynRecv);
+        let (established, state) = (established(c.state), c.state);
         let [this, other] = sides(c, direction);
         if this.has(SYN) && this.initial == tcp.sequence {
             return; // sent again
@@ -259,7 +275,7 @@ impl Reassembler {
                 out.event(direction, flood);
             }
         }
-        if established || (answered && this.has(SYN)) {
+        if established || (state == TcpState::SynRecv && this.has(SYN)) {
             // Whichever is forged: the first stands, until the other side answers this one or data follows it.
             this.candidate = tcp.sequence;
             this.strikes = 0;
@@ -276,14 +292,17 @@ impl Reassembler {
             }
         }
         if answer && !other.has(KNOWN) {
-            other.initial = tcp.acknowledgement.wrapping_sub(1);
-            other.next = tcp.acknowledgement;
+            other.begin(tcp.acknowledgement);
             other.set(KNOWN | SYN);
         }
-        this.initial = tcp.sequence;
-        this.next = tcp.sequence.wrapping_add(1);
+        if !answer && other.has(SYN) && state == TcpState::SynSent {
+            this.set(CROSSED);
+            other.set(CROSSED);
+        }
+        this.begin(tcp.sequence.wrapping_add(1));
         this.set(KNOWN | SYN);
         this.clear(SOFT);
+        c.windows.begin(tcp, direction);
         c.state = if answer { TcpState::SynRecv } else { TcpState::SynSent };
     }
 
@@ -311,6 +330,7 @@ impl Reassembler {
     fn acknowledge<D: Deliver>(&mut self, c: &mut Connection, tcp: &Tcp, direction: Direction, out: &mut D) {
         let acknowledged = tcp.acknowledgement;
         let established = established(c.state);
+        c.windows.see(tcp, direction);
         let [this, other] = sides(c, direction);
         this.acked = acknowledged;
         this.set(ACKED);
@@ -358,6 +378,9 @@ impl Reassembler {
         let side = &mut c.sides[direction.index()];
         if side.next == first && side.has(KNOWN) && !side.has(HOLE | FIN) {
             side.next = first.wrapping_add(payload.len() as u32);
+            if side.next.wrapping_sub(side.initial) > WINDOW {
+                side.set(LONG);
+            }
             if !payload.is_empty() {
                 side.clear(SOFT);
                 side.strikes = 0;
@@ -369,7 +392,7 @@ impl Reassembler {
             return;
         }
         if !side.has(KNOWN) || (side.has(SOFT) && first == side.next.wrapping_add(1) && !payload.is_empty()) {
-            side.next = first;
+            side.begin(first);
             side.set(KNOWN);
             side.clear(SOFT);
             if payload.is_empty() && !fin {
@@ -424,7 +447,11 @@ impl Reassembler {
             // A keep-alive repeats one byte, or none.
             if length > 1 {
                 let acked = other.has(ACKED).then(|| other.acked.wrapping_sub(end));
-                out.event(direction, StreamEvent::Retransmission);
+                let event = match side.is_before(end) {
+                    true => StreamEvent::BeforeBeginning,
+                    false => StreamEvent::Retransmission,
+                };
+                out.event(direction, event);
                 again(c.state, acked).into_iter().flatten().for_each(|event| out.event(direction, event));
             }
             return;
@@ -636,9 +663,10 @@ impl Reassembler {
         // Backwards it cannot be the same stream, so nobody knows how much was lost.
         let lost = next.wrapping_sub(side.next);
         let lost = if (lost as i32) < 0 { 0 } else { u64::from(lost) };
-        side.next = next;
+        side.begin(next);
         side.strikes = 0;
         side.clear(FIN | SYN);
+        c.windows.forget(direction);
         self.stats.resynchronised += 1;
         self.tell_gap(c, lost, true, direction, out);
     }

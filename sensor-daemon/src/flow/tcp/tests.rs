@@ -1,3 +1,6 @@
+mod crossing;
+mod window;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -82,15 +85,29 @@ impl Rig {
     }
 
     fn send(&mut self, direction: Direction, flags: u8, seq: i64, ack: i64, data: &[u8]) {
+        self.offer(direction, flags, seq, ack, data, (1, None));
+    }
+
+    /// With a window, and the scale that a SYN offers.
+    fn offer(
+        &mut self,
+        direction: Direction,
+        flags: u8,
+        seq: i64,
+        ack: i64,
+        data: &[u8],
+        (window, window_scale): (u16, Option<u8>),
+    ) {
         let (this, other) = (self.base[direction.index()], self.base[direction.opposite().index()]);
         let acknowledgement = if flags & A == 0 { 0 } else { other.wrapping_add(ack as u32) };
         let tcp = Tcp {
             sequence: this.wrapping_add(seq as u32),
             acknowledgement,
             flags,
-            window: 1,
+            window,
             header_length: 20,
             timestamps: None,
+            window_scale,
         };
         let now = Timestamp(self.now);
         self.reassembler.push(&mut self.connection, &tcp, data, direction, now, &mut self.seen);
@@ -481,6 +498,7 @@ fn a_new_connection_on_the_same_ports_is_recognised() {
         window: 1,
         header_length: 20,
         timestamps: None,
+        window_scale: None,
     };
     // After a close any other SYN, but not the same one sent again.
     let mut rig = Rig::open();
@@ -544,8 +562,15 @@ fn oddities_have_events() {
     assert_eq!(again(&[(ToServer, F | A, 3, 6, b""), (ToClient, A, 6, far, b"")]), [InvalidAck, FinWait1InvalidAck]);
     assert_eq!(again(&[(ToClient, F | A, 6, 3, b""), (ToServer, A, 3, far, b"")]), [InvalidAck, CloseWaitInvalidAck]);
     let mut rig = Rig::open();
-    let tcp =
-        Tcp { sequence: 1000, acknowledgement: 5, flags: Tcp::PSH, window: 1, header_length: 20, timestamps: None };
+    let tcp = Tcp {
+        sequence: 1000,
+        acknowledgement: 5,
+        flags: Tcp::PSH,
+        window: 1,
+        header_length: 20,
+        timestamps: None,
+        window_scale: None,
+    };
     rig.reassembler.push(&mut rig.connection, &tcp, b"x", ToServer, Timestamp(0), &mut rig.seen);
     assert_eq!(rig.seen.events, [BrokenAck]);
 }
@@ -729,6 +754,37 @@ fn what_is_sent_again_after_it_was_acknowledged_is_told_apart() {
     rig.send(ToServer, A, 0, 0, b"abc");
     let spurious = [Retransmission, SpuriousRetransmission];
     assert_eq!(rig.seen.events, [&[Retransmission], &spurious[..], &spurious, &[EstablishedBeforeLastAck]].concat());
+}
+
+#[test]
+fn what_is_before_all_that_is_known_is_no_retransmission() {
+    // Before the SYN there is nothing, and a keep-alive repeats one byte.
+    let mut rig = Rig::open();
+    rig.send(ToServer, A, -1, 0, b"\0");
+    rig.send(ToServer, A, 0, 0, b"abcd");
+    rig.send(ToServer, A, 0, 0, b"ab");
+    assert_eq!(rig.seen.events, [Retransmission]);
+    rig.send(ToServer, A, -4, 0, b"zzzz");
+    // The SYN/ACK acknowledged as far as there.
+    assert_eq!(rig.seen.events, [Retransmission, BeforeBeginning, SpuriousRetransmission]);
+    // What is picked up midstream begins where it was picked up.
+    let mut rig = Rig::new();
+    rig.send(ToServer, A, 100, 0, b"abcd");
+    rig.send(ToServer, A, 102, 0, b"cd");
+    rig.send(ToServer, A, 90, 0, b"0123456789");
+    assert_eq!(rig.seen.events, [Retransmission, BeforeBeginning]);
+    rig.expect(ToServer, &[data("abcd")]);
+}
+
+#[test]
+fn a_stream_that_has_come_round_repeats_nothing_from_before_its_beginning() {
+    let mut rig = Rig::open();
+    rig.send(ToServer, A, 0, 0, &vec![7; WINDOW as usize + 1]);
+    // 4 GiB further on.
+    rig.connection.sides[0].next = rig.base[0];
+    rig.send(ToServer, A, -11, 0, b"0123456789");
+    assert_eq!(rig.seen.events.first(), Some(&Retransmission));
+    assert!(!rig.seen.events.contains(&BeforeBeginning), "{:?}", rig.seen.events);
 }
 
 #[test]

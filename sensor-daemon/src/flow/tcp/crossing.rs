@@ -47,6 +47,6 @@ pub(super) fn end(c: &mut Connection, tcp: &Tcp, direction: Direction) -> [Optio
 }
 
 /// Does this acknowledge the SYN of a side, with the data that came with it or without?
-fn acknowledges(side: &Side, acknowledgement: u32) -> bool {
+pub(super) fn acknowledges(side: &Side, acknowledgement: u32) -> bool {
     (1..=side.next.wrapping_sub(side.initial)).contains(&acknowledgement.wrapping_sub(side.initial))
 }

@@ -259,6 +259,16 @@ impl Reassembler {
         if answer && direction == Direction::ToServer && c.state == TcpState::SynSent && !c.sides[1].has(SYN) {
             out.event(direction, StreamEvent::SynAckInWrongDirection);
         }
+        if answer && is_late(c, tcp, direction) {
+            let [this, _] = sides(c, direction);
+            if !this.has(KNOWN) {
+                this.next = tcp.sequence.wrapping_add(1);
+            }
+            this.initial = tcp.sequence;
+            this.set(KNOWN | SYN);
+            this.clear(SOFT);
+            return;
+        }
         if let Some(event) = contradiction(c, tcp, direction) {
             out.event(direction, event);
         }
@@ -682,7 +692,11 @@ fn timely(c: &mut Connection, tcp: &Tcp, (value, echo): (u32, u32), direction: D
     let unanswered = matches!(c.state, TcpState::None | TcpState::SynSent);
     let [this, _] = sides(c, direction);
     if unanswered && tcp.has(Tcp::SYN) && !tcp.has(Tcp::ACK) {
-        this.candidate = value;
+        // Of a SYN that was sent again, the newest, in whichever order the tap shows them.
+        let again = this.has(SYN) && this.has(TIMED) && this.initial == tcp.sequence;
+        if !again || value.wrapping_sub(this.candidate).cast_signed() > 0 {
+            this.candidate = value;
+        }
         this.set(TIMED);
     }
     let answers = c.state == TcpState::SynSent && tcp.has(Tcp::ACK);
@@ -749,6 +763,25 @@ fn wrong_end(c: &Connection, tcp: &Tcp, direction: Direction) -> Option<StreamEv
         (true, false) => Some(StreamEvent::HandshakeWrongAck),
         (false, false) => Some(StreamEvent::HandshakeWrongSequenceAndAck),
     }
+}
+
+/// Is this SYN/ACK the server's first, which the tap shows after what answered it?
+fn is_late(c: &Connection, tcp: &Tcp, direction: Direction) -> bool {
+    let [client, server] = &c.sides;
+    if c.state != TcpState::Established || direction == Direction::ToServer || server.has(SYN) {
+        return false;
+    }
+    let leads_to = |number: u32, first: u32| number.wrapping_sub(first) <= WINDOW;
+    let answers = match client.has(SYN) {
+        true => crossing::acknowledges(client, tcp.acknowledgement),
+        false => client.has(KNOWN) && leads_to(client.next, tcp.acknowledgement),
+    };
+    let first = tcp.sequence.wrapping_add(1);
+    answers
+        && match server.has(KNOWN) {
+            true => leads_to(server.next, first),
+            false => client.has(ACKED) && leads_to(client.acked, first),
+        }
 }
 
 /// What is odd about a segment with SYN once the handshake was answered.

@@ -113,6 +113,21 @@ impl Rig {
         self.reassembler.push(&mut self.connection, &tcp, data, direction, now, &mut self.seen);
     }
 
+    /// What a handshake consists of, with the value and the echo of its timestamps.
+    fn stamped(&mut self, direction: Direction, flags: u8, times: (u32, u32)) {
+        let [this, other] = [direction, direction.opposite()].map(|direction| self.base[direction.index()]);
+        let tcp = Tcp {
+            sequence: this - u32::from(flags & S != 0),
+            acknowledgement: if flags & A == 0 { 0 } else { other },
+            flags,
+            window: 1,
+            header_length: 32,
+            timestamps: Some(times),
+            window_scale: None,
+        };
+        self.reassembler.push(&mut self.connection, &tcp, b"", direction, Timestamp(0), &mut self.seen);
+    }
+
     fn wait_ms(&mut self, milliseconds: u64) {
         self.now += milliseconds * 1_000_000;
     }
@@ -517,6 +532,52 @@ fn a_new_connection_on_the_same_ports_is_recognised() {
     rig.send(ToServer, S, -1, 0, b"");
     rig.send(ToServer, A, 0, 0, b"x");
     assert!(rig.connection.replaced_by(&fresh(S, 7, 0), ToServer));
+}
+
+#[test]
+fn a_syn_ack_that_the_tap_shows_late_is_the_first_and_no_other_one() {
+    for said in [&b""[..], b"ask"] {
+        let mut rig = Rig::new();
+        rig.send(ToServer, S, -1, 0, b"");
+        rig.send(ToServer, A, 0, 0, said);
+        rig.send(ToClient, S | A, -1, 0, b"");
+        // The beginning of the server's stream is known by it.
+        rig.send(ToClient, A, 6, 0, b"more");
+        rig.send(ToClient, A, 0, 0, b"answer");
+        rig.expect(ToClient, &[data("answermore")]);
+        assert_eq!(rig.seen.events, []);
+    }
+    // The tap lost the SYN besides.
+    let mut rig = Rig::new();
+    rig.send(ToServer, A, 0, 0, b"");
+    rig.send(ToClient, S | A, -1, 0, b"");
+    assert_eq!(rig.seen.events, []);
+    // After the answer, too; but not one that leads elsewhere.
+    for (sequence, events) in [(-1, vec![]), (FAR, vec![SynAckResendDifferentSequence])] {
+        let mut rig = Rig::new();
+        rig.send(ToServer, S, -1, 0, b"");
+        rig.send(ToServer, A, 0, 0, b"ask");
+        rig.send(ToClient, A, 0, 3, b"answer");
+        rig.send(ToClient, S | A, sequence, 0, b"");
+        assert_eq!(rig.seen.events, events);
+    }
+}
+
+#[test]
+fn the_newest_timestamp_of_a_syn_counts_in_whichever_order_the_tap_shows_them() {
+    let mut rig = Rig::new();
+    for (direction, flags, times) in
+        [(ToServer, S, (3000, 0)), (ToServer, S, (1000, 0)), (ToClient, S | A, (70, 3000)), (ToServer, A, (3001, 70))]
+    {
+        rig.stamped(direction, flags, times);
+    }
+    assert_eq!((rig.connection.state(), &rig.seen.events[..]), (TcpState::Established, &[][..]));
+    // What no SYN had is not echoed.
+    let mut rig = Rig::new();
+    rig.stamped(ToServer, S, (3000, 0));
+    rig.stamped(ToServer, S, (1000, 0));
+    rig.stamped(ToClient, S | A, (70, 3001));
+    assert_eq!((rig.connection.state(), &rig.seen.events[..]), (TcpState::SynSent, &[InvalidTimestamp][..]));
 }
 
 #[test]

@@ -14,18 +14,25 @@ alert ip any any -> any any (msg:"one direction"; app-layer-event:applayer_detec
 
 /// How often each rule alerted, and the protocol in the record of the one flow.
 fn replay(capture: &Capture) -> ([usize; 4], Option<String>) {
+    let events = events(capture, RULES);
+    let flow = events.iter().find(|event| event["event_type"] == "flow").unwrap();
+    ([1, 2, 3, 4].map(|sid| alerts(&events, sid)), flow["app_proto"].as_str().map(str::to_owned))
+}
+
+fn alerts(events: &[Value], sid: u64) -> usize {
+    events.iter().filter(|event| event["alert"]["signature_id"] == sid).count()
+}
+
+fn events(capture: &Capture, rules: &str) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     capture.write(&at("test.pcap"));
-    std::fs::write(at("test.rules"), RULES).unwrap();
+    std::fs::write(at("test.rules"), rules).unwrap();
     let output = ["--rules".into(), at("test.rules"), "--output".into(), folder.path().to_owned()];
     let run = vigia().arg("replay").arg(at("test.pcap")).args(output).output().unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let text = std::fs::read_to_string(at("eve.json")).unwrap();
-    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let alerts = |sid: u64| events.iter().filter(|event| event["alert"]["signature_id"] == sid).count();
-    let flow = events.iter().find(|event| event["event_type"] == "flow").unwrap();
-    ([1, 2, 3, 4].map(alerts), flow["app_proto"].as_str().map(str::to_owned))
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// A session with a server at this port, of what its ends say.
@@ -76,4 +83,15 @@ fn rules_hear_of_an_end_that_never_spoke_and_of_one_that_speaks_something_else()
     let mut mixed = vec![(Way::ToServer, &*ask)];
     mixed.extend((0..200).map(|_| (Way::ToClient, NOISE)));
     assert_eq!(replay(&session(502, true, &mixed)), ([0, 0, 0, 1], Some("modbus".into())));
+}
+
+#[test]
+fn rules_hear_of_ends_that_speak_different_protocols() {
+    let rule = "alert tcp any any -> any any (flow:established; app-layer-event:applayer_mismatch_protocol_both_directions; sid:5;)";
+    let [ask, answer] = read_registers(1);
+    let mismatches = |said: &[(Way, &[u8])]| alerts(&events(&session(502, true, said), rule), 5);
+    let iec104 = &[0x68, 4, 0x43, 0, 0, 0];
+    assert_eq!(mismatches(&[(Way::ToServer, &ask), (Way::ToClient, iec104), (Way::ToClient, iec104)]), 1);
+    assert_eq!(mismatches(&[(Way::ToServer, &ask), (Way::ToClient, &answer), (Way::ToClient, iec104)]), 0);
+    assert_eq!(mismatches(&[(Way::ToServer, &ask), (Way::ToClient, NOISE), (Way::ToClient, iec104)]), 0);
 }

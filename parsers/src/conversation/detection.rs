@@ -163,6 +163,12 @@ impl Detection {
         self.held.iter().flat_map(|held| held.chunks())
     }
 
+    /// Are the first bytes of this direction still to come, or held?
+    pub(super) fn has_beginning(&self, direction: Direction) -> bool {
+        let spoken = self.seen.has(1 << direction.index());
+        self.seen.has(Seen::WHOLE) && (!spoken || self.held().any(|(held, _)| held.direction == direction))
+    }
+
     /// Bytes of this direction were lost: what was held of it no longer joins what comes.
     pub(super) fn gap(&mut self, direction: Direction) {
         self.seen.0 &= !Seen::WHOLE;
@@ -316,7 +322,7 @@ impl Detection {
 }
 
 /// A protocol that has ports in one medium only is not looked for in the other; one without ports may be in either.
-fn is_carried(protocol: &Protocol, medium: Medium) -> bool {
+pub(super) fn is_carried(protocol: &Protocol, medium: Medium) -> bool {
     let anywhere = protocol.tcp_ports.is_empty() && protocol.udp_ports.is_empty();
     protocol.ethertypes.is_empty() && (anywhere || !ports(protocol, medium).is_empty())
 }

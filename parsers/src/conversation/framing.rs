@@ -2,8 +2,10 @@
 //! buffer where it does not, and by sliding to the next message where none begins.
 
 use super::Medium;
+use super::detection::is_carried;
 use crate::dissector::{Anomaly, Direction, Dissector, Envelope, Frame, Probe, Protocol, Sink};
 use crate::limits::{Bound, Kept, Limits};
+use crate::registry::PROTOCOLS;
 use crate::time::Timestamp;
 
 /// Bytes in which an end that spoke the protocol would have said a message.
@@ -15,7 +17,9 @@ pub(super) struct Framer {
     medium: Medium,
     /// Directions in which a message was found.
     framed: [bool; 2],
-    /// It was told that only one direction speaks the protocol.
+    /// Directions of which the first bytes are still to come, or are no message so far.
+    beginnings: [bool; 2],
+    /// It was told that only one direction speaks the protocol, or that the other speaks another.
     told: bool,
     /// Made when a message does not lie whole in the bytes at hand for the first time: in most flows, never.
     sides: Option<Box<[Side; 2]>>,
@@ -43,9 +47,10 @@ enum Boundary {
 }
 
 impl Framer {
-    pub(super) fn new(protocol: &'static Protocol, limits: &Limits, medium: Medium) -> Self {
+    /// `beginnings` says of which directions the first bytes are among those that come.
+    pub(super) fn new(protocol: &'static Protocol, limits: &Limits, medium: Medium, beginnings: [bool; 2]) -> Self {
         let dissector = (protocol.open)(limits);
-        Self { protocol, dissector, medium, framed: [false; 2], told: false, sides: None }
+        Self { protocol, dissector, medium, framed: [false; 2], beginnings, told: false, sides: None }
     }
 
     pub(super) fn protocol(&self) -> &'static Protocol {
@@ -95,6 +100,7 @@ impl Framer {
 
     /// So many bytes were lost; 0 for what was only let go of.
     pub(super) fn gap(&mut self, direction: Direction, bytes: u64) {
+        self.beginnings[direction.index()] = false;
         let side = self.side(direction);
         if side.passing > 0 && bytes <= side.passing {
             // Nothing of them was wanted.
@@ -168,6 +174,7 @@ impl Framer {
                     at += length;
                 }
                 Frame::Long { head, length } => {
+                    self.framed[direction.index()] = true;
                     self.dissector.parse(envelope, &bytes[at..at + head], sink);
                     sink.bounded(Bound::MessageBytes);
                     self.side(direction).passing = (length - head) as u64;
@@ -175,7 +182,10 @@ impl Framer {
                     at += self.pass(direction, bytes.len() - at);
                 }
                 Frame::Need(_) => return at,
-                Frame::Not => self.side(direction).lost = Some(0),
+                Frame::Not => {
+                    self.compare(envelope, &bytes[at..], sink);
+                    self.side(direction).lost = Some(0);
+                }
             }
         }
         at
@@ -239,6 +249,23 @@ impl Framer {
         if skipped > SILENT_BYTES && there && !here && !self.told {
             self.told = true;
             sink.undetected(envelope, super::ONE_DIRECTION);
+        }
+    }
+
+    /// These bytes are no message. Where they are the first that an end says, tells if they are one of another protocol.
+    fn compare(&mut self, envelope: &Envelope, bytes: &[u8], sink: &mut dyn Sink) {
+        let side = envelope.direction.index();
+        let first = std::mem::take(&mut self.beginnings[side]) && !self.framed[side];
+        if !first || self.told {
+            return;
+        }
+        let certain = |other: &&Protocol| {
+            let is_other = other.name != self.protocol.name && !other.only_on_ports && is_carried(other, self.medium);
+            is_other && (other.probe)(bytes, envelope.direction) == Probe::Certain
+        };
+        if PROTOCOLS.iter().copied().any(|other| certain(&other)) {
+            self.told = true;
+            sink.undetected(envelope, super::MISMATCH);
         }
     }
 

@@ -26,6 +26,9 @@ pub const DETECTION_SKIPPED: &str = "applayer_proto_detection_skipped";
 /// Told when one end speaks the protocol, and of the other, which said a lot, nothing was a message of it.
 pub const ONE_DIRECTION: &str = "applayer_detect_protocol_only_one_direction";
 
+/// Told when the first that one end says is for certain of another protocol than the one that the other end speaks.
+pub const MISMATCH: &str = "applayer_mismatch_protocol_both_directions";
+
 /// Anomalies that framing reports for every protocol, besides the protocol's own.
 pub const ANOMALIES: &[AnomalyKind] = &[
     AnomalyKind {
@@ -88,7 +91,7 @@ impl Conversation {
 
     /// A conversation in frames of the link layer, whose ethertype says what is spoken.
     pub fn on_link(protocol: &'static Protocol, limits: &Limits) -> Self {
-        Self { state: State::Known(Framer::new(protocol, limits, Medium::Frame)), reversed: false }
+        Self { state: State::Known(Framer::new(protocol, limits, Medium::Frame, [false; 2])), reversed: false }
     }
 
     /// The next bytes of one direction of a stream, in order; or one datagram.
@@ -194,7 +197,11 @@ impl Conversation {
         sink: &mut dyn Sink,
     ) {
         let State::Detecting(detection) = &self.state else { return };
-        let mut framer = Framer::new(protocol, detection.limits(), detection.medium());
+        let mut beginnings = [Direction::ToServer, Direction::ToClient].map(|way| detection.has_beginning(way));
+        if reversed {
+            beginnings.reverse();
+        }
+        let mut framer = Framer::new(protocol, detection.limits(), detection.medium(), beginnings);
         let turn = |direction: Direction| if reversed { direction.opposite() } else { direction };
         if reversed {
             sink.turned();

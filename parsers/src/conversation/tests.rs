@@ -491,3 +491,41 @@ fn detection_tells_of_an_end_that_never_spoke_and_of_one_that_speaks_something_e
         assert_eq!(heard.events, if answered { vec![] } else { vec![ONE_DIRECTION] });
     }
 }
+
+/// A test of the connection as IEC 104 has it: of no other protocol.
+const TEST_104: [u8; 6] = [0x68, 4, 0x43, 0, 0, 0];
+
+#[test]
+fn an_end_that_begins_with_another_protocol_than_the_other_is_told() {
+    let opening = |roles_known| Opening { client_port: 40000, server_port: 9999, medium: Medium::Stream, roles_known };
+    let told = |roles_known, prepare: &dyn Fn(&mut Conversation, &mut Heard), answer: &[u8]| {
+        let mut talk = Conversation::new(opening(roles_known), BOTH, &Limits::DEFAULT);
+        let mut heard = Heard::default();
+        say(&mut talk, &mut heard, ToServer, &strong(b"hello"));
+        prepare(&mut talk, &mut heard);
+        say(&mut talk, &mut heard, ToClient, answer);
+        (0..100).for_each(|_| say(&mut talk, &mut heard, ToClient, &[b'n'; 100]));
+        heard.events
+    };
+    assert_eq!(told(true, &|_, _| {}, &TEST_104), [MISMATCH]);
+    assert_eq!(told(true, &|_, _| {}, b"noise"), [ONE_DIRECTION]);
+    // The rest of a message may be anything: after a loss, and where the flow is picked up.
+    assert_eq!(told(true, &|talk, _| talk.gap(ToClient, 9), &TEST_104), [ONE_DIRECTION]);
+    assert_eq!(told(false, &|_, _| {}, &TEST_104), [ONE_DIRECTION]);
+    // Nor is it the first.
+    assert_eq!(told(true, &|talk, heard| say(talk, heard, ToClient, &strong(b"hello")), &TEST_104), [""; 0]);
+    assert_eq!(told(true, &|talk, heard| say(talk, heard, ToClient, b"noise"), &TEST_104), [ONE_DIRECTION]);
+}
+
+#[test]
+fn what_was_let_go_while_the_protocol_was_sought_is_a_beginning_no_more() {
+    for (first, events) in [(&b""[..], &[MISMATCH][..]), (b"noise", &[])] {
+        let (mut talk, mut heard) = (on_port(9999), Heard::default());
+        if !first.is_empty() {
+            say(&mut talk, &mut heard, ToClient, first);
+        }
+        say(&mut talk, &mut heard, ToServer, &strong(b"hello"));
+        say(&mut talk, &mut heard, ToClient, &TEST_104);
+        assert_eq!(heard.events, events);
+    }
+}

@@ -142,3 +142,20 @@ proptest! {
         prop_assert_eq!(codes(&pieces.concat()), codes(&text));
     }
 }
+
+#[test]
+fn rules_on_events_that_are_never_told_are_switched_off_and_it_is_said() {
+    let rule = |option: &str| common::compile(&format!("alert tcp any any -> any any ({option}; sid:1;)"));
+    for told in ["stream-event:4whs_wrong_seq", "app-layer-event:applayer_mismatch_protocol_both_directions"] {
+        assert_eq!(rule(told).engine.rules().len(), 1, "{told}");
+    }
+    for besides in ["stream-event:wrong_thread", "app-layer-event:applayer_unexpected_protocol"] {
+        let compiled = rule(besides);
+        assert_eq!((compiled.switched_off, compiled.failed, compiled.diagnostics.len()), (1, 0, 1), "{besides}");
+    }
+    for unknown in ["stream-event:wrong_thred", "app-layer-event:applayer_unexpected_protocl"] {
+        let compiled = rule(unknown);
+        assert_eq!((compiled.failed, compiled.diagnostics[0].code), (1, "unknown-event"), "{unknown}");
+        assert!(compiled.diagnostics[0].help.is_some(), "{unknown}");
+    }
+}

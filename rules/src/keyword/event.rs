@@ -55,14 +55,25 @@ fn decode_event(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(
     Ok(())
 }
 
-fn stream_event(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
-    let known = [names::STREAM_EVENTS, names::OTHER_STREAM_EVENTS].concat();
-    let event = known.iter().find(|event| **event == it.value.text);
-    let event = event.ok_or_else(|| unknown(it.value, known.iter().copied()))?;
-    if names::OTHER_STREAM_EVENTS.contains(event) {
-        draft.wait(it.value, Need::Feature("this event of TCP"));
+/// One of the events that are `told`, or of those that Suricata tells besides: a rule that asks for one of these waits for
+/// `feature`.
+fn known_event(
+    draft: &mut Draft,
+    name: Word<'_>,
+    [told, besides]: [&'static [&'static str]; 2],
+    feature: &'static str,
+) -> Result<&'static str, Problem> {
+    let mut known = told.iter().chain(besides).copied();
+    let event = known.clone().find(|event| *event == name.text).ok_or_else(|| unknown(name, known.by_ref()))?;
+    if besides.contains(&event) {
+        draft.wait(name, Need::Feature(feature));
     }
-    draft.stream_event = Some(event);
+    Ok(event)
+}
+
+fn stream_event(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
+    let known = [names::STREAM_EVENTS, names::OTHER_STREAM_EVENTS];
+    draft.stream_event = Some(known_event(draft, it.value, known, "this event of TCP")?);
     draft.selective = true;
     Ok(())
 }
@@ -79,9 +90,9 @@ impl Condition for HasAnomaly {
 fn app_layer_event(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
     let kind = match it.value.split_once('.') {
         None => {
-            let event = names::APP_LAYER_EVENTS.iter().find(|event| **event == it.value.text);
             draft.anomaly = Some(draft.protocol);
-            event.ok_or_else(|| unknown(it.value, names::APP_LAYER_EVENTS.iter().copied()))?
+            let known = [names::APP_LAYER_EVENTS, names::OTHER_APP_LAYER_EVENTS];
+            known_event(draft, it.value, known, "this event of detection")?
         }
         Some((protocol, event)) => {
             let protocol = match environment.protocol(protocol.text) {

@@ -1,5 +1,7 @@
 //! Names that rules may use, beyond what is implemented: so that what is not there yet is told from what does not exist.
 
+use vigia_parsers::conversation;
+
 /// The protocol of the `modbus` keyword.
 pub(super) const MODBUS: &str = "modbus";
 /// The protocol of the `dnp3_*` keywords.
@@ -134,12 +136,10 @@ pub(super) const OTHER_STREAM_EVENTS: &[&str] = &[
     "wrong_thread",
 ];
 
-/// Events of the application layer that belong to no protocol.
-pub(super) const APP_LAYER_EVENTS: &[&str] = &[
-    "applayer_detect_protocol_only_one_direction",
-    "applayer_mismatch_protocol_both_directions",
-    "applayer_no_tls_after_starttls",
-    "applayer_proto_detection_skipped",
-    "applayer_unexpected_protocol",
-    "applayer_wrong_direction_first_data",
-];
+/// Events of the application layer that belong to no protocol, and are told.
+pub(super) const APP_LAYER_EVENTS: &[&str] =
+    &[conversation::ONE_DIRECTION, conversation::MISMATCH, conversation::DETECTION_SKIPPED];
+
+/// Those that Suricata tells besides, of which a rule waits.
+pub(super) const OTHER_APP_LAYER_EVENTS: &[&str] =
+    &["applayer_no_tls_after_starttls", "applayer_unexpected_protocol", "applayer_wrong_direction_first_data"];

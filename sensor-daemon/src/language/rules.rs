@@ -400,6 +400,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("these bytes are not closed", "estos bytes no se cierran"),
     ("these ports leave nothing that could match", "estos puertos no dejan nada que pueda coincidir"),
     ("this event of TCP", "este evento de TCP"),
+    ("this event of detection", "este evento de la detección"),
     ("this expression is tried without a content", "esta expresión se prueba sin un content"),
     ("this field has always one value", "este campo tiene siempre un solo valor"),
     ("this is not JSON: {}", "esto no es JSON: {}"),

@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
-use vigia_parsers::Direction;
 use vigia_parsers::packet::Packet;
+use vigia_parsers::{Direction, Timestamp};
 
 use super::counter::{Counter, Threshold};
 use super::dataset::Noted;
 use super::tail::{StreamTail, TAIL};
 use super::told::Remark;
-use super::{RuleId, Scratch, TagLimit, Timestamp, Verdict};
+use super::{RuleId, Scratch, TagLimit, Verdict};
 
 /// Transactions that raised something or are marked, and are remembered; older ones are forgotten first.
 const FIRED: usize = 64;

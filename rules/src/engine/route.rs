@@ -13,7 +13,7 @@ use vigia_parsers::{Direction, Protocol};
 use super::column::address;
 use super::group::{Group, Path};
 use super::line::{Kind, Line};
-use super::{Engine, Moment, PACKETS};
+use super::{Engine, Moment};
 
 /// What a flow keeps of the way that its packets go among the rules. Of use only to the [`Scratch`] that wrote it: to all
 /// others, and after other rules came, it says nothing, and is written anew.
@@ -57,7 +57,20 @@ impl Route {
 }
 
 /// The groups that are gone to on a way.
-pub(super) const GROUPS: usize = 4;
+const GROUPS: usize = 4;
+
+/// Numbers of the groups that are [on the way](Engine::on_the_way).
+pub(super) const PACKETS: usize = 0;
+pub(super) const STREAMS: usize = 1;
+pub(super) const TURNS: usize = 2;
+pub(super) const FLOWS: usize = 3;
+
+impl Engine {
+    /// The groups whose rules are chosen by the way of a flow, by their numbers.
+    fn on_the_way(&self) -> [&Group; GROUPS] {
+        [&self.packets, &self.streams, &self.turns, &self.flows]
+    }
+}
 
 /// Ways known at a time; one more begins the table anew.
 const WAYS: u32 = 4096;

@@ -152,7 +152,8 @@ fn line_end(text: &str, start: usize) -> usize {
 }
 
 /// The statement with the same bytes at the same offsets, except: line continuations become spaces, white space in
-/// brackets of the header becomes [`GAP`], and the arrow `=>` becomes `->` (the second value tells).
+/// brackets of the header becomes [`GAP`], the character of that name white space, and the arrow `=>` becomes `->` (the second
+/// value tells).
 pub(crate) fn normalise(text: &str) -> (Cow<'_, str>, bool) {
     if is_normal(text) {
         return (Cow::Borrowed(text), false);
@@ -179,6 +180,7 @@ pub(crate) fn normalise(text: &str) -> (Cow<'_, str>, bool) {
             }
             ' ' | '\t' | '\r' | '\n' if header && depth > 0 => out.push(GAP),
             '\r' | '\n' => out.push(' '),
+            GAP if header && depth == 0 => out.push(' '),
             '=' if header && depth == 0 && characters.peek() == Some(&'>') => {
                 transaction = true;
                 out.push('-');
@@ -203,7 +205,10 @@ fn is_normal(text: &str) -> bool {
             depth > 0 && matches!(byte, b' ' | b'\t')
         })
     };
-    memchr::memchr2(b'\r', b'\n', text.as_bytes()).is_none() && !header.contains("=>") && !gap()
+    memchr::memchr2(b'\r', b'\n', text.as_bytes()).is_none()
+        && !header.contains("=>")
+        && !header.contains(GAP)
+        && !gap()
 }
 
 /// Parses a normalised statement that stands at `start` of its source.
@@ -329,6 +334,17 @@ mod tests {
             printed,
             "alert tcp ![1.1.1.1, 2.2.2.2] any => any [80,   81] (msg:\"a\\;b\"; content:\"x\"; nocase;)"
         );
+    }
+
+    #[test]
+    fn the_character_that_stands_for_white_space_is_white_space_in_a_header_and_itself_in_an_option() {
+        let read = |text: &str| {
+            let (normal, transaction) = normalise(text);
+            parse(&normal, 0, transaction).map(|tree| tree.to_string()).map_err(|problem| problem.code)
+        };
+        let between = read("alert\u{1f}tcp any any -> any any (msg:\"a\u{1f}b\"; sid:1;)");
+        assert_eq!(between.as_deref(), Ok("alert tcp any any -> any any (msg:\"a\u{1f}b\"; sid:1;)"));
+        assert!(read("alert tcp any a\u{1f}ny -> any any (sid:1;)").is_err());
     }
 
     #[test]

@@ -56,24 +56,24 @@ fn decode_event(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(
 }
 
 /// One of the events that are `told`, or of those that Suricata tells besides: a rule that asks for one of these waits for
-/// `feature`.
+/// `need`.
 fn known_event(
     draft: &mut Draft,
     name: Word<'_>,
     [told, besides]: [&'static [&'static str]; 2],
-    feature: &'static str,
+    need: Need,
 ) -> Result<&'static str, Problem> {
     let mut known = told.iter().chain(besides).copied();
     let event = known.clone().find(|event| *event == name.text).ok_or_else(|| unknown(name, known.by_ref()))?;
     if besides.contains(&event) {
-        draft.wait(name, Need::Feature(feature));
+        draft.wait(name, need);
     }
     Ok(event)
 }
 
 fn stream_event(draft: &mut Draft, _: &Environment<'_>, it: Use<'_>) -> Result<(), Problem> {
     let known = [names::STREAM_EVENTS, names::OTHER_STREAM_EVENTS];
-    draft.stream_event = Some(known_event(draft, it.value, known, "this event of TCP")?);
+    draft.stream_event = Some(known_event(draft, it.value, known, Need::Feature("this event of TCP"))?);
     draft.selective = true;
     Ok(())
 }
@@ -92,7 +92,7 @@ fn app_layer_event(draft: &mut Draft, environment: &Environment<'_>, it: Use<'_>
         None => {
             draft.anomaly = Some(draft.protocol);
             let known = [names::APP_LAYER_EVENTS, names::OTHER_APP_LAYER_EVENTS];
-            known_event(draft, it.value, known, "this event of detection")?
+            known_event(draft, it.value, known, Need::Feature("this event of detection"))?
         }
         Some((protocol, event)) => {
             let protocol = match environment.protocol(protocol.text) {

@@ -344,7 +344,7 @@ impl Worker {
         let now = self.now;
         self.end_flows(|flows, ended| flows.advance(now, ended));
         self.inspector.release_late(&mut self.state.flows, now, false);
-        self.inspector.tags.settle(now);
+        self.inspector.settle_tags(now);
         self.inspector.settle_shunts(&mut self.state.flows);
         if let Some(recorder) = &mut self.inspector.output.evidence {
             recorder.settle(now);

@@ -76,6 +76,14 @@ impl Board {
         self.changed(&hosts);
     }
 
+    /// Takes all hosts off.
+    fn clear(&self) {
+        let mut hosts = self.hosts();
+        self.settled.store(0, Ordering::Relaxed);
+        hosts.clear();
+        self.changed(&hosts);
+    }
+
     /// Takes hosts off whose tags are over.
     fn settle(&self, now: Timestamp) {
         if now.since(Timestamp(self.settled.load(Ordering::Relaxed))) < INTERVAL {
@@ -129,6 +137,12 @@ impl Tags {
             TagScope::Source => self.board.follow(ends[0], tagged, now),
             TagScope::Destination => self.board.follow(ends[1], tagged, now),
         }
+    }
+
+    /// Packets from now on are of another session, in which nothing is tagged yet. Where rules tag hosts, one worker reads all
+    /// captures ([`ties_flows`]), so none of another's tags go with it.
+    pub fn begin_session(&self) {
+        self.board.clear();
     }
 
     /// To be called now and then: tags on hosts that have fallen silent end.

@@ -12,16 +12,25 @@ fn datagram(from: u8, to: u8, ports: (u16, u16), said: &[u8]) -> Vec<u8> {
 
 /// The numbers of the packets that raised alerts, and of those that were recorded.
 fn replay(frames: &[Vec<u8>], rule: &str, thresholds: &str, workers: u8) -> [Vec<u64>; 2] {
-    let mut capture = Capture::default();
-    frames.iter().for_each(|frame| capture.push(frame));
+    replay_all(&[frames], rule, thresholds, workers)
+}
+
+/// The same of several captures.
+fn replay_all(captures: &[&[Vec<u8>]], rule: &str, thresholds: &str, workers: u8) -> [Vec<u64>; 2] {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    capture.write(&at("test.pcap"));
+    let mut command = vigia();
+    command.arg("replay");
+    for (number, frames) in captures.iter().enumerate() {
+        let mut capture = Capture::default();
+        frames.iter().for_each(|frame| capture.push(frame));
+        capture.write(&at(&format!("{number}.pcap")));
+        command.arg(at(&format!("{number}.pcap")));
+    }
     std::fs::write(at("test.rules"), format!("alert udp any any -> any any ({rule} sid:1;)\n")).unwrap();
     std::fs::write(at("threshold.config"), thresholds).unwrap();
     std::fs::write(at("vigia.toml"), format!("[rules]\nthresholds = {:?}\n", at("threshold.config"))).unwrap();
-    let mut command = vigia();
-    command.arg("replay").arg(at("test.pcap")).arg("--rules").arg(at("test.rules")).arg("--output").arg(folder.path());
+    command.arg("--rules").arg(at("test.rules")).arg("--output").arg(folder.path());
     command.arg("--config").arg(at("vigia.toml")).args(["--workers", &workers.to_string()]);
     let run = command.output().unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
@@ -72,5 +81,15 @@ fn a_host_is_recorded_in_all_its_flows_and_the_other_one_is_not() {
         assert_eq!(recorded("100,packets,dst"), [5, 6]);
         assert_eq!(recorded("2,packets,src"), [3, 4]);
         assert_eq!(recorded("100,seconds,src"), [3, 4, 6]);
+    }
+}
+
+#[test]
+fn a_tag_on_a_host_ends_with_its_capture() {
+    let first = [datagram(1, 2, (1000, 2000), b"TAGME"), datagram(1, 3, (5, 9), b"a")];
+    let second = [datagram(1, 3, (5, 9), b"of another plant"), datagram(1, 4, (5, 9), b"too")];
+    for workers in [1, 2] {
+        let found = replay_all(&[&first, &second], "content:\"TAGME\"; tag:host,100,packets,src;", "", workers);
+        assert_eq!(found, [vec![1], vec![2]]);
     }
 }

@@ -49,7 +49,7 @@ pub struct Inspector {
     observer: Option<Box<dyn Observer>>,
     held: Held,
     /// Packets that rules want recorded.
-    pub tags: Tags,
+    tags: Tags,
     /// Leaves flows to the kernel; live only.
     shunting: Option<Shunting>,
     /// Flows with matches that wait for an acknowledgement, and since when.
@@ -110,6 +110,11 @@ impl Inspector {
         self.shunting = Some(shunting);
     }
 
+    /// Ends tags on hosts that have fallen silent.
+    pub fn settle_tags(&self, now: Timestamp) {
+        self.tags.settle(now);
+    }
+
     /// From now on the rules are asked through this.
     pub fn observe(&mut self, observer: Box<dyn Observer>) {
         self.observer = Some(observer);
@@ -134,8 +139,9 @@ impl Inspector {
             recorder.begin_capture(name);
         }
         self.output.begin_session();
-        // Another session has counters of its own.
+        // Another session has counters and tags of its own.
         self.scratch = Scratch::default();
+        self.tags.begin_session();
     }
 
     /// Takes over new rules.

@@ -203,6 +203,13 @@ pub struct Noted {
     pub(super) bytes: Option<Arc<[u8]>>,
 }
 
+impl Noted {
+    /// Bytes that the value takes here.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.as_ref().map_or(0, |bytes| bytes.len())
+    }
+}
+
 impl Scratch {
     /// The values that a match of the last inspection noted for the gate ([`Match::noted`](super::Match::noted)).
     pub fn noted(&self, rule: RuleId) -> Box<[Noted]> {

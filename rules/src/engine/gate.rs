@@ -107,6 +107,13 @@ pub struct Match {
     pub noted: Box<[Noted]>,
 }
 
+impl Match {
+    /// Bytes of the values that it noted.
+    pub fn noted_bytes(&self) -> usize {
+        self.noted.iter().map(Noted::len).sum()
+    }
+}
+
 /// Entries of a gate that was not told another bound.
 const CAPACITY: usize = 65_536;
 

@@ -1,4 +1,5 @@
-//! `xbits` and `hostbits`: marks on hosts and on pairs of hosts, across flows.
+//! `xbits` and `hostbits`: marks on hosts and on pairs of hosts, across flows. A value that stands in a set is marked in the
+//! same way; what rules change of that is kept by `changes.rs`.
 //!
 //! Flows of one host meet different workers, so no worker can answer for its marks. A rule that asks for them is matched
 //! in every other respect by the worker, and the gate, which sees the matches of all workers in packet order, has the last
@@ -62,7 +63,8 @@ enum Whose {
     Pair(IpAddr, IpAddr),
 }
 
-/// The marks set now, until when, and what is in sets. Bounded: when it is full, what expired goes first, then what expires first.
+/// The marks set now, until when, and what is in sets. Bounded: when the table of marks is full, what expired goes first, then
+/// what expires first.
 #[derive(Debug)]
 pub(super) struct Hosts {
     marks: HashMap<Key, Timestamp, foldhash::fast::RandomState>,

@@ -61,6 +61,11 @@ impl AlertBatch {
     pub fn new(worker: usize, engine: Arc<Engine>) -> Self {
         Self { worker, through: 0, capture_ends: false, engine, entries: Vec::new(), lines: Lines::default() }
     }
+
+    /// Bytes that it takes: lines, and values that its matches noted.
+    pub(super) fn bytes(&self) -> usize {
+        self.lines.len() + self.entries.iter().map(|entry| entry.found.noted_bytes()).sum::<usize>()
+    }
 }
 
 /// What a writer receives.

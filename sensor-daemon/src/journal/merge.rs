@@ -65,6 +65,11 @@ struct Late {
 }
 
 impl Late {
+    /// Bytes that it takes.
+    fn bytes(&self) -> usize {
+        self.line.len() + self.entry.found.noted_bytes()
+    }
+
     /// Tells any two apart that differ.
     fn place(&self) -> impl Ord {
         let AlertEntry { found: Match { timestamp, source, destination, noted }, rule, .. } = &self.entry;
@@ -93,7 +98,7 @@ impl AlertMerge {
         Self { ordered: false, ..Self::new(1) }
     }
 
-    /// Bytes of lines held back.
+    /// Bytes held back: of lines, and of values that matches noted.
     pub fn held_bytes(&self) -> usize {
         self.held
     }
@@ -107,15 +112,16 @@ impl AlertMerge {
     pub fn push(&mut self, batch: AlertBatch) {
         let last = self.workers.len() - 1;
         let worker = &mut self.workers[batch.worker.min(last)];
-        self.held += batch.lines.len();
+        self.held += batch.bytes();
         if self.ordered {
             let mut start = 0;
             for entry in &batch.entries {
                 if entry.packet == 0 {
                     let line = batch.lines.as_bytes().get(start..start + entry.length).unwrap_or_default().to_vec();
-                    self.held += line.len();
                     let (capture, engine) = (worker.captures, Arc::clone(&batch.engine));
-                    self.late.push(Late { capture, entry: entry.clone(), line, engine });
+                    let late = Late { capture, entry: entry.clone(), line, engine };
+                    self.held += late.bytes();
+                    self.late.push(late);
                 }
                 start += entry.length;
             }
@@ -183,8 +189,9 @@ impl AlertMerge {
         self.late.sort_unstable_by(|one, other| one.place().cmp(&other.place()));
         let due = self.late.partition_point(|late| late.capture < captures);
         let count = if self.held > HELD_BYTES { self.late.len() } else { due };
-        for Late { entry, line, engine, .. } in self.late.drain(..count) {
-            self.held -= line.len();
+        for late in self.late.drain(..count) {
+            self.held -= late.bytes();
+            let Late { entry, line, engine, .. } = late;
             emit(&engine, &entry, &line, outcome(gate, &engine, &entry));
         }
         (count - due) as u64
@@ -197,12 +204,12 @@ impl Worker {
         held.batch.entries.get(held.entry)
     }
 
-    /// Drops batches of which everything is released, and returns the bytes of their lines.
+    /// Drops batches of which everything is released, and returns their bytes.
     fn drop_used(&mut self, done: &mut impl FnMut(AlertBatch)) -> usize {
         let mut freed = 0;
         while self.batches.front().is_some_and(|held| held.entry >= held.batch.entries.len()) {
             let Some(held) = self.batches.pop_front() else { break };
-            freed += held.batch.lines.len();
+            freed += held.batch.bytes();
             done(held.batch);
         }
         freed
@@ -233,7 +240,8 @@ mod tests {
 
     use proptest::prelude::*;
     use vigia_parsers::Timestamp;
-    use vigia_rules::{Match, RuleId};
+    use vigia_parsers::packet::{self, Captured, DecodeLimits, LinkType};
+    use vigia_rules::{Match, Moment, RuleId, Scratch, Subject};
 
     use super::*;
 
@@ -274,6 +282,59 @@ mod tests {
             false => assert_eq!(merge.release(emit, |_| {}), 0),
         }
         lines
+    }
+
+    /// A match of a rule that puts the payload of a datagram, so many bytes, into a set that is saved.
+    fn noting(bytes: usize) -> (Arc<Engine>, Match) {
+        let rule = "alert udp any any -> any any (pkt_data; dataset:set,seen,type string,save seen; sid:1;)";
+        let source = vigia_rules::Source { name: "test.rules".into(), text: rule.into() };
+        let engine = Arc::new(Engine::compile(&[source], &Default::default()).engine);
+        let (ends, ports) = ([[10, 0, 0, 1], [10, 0, 0, 2]], [9u16, 9]);
+        let [total, length] = [28 + bytes, 8 + bytes].map(|length| (length as u16).to_be_bytes());
+        let mut frame = [&[0x45, 0, total[0], total[1], 0, 0, 0, 0, 64, 17, 0, 0][..], &ends.concat()].concat();
+        frame.extend(ports.iter().flat_map(|port| port.to_be_bytes()).chain(length).chain([0; 2]));
+        frame.resize(frame.len() + bytes, b'a');
+        let captured = Captured {
+            number: 1,
+            timestamp: Timestamp(1),
+            link: LinkType::RawIp,
+            frame: &frame,
+            wire_length: frame.len() as u32,
+            stripped_vlan: None,
+        };
+        let packet = packet::decode(&captured, &DecodeLimits::default());
+        let [source, destination] = ends.map(|end| (IpAddr::from(end), ports[0]));
+        let moment = Moment {
+            packet: Some(&packet),
+            source,
+            destination,
+            direction: None,
+            ip_protocol: 17,
+            established: false,
+            protocol: None,
+            timestamp: packet.timestamp,
+            flow: None,
+            route: None,
+        };
+        let mut scratch = Scratch::default();
+        engine.inspect(&moment, &Subject::Packet, &mut None, &mut scratch);
+        assert_eq!(scratch.matches(), [RuleId(0)]);
+        let noted = scratch.noted(RuleId(0));
+        (engine, Match { source, destination, timestamp: packet.timestamp, noted })
+    }
+
+    #[test]
+    fn values_that_matches_noted_count_as_held_until_they_are_released() {
+        let (engine, found) = noting(1000);
+        let mut merge = AlertMerge::new(2);
+        let mut noted = batch(0, &engine, &[7, 0], 9);
+        noted.entries.iter_mut().for_each(|entry| entry.found.noted.clone_from(&found.noted));
+        let lines = noted.lines.len() + "0\n".len();
+        merge.push(noted);
+        // The match without a packet waits apart besides.
+        assert_eq!(merge.held_bytes(), lines + 3 * 1000);
+        assert_eq!(released(&mut merge, true), ["7", "0"]);
+        assert_eq!(merge.held_bytes(), 0);
     }
 
     #[test]

@@ -263,6 +263,7 @@ impl Framer {
             let is_other = other.name != self.protocol.name && !other.only_on_ports && is_carried(other, self.medium);
             is_other && (other.probe)(bytes, envelope.direction) == Probe::Certain
         };
+        // All that there are: to keep with each flow which ones were looked for in it would take more than this is worth.
         if PROTOCOLS.iter().copied().any(|other| certain(&other)) {
             self.told = true;
             sink.undetected(envelope, super::MISMATCH);

@@ -65,23 +65,49 @@ fn what_is_sent_again_or_lost_on_the_way_is_nothing_odd() {
 }
 
 #[test]
-fn an_answer_to_a_crossing_syn_must_go_with_both() {
-    for (sequence, acknowledgement, event) in [(-1, 7, CrossingSynAckWrongAck), (5, 0, CrossingSynAckWrongSyn)] {
-        for (first, second) in [(ToServer, ToClient), (ToClient, ToServer)] {
-            // As the first answer, and as the second one.
-            let mut rig = crossed();
-            rig.send(first, S | A, sequence, acknowledgement, b"");
-            assert_eq!((rig.connection.state(), &rig.seen.events[..]), (TcpState::SynSent, &[event][..]));
-            let mut rig = crossed();
-            rig.send(second, S | A, -1, 0, b"");
-            rig.send(first, S | A, sequence, acknowledgement, b"");
-            assert_eq!((rig.connection.state(), &rig.seen.events[..]), (TcpState::SynRecv, &[event][..]));
-            // The right one is believed all the same.
-            rig.seen.events.clear();
-            rig.send(first, S | A, -1, 0, b"");
-            talks(rig);
-        }
+fn an_answer_to_a_crossing_syn_that_does_not_answer_it_leads_nowhere() {
+    for (first, second) in [(ToServer, ToClient), (ToClient, ToServer)] {
+        // As the first answer, and as the second one.
+        let mut rig = crossed();
+        rig.send(first, S | A, -1, 7, b"");
+        assert_eq!((rig.connection.state(), &rig.seen.events[..]), (TcpState::SynSent, &[CrossingSynAckWrongAck][..]));
+        let mut rig = crossed();
+        rig.send(second, S | A, -1, 0, b"");
+        rig.send(first, S | A, -1, 7, b"");
+        assert_eq!((rig.connection.state(), &rig.seen.events[..]), (TcpState::SynRecv, &[CrossingSynAckWrongAck][..]));
+        // The right one is believed all the same.
+        rig.seen.events.clear();
+        rig.send(first, S | A, -1, 0, b"");
+        talks(rig);
     }
+}
+
+#[test]
+fn a_forged_syn_of_the_server_takes_nothing_from_its_stream() {
+    for forged in [4, 5000, -5000, FAR] {
+        let mut rig = Rig::new();
+        rig.send(ToServer, S, -1, 0, b"");
+        rig.send(ToClient, S, forged, 0, b"");
+        rig.send(ToClient, S | A, -1, 0, b"");
+        assert_eq!((rig.connection.state(), &rig.seen.events[..]), (TcpState::SynRecv, &[CrossingSynAckWrongSyn][..]));
+        rig.seen.events.clear();
+        rig.send(ToServer, A, 0, 0, b"");
+        talks(rig);
+    }
+}
+
+#[test]
+fn a_forged_syn_does_not_keep_a_connection_from_being_followed_whose_answer_the_tap_lost() {
+    let mut rig = Rig::new();
+    rig.send(ToServer, S, -1, 0, b"");
+    rig.send(ToClient, S, FAR, 0, b"");
+    rig.send(ToServer, A, 0, 0, b"");
+    assert_eq!((rig.connection.state(), &rig.seen.events[..]), (TcpState::SynSent, &[CrossingInvalidAck][..]));
+    rig.send(ToServer, A, 0, 0, b"ask");
+    assert_eq!(rig.connection.state(), TcpState::Established);
+    rig.send(ToClient, A, 0, 3, b"answer");
+    rig.expect(ToServer, &[data("ask")]);
+    assert!(rig.seen.items[ToClient.index()].ends_with(&[data("answer")]));
 }
 
 #[test]
